@@ -1,0 +1,78 @@
+"""What the API announces: wishes that a user may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.base import Event, event
+from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
+
+
+@event("cluster.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterRequested(Event):
+    """A cluster is wanted: the provisioner builds its instances, datastore_agentless expects their nodes."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    name: str
+    size: int
+    datastore: DatastoreRef
+    flavor: Flavor
+    instances: tuple[InstanceRef, ...]
+    volume_gb: int | None = None
+
+
+@event("cluster.delete_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterDeleteRequested(Event):
+    """A cluster and all that it holds is to go; whatever else runs for it is cancelled."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    instance_ids: tuple[str, ...] = ()
+
+
+@event("operation.cancel_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class OperationCancelRequested(Event):
+    """The work under this operation is to stop and be undone."""
+
+    operation_id: str
+    cluster_id: str
+
+
+@event("operation.retry_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class OperationRetryRequested(Event):
+    """A failed operation is to go on from the step that failed."""
+
+    operation_id: str
+    cluster_id: str
+
+
+@event("perform.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class PerformRequested(Event):
+    """An administrator wants commands to run on an instance."""
+
+    operation_id: str
+    cluster_id: str
+    project_id: str
+    instance_id: str
+    name: str
+    commands: tuple[str, ...]
+
+
+@event("backup.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class BackupRequested(Event):
+    """A backup of a cluster is wanted now, by a user or by another system."""
+
+    operation_id: str
+    backup_id: str
+    cluster_id: str
+    project_id: str
+    kind: str = "full"

@@ -1,0 +1,133 @@
+"""What every event is: a frozen dataclass with a topic, from which its marshmallow schema is derived."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
+from uuid import uuid4
+
+import marshmallow as ma
+
+E = TypeVar("E", bound="Event")
+T = TypeVar("T")
+
+
+def new_id() -> str:
+    """A fresh UUID, as text."""
+    return str(uuid4())
+
+
+def utcnow() -> datetime:
+    """The present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A fact that a service announces. `event_id` makes redelivery harmless."""
+
+    topic: ClassVar[str]
+    publisher: ClassVar[str]
+
+    event_id: str = field(default_factory=new_id)
+    occurred_at: datetime = field(default_factory=utcnow)
+
+    def to_payload(self) -> dict[str, Any]:
+        """The JSON-ready body of this event's message."""
+        return dump(self)
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """Read a message's body; unknown keys are ignored. Raises marshmallow.ValidationError."""
+        return load(cls, payload)
+
+
+_SCHEMAS: dict[type[Any], ma.Schema] = {}
+REGISTRY: dict[tuple[str, str], type[Event]] = {}
+
+
+def event(topic: str, publisher: str) -> typing.Callable[[type[E]], type[E]]:
+    """Class decorator: name the event's topic and the service that announces it (`*`: every service)."""
+
+    def register(cls: type[E]) -> type[E]:
+        cls.topic = topic
+        cls.publisher = publisher
+        REGISTRY[publisher, topic] = cls
+        return cls
+
+    return register
+
+
+def schema_of(cls: type[Any]) -> ma.Schema:
+    """The marshmallow schema derived from dataclass `cls`. Raises TypeError on a type it has no field for."""
+    if cls not in _SCHEMAS:
+        _SCHEMAS[cls] = _derive(cls)
+    return _SCHEMAS[cls]
+
+
+def _derive(cls: type[Any]) -> ma.Schema:
+    hints = get_type_hints(cls)
+    declared: dict[str, ma.fields.Field[Any]] = {}
+    for item in fields(cls):
+        required = item.default is MISSING and item.default_factory is MISSING
+        declared[item.name] = _field_of(hints[item.name], required)
+    return ma.Schema.from_dict(declared, name=f"{cls.__name__}Schema")(unknown=ma.EXCLUDE)
+
+
+def dump(value: Any) -> dict[str, Any]:
+    """Turn a contract dataclass into JSON-ready data."""
+    result = schema_of(type(value)).dump(value)
+    assert isinstance(result, dict)
+    return result
+
+
+def load(cls: type[T], payload: Mapping[str, Any]) -> T:
+    """Build contract dataclass `cls` from JSON data, ignoring unknown keys. Raises marshmallow.ValidationError."""
+    return typing.cast(T, _build(cls, schema_of(cls).load(dict(payload))))
+
+
+def _build(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _build(next(arg for arg in args if arg is not type(None)), value)
+    if origin is tuple:
+        return tuple(_build(args[0], item) for item in value)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return typing.cast(Any, kind)(**{name: _build(hints[name], item) for name, item in value.items()})
+    return value
+
+
+_SCALARS: dict[type, type[ma.fields.Field[Any]]] = {
+    int: ma.fields.Integer,
+    float: ma.fields.Float,
+    bool: ma.fields.Boolean,
+    str: ma.fields.String,
+}
+
+
+def _field_of(kind: Any, required: bool, allow_none: bool = False) -> ma.fields.Field[Any]:
+    options: dict[str, Any] = {"required": required, "allow_none": allow_none}
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = [arg for arg in args if arg is not type(None)]
+        return _field_of(inner, required, allow_none=True)
+    if kind is datetime:
+        return ma.fields.AwareDateTime(format="iso", default_timezone=UTC, **options)
+    if origin is tuple:
+        return ma.fields.List(_field_of(args[0], required=False), **options)
+    if origin is dict:
+        return ma.fields.Dict(keys=_field_of(args[0], False), values=_field_of(args[1], False), **options)
+    if is_dataclass(kind):
+        return ma.fields.Nested(lambda: schema_of(typing.cast(type, kind)), **options)
+    if kind is Any:
+        return ma.fields.Raw(**{**options, "allow_none": True})
+    if kind in _SCALARS:
+        return _SCALARS[kind](**options)
+    raise TypeError(f"no schema field for {kind!r}")

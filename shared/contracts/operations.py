@@ -1,0 +1,31 @@
+"""The one event that every service announces: how far an operation has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.base import Event, event
+
+
+@event("operation.progressed", publisher="*")
+@dataclass(frozen=True, kw_only=True)
+class OperationProgressed(Event):
+    """A step of an operation moved.
+
+    `status` is running, waiting, retrying, succeeded, failed or cancelled and speaks of the step. `sequence` grows with
+    every report of one task, so that an older report never overwrites a newer one. `stderr` holds the last lines
+    of a command that failed; `output` a piece of what a command printed, for streaming.
+    """
+
+    operation_id: str
+    cluster_id: str
+    service: str
+    kind: str
+    step: str
+    status: str
+    sequence: int
+    host: str = ""
+    percent: int | None = None
+    message: str = ""
+    stderr: str = ""
+    output: str = ""

@@ -1,0 +1,49 @@
+"""Structured logs: one JSON object a line, with operation and cluster ids bound by whoever works on them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from shared.secrets import Secret
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Send every logger of the process to standard output as JSON. Secrets print as `***` by themselves."""
+    chain: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=chain,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _with_service(service),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=_plain),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # These talk about every frame and heartbeat below WARNING.
+    for noisy in ("amqp", "kombu", "paramiko", "urllib3", "docker", "alembic"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _with_service(service: str) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {"service": service, **event}
+
+    return add
+
+
+def _plain(value: Any) -> str:
+    return "***" if isinstance(value, Secret) else str(value)
