@@ -1,0 +1,57 @@
+"""The catalogue and the keys in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.key import Key
+from services.datastore_agentless.store import tables
+from shared.db import Tx
+from shared.errors import NotFound
+
+
+def datastore(connection: Connection, datastore_id: str) -> Datastore:
+    """One entry, deleted ones included, for old clusters still use them. Raises NotFound."""
+    t = tables.datastores
+    row = connection.execute(select(t).where(t.c.id == datastore_id)).first()
+    if row is None:
+        raise NotFound(f"there is no datastore {datastore_id}")
+    return Datastore(**row._mapping)
+
+
+def datastores(connection: Connection) -> list[Datastore]:
+    """Every entry, by name and version."""
+    t = tables.datastores
+    return [Datastore(**row._mapping) for row in connection.execute(select(t).order_by(t.c.manager, t.c.version))]
+
+
+def put(tx: Tx, entry: Datastore) -> None:
+    """Store an entry, new or changed."""
+    t = tables.datastores
+    values: dict[str, Any] = vars(entry)
+    if tx.connection.execute(update(t).where(t.c.id == entry.id).values(**values)).rowcount == 0:
+        tx.connection.execute(insert(t).values(**values))
+
+
+def key(connection: Connection, cluster_id: str) -> Key | None:
+    """A cluster's key pair."""
+    t = tables.keys
+    row = connection.execute(select(t).where(t.c.cluster_id == cluster_id)).first()
+    return None if row is None else Key(row.name, row.passphrase, row.private, row.public)
+
+
+def add_key(tx: Tx, cluster_id: str, pair: Key) -> None:
+    """Store a cluster's key pair, sealed."""
+    tx.connection.execute(
+        insert(tables.keys).values(
+            cluster_id=cluster_id, name=pair.name, passphrase=pair.passphrase, private=pair.private, public=pair.public
+        )
+    )
+
+
+def forget_key(tx: Tx, cluster_id: str) -> None:
+    """Drop a cluster's key pair for good."""
+    tx.connection.execute(delete(tables.keys).where(tables.keys.c.cluster_id == cluster_id))

@@ -1,0 +1,83 @@
+"""Clusters and their instances in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.store import tables
+from shared.db import Tx
+from shared.errors import NotFound
+
+
+def cluster(connection: Connection, cluster_id: str) -> Cluster:
+    """One cluster. Raises NotFound."""
+    found = find_cluster(connection, cluster_id)
+    if found is None:
+        raise NotFound(f"there is no cluster {cluster_id}")
+    return found
+
+
+def find_cluster(connection: Connection, cluster_id: str) -> Cluster | None:
+    """One cluster, or None."""
+    t = tables.clusters
+    row = connection.execute(select(t).where(t.c.id == cluster_id)).first()
+    return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
+
+
+def add_cluster(tx: Tx, entry: Cluster) -> None:
+    """Store a new cluster."""
+    tx.connection.execute(insert(tables.clusters).values(**vars(entry)))
+
+
+def save_cluster(tx: Tx, entry: Cluster) -> None:
+    """Store a changed cluster."""
+    t = tables.clusters
+    tx.connection.execute(update(t).where(t.c.id == entry.id).values(**vars(entry)))
+
+
+def instance(connection: Connection, instance_id: str) -> Instance:
+    """One instance, with what its cluster knows (login, memory, volume). Raises NotFound."""
+    row = connection.execute(_joined().where(tables.instances.c.id == instance_id)).first()
+    if row is None:
+        raise NotFound(f"there is no instance {instance_id}")
+    return _instance(row)
+
+
+def instances(connection: Connection, cluster_id: str) -> list[Instance]:
+    """A cluster's instances, by name."""
+    t = tables.instances
+    return [_instance(row) for row in connection.execute(_joined().where(t.c.cluster_id == cluster_id).order_by(t.c.name))]
+
+
+def add_instance(tx: Tx, entry: Instance) -> None:
+    """Store an instance to expect."""
+    tx.connection.execute(insert(tables.instances).values(**_columns(entry)))
+
+
+def save_instance(tx: Tx, entry: Instance) -> None:
+    """Store a changed instance."""
+    t = tables.instances
+    tx.connection.execute(update(t).where(t.c.id == entry.id).values(**_columns(entry)))
+
+
+_OWN = tuple(column.name for column in tables.instances.columns)
+
+
+def _columns(entry: Instance) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in _OWN}
+
+
+def _joined() -> Any:
+    i, c = tables.instances, tables.clusters
+    return select(i, c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password).join(
+        c, c.c.id == i.c.cluster_id
+    )
+
+
+def _instance(row: Row[Any]) -> Instance:
+    return Instance(**{**row._mapping, "status": Status(row.status)})

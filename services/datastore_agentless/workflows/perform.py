@@ -1,0 +1,69 @@
+"""Turns an administrator's commands into output that streams as it comes, and exit codes at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.datastore_agentless.hosts.base import Job, Script
+from services.datastore_agentless.workflows.on_host import Hosts
+from shared.contracts.datastore_agentless import PerformCompleted, PerformFailed
+from shared.contracts.values import CommandResult, Problem
+from shared.db import Tx
+from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
+
+ANY_CODE = tuple(range(256))
+TIMEOUT_SECONDS = 3600.0
+OUTPUT_KEPT = 65_536
+
+
+@dataclass(frozen=True)
+class Perform:
+    """The steps: each command is a detached job, so that none is lost or run twice when a line drops."""
+
+    hosts: Hosts
+
+    def workflow(self) -> Workflow:
+        """One step; a command's own exit code, whatever it is, is a result and no failure of the step."""
+        steps = (Step("run", self._run, deadline=2 * TIMEOUT_SECONDS),)
+        return Workflow("perform", steps, on_failure=self._failed, on_cancelled=self._cancelled)
+
+    def _run(self, context: StepContext) -> Outcome:
+        instance = self.hosts.instance(context)
+        task = context.task
+        results = self.hosts.run(context, instance, _script(task.payload["commands"]), stream=True)
+        assert isinstance(results, tuple)
+
+        def save(tx: Tx) -> None:
+            tx.emit(
+                PerformCompleted(
+                    operation_id=task.operation_id, cluster_id=task.cluster_id, instance_id=instance.id,
+                    name=task.payload["name"], results=results,
+                )
+            )  # fmt: skip
+
+        return Next(save=save, message=f"{len(results)} command(s) ran")
+
+    def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
+        tx.emit(_end(task, problem, cancelled=False))
+
+    def _cancelled(self, tx: Tx, task: Task) -> None:
+        tx.emit(_end(task, Problem(step="run", message="cancelled", host=task.host), cancelled=True))
+
+
+def _script(commands: list[str]) -> Script:
+    results = []
+    for number, command in enumerate(commands, 1):
+        done = yield Job(f"command-{number}", command, title=command, ok_codes=ANY_CODE, timeout=TIMEOUT_SECONDS)
+        results.append(
+            CommandResult(
+                command=command, exit_code=done.code, stdout=done.stdout[-OUTPUT_KEPT:], stderr=done.stderr[-OUTPUT_KEPT:]
+            )
+        )
+    return tuple(results)
+
+
+def _end(task: Task, problem: Problem, *, cancelled: bool) -> PerformFailed:
+    return PerformFailed(
+        operation_id=task.operation_id, cluster_id=task.cluster_id, instance_id=task.payload["instance_id"],
+        name=task.payload["name"], problem=problem, cancelled=cancelled,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Turns a bare server into a node: identity pinned, checked, installed, configured, started, proved to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.datastore_agentless import actions
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.hosts import identity
+from services.datastore_agentless.store import clusters
+from services.datastore_agentless.workflows.on_host import Hosts
+from shared.contracts.datastore_agentless import ClusterActive, NodeReady
+from shared.contracts.values import Address, Endpoint, Problem
+from shared.db import Tx
+from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
+
+
+@dataclass(frozen=True)
+class PrepareNode:
+    """The steps. Each runs a script from its top, and each script is find-or-do."""
+
+    hosts: Hosts
+
+    def workflow(self) -> Workflow:
+        """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
+        steps = (
+            Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=5),
+            Step("trust", self._trust, deadline=120),
+            Step("preflight", self._preflight, deadline=300),
+            Step("prepare", self._prepare, deadline=1800),
+            Step("verify", self._verify, deadline=300),
+        )
+        return Workflow("prepare_node", steps, on_failure=self._failed)
+
+    def _connect(self, context: StepContext) -> Outcome:
+        """Log in with the host key that the server was born with, and make a new one that nobody else has seen."""
+        instance = self.hosts.instance(context)
+        instance.become(Status.PREPARING)
+        if "\n" in instance.host_key:
+            return Next()
+        context.report(f"connecting to {instance.addr}")
+        fresh = str(self.hosts.run(context, instance, identity.make_host_key()))
+        both = replace(instance, host_key=f"{instance.host_key}\n{fresh}")
+        return Next(save=lambda tx: clusters.save_instance(tx, both), message="logged in; a new host key was made")
+
+    def _trust(self, context: StepContext) -> Outcome:
+        """Have the host show the new key, then pin it alone."""
+        instance = self.hosts.instance(context)
+        if "\n" not in instance.host_key:
+            return Next()
+        self.hosts.run(context, instance, identity.use_host_key())
+        pinned = replace(instance, host_key=instance.host_key.splitlines()[-1])
+        return Next(save=lambda tx: clusters.save_instance(tx, pinned), message="the new host key is pinned")
+
+    def _preflight(self, context: StepContext) -> Outcome:
+        instance = self.hosts.instance(context)
+        self.hosts.run(context, instance, self.hosts.manager(instance).preflight(instance))
+        return Next(message="the host is fit")
+
+    def _prepare(self, context: StepContext) -> Outcome:
+        instance = self.hosts.instance(context)
+        self.hosts.run(context, instance, self.hosts.manager(instance).prepare(instance))
+        return Next(message="installed, configured, started")
+
+    def _verify(self, context: StepContext) -> Outcome:
+        instance = self.hosts.instance(context)
+        manager = self.hosts.manager(instance)
+        self.hosts.run(context, instance, manager.verify(instance))
+        endpoint = self._endpoint(instance)
+        ready = replace(instance, status=Status.READY)
+
+        def save(tx: Tx) -> None:
+            task = context.task
+            clusters.save_instance(tx, ready)
+            tx.emit(NodeReady(instance_id=ready.id, cluster_id=task.cluster_id, operation_id=task.operation_id))
+            _activate_when_complete(tx, task, endpoint)
+
+        return Next(save=save, message=f"{manager.datastore.name} answers")
+
+    def _endpoint(self, instance: Instance) -> Endpoint:
+        manager = self.hosts.manager(instance)
+        host, port = instance.addr, manager.port
+        if str(port) in instance.reach:
+            host, text = instance.reach[str(port)].rsplit(":", 1)
+            port = int(text)
+        return Endpoint(primary=Address(host=host, port=port), url=manager.url(host, port, instance.admin_user))
+
+    def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
+        instance = clusters.instance(tx.connection, task.payload["instance_id"])
+        if instance.status != Status.DELETED:
+            instance.become(Status.FAILED)
+            clusters.save_instance(tx, instance)
+        actions.announce_failed(tx, clusters.cluster(tx.connection, task.cluster_id), task.operation_id, problem)
+
+
+def _activate_when_complete(tx: Tx, task: Task, endpoint: Endpoint) -> None:
+    cluster = clusters.cluster(tx.connection, task.cluster_id)
+    nodes = clusters.instances(tx.connection, task.cluster_id)
+    if cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
+        return
+    if all(node.status == Status.READY for node in nodes):
+        cluster.become(ClusterStatus.ACTIVE)
+        clusters.save_cluster(tx, cluster)
+        tx.emit(ClusterActive(cluster_id=cluster.id, operation_id=task.operation_id, endpoint=endpoint))

@@ -1,0 +1,66 @@
+"""Instances in SQL, to and from the domain's dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from services.provisioner.domain.instance import Instance, Status, Volume
+from services.provisioner.store.tables import instances
+from shared.contracts.values import Flavor
+from shared.db import Tx
+from shared.errors import NotFound
+
+
+def get(connection: Connection, instance_id: str) -> Instance:
+    """One instance. Raises NotFound."""
+    row = connection.execute(select(instances).where(instances.c.id == instance_id)).first()
+    if row is None:
+        raise NotFound(f"there is no instance {instance_id}")
+    return _instance(row)
+
+
+def of_cluster(connection: Connection, cluster_id: str) -> list[Instance]:
+    """A cluster's instances, by name."""
+    rows = connection.execute(select(instances).where(instances.c.cluster_id == cluster_id).order_by(instances.c.name))
+    return [_instance(row) for row in rows]
+
+
+def exists(connection: Connection, instance_id: str) -> bool:
+    """Whether the instance was heard of before, even if it is gone."""
+    return connection.execute(select(instances.c.id).where(instances.c.id == instance_id)).first() is not None
+
+
+def add(tx: Tx, instance: Instance) -> None:
+    """Store a new instance."""
+    now = tx.database.clock.now()
+    tx.connection.execute(insert(instances).values(id=instance.id, created_at=now, **_columns(instance)))
+
+
+def save(tx: Tx, instance: Instance) -> None:
+    """Store what a provider or a step found out."""
+    tx.connection.execute(update(instances).where(instances.c.id == instance.id).values(**_columns(instance)))
+
+
+def _columns(instance: Instance) -> dict[str, Any]:
+    return {
+        "cluster_id": instance.cluster_id, "project_id": instance.project_id, "operation_id": instance.operation_id,
+        "name": instance.name, "image": instance.image, "flavor": asdict(instance.flavor),
+        "public_key": instance.public_key, "host_key": instance.host_key,
+        "host_key_private": instance.host_key_private, "status": str(instance.status), "server": instance.server,
+        "addr": instance.addr, "user": instance.user, "local_id": instance.local_id, "ssh_port": instance.ssh_port,
+        "server_status": instance.server_status, "progress": instance.progress, "message": instance.message,
+        "volume": asdict(instance.volume) if instance.volume else None, "reach": instance.reach,
+    }  # fmt: skip
+
+
+def _instance(row: Row[Any]) -> Instance:
+    values = dict(row._mapping)
+    values.pop("created_at")
+    volume = values.pop("volume")
+    return Instance(
+        **{**values, "flavor": Flavor(**values["flavor"]), "status": Status(values["status"])},
+        volume=Volume(**volume) if volume else None,
+    )

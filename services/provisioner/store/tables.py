@@ -1,0 +1,40 @@
+"""The provisioner's slice of the database: instances and their volumes."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Index, Integer, MetaData, String, Table, Text
+
+from shared.db.tables import add_machinery
+from shared.db.types import Sealed, UtcDateTime
+
+metadata = MetaData()
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("image", String(255), nullable=False),
+    Column("flavor", JSON, nullable=False),
+    Column("public_key", Text, nullable=False, default=""),
+    Column("host_key", Text, nullable=False, default=""),
+    Column("host_key_private", Sealed, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("server", String(255), nullable=False, default=""),
+    Column("addr", String(64), nullable=False, default=""),
+    Column("user", String(64), nullable=False, default=""),
+    Column("local_id", String(255), nullable=False, default=""),
+    Column("ssh_port", Integer, nullable=False, default=22),
+    Column("server_status", String(32), nullable=False, default="UNKNOWN"),
+    Column("progress", Integer, nullable=False, default=0),
+    Column("message", Text, nullable=False, default=""),
+    Column("volume", JSON),
+    Column("reach", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("instances_cluster", "cluster_id"),
+)
+
+add_machinery(metadata)

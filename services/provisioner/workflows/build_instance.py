@@ -1,0 +1,134 @@
+"""Turns a wish for an instance into a running server with its volume, announced as `instance.active`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.providers.base import BaseProvider, ProviderError
+from services.provisioner.store import instances
+from shared.contracts.provisioner import InstanceActive, InstanceFailed
+from shared.contracts.values import Problem, VolumeRef
+from shared.db import Database, Tx
+from shared.errors import Cancelled
+from shared.secrets import Secret
+from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
+
+FIRST_LOOK, LAST_LOOK = 0.1, 2.0
+CONSOLE_LINES = 20
+
+IssueKey = Callable[[str], str]
+MakeHostKey = Callable[[str], tuple[Secret, str]]
+
+
+@dataclass(frozen=True)
+class BuildInstance:
+    """The steps, over a provider; `issue_key` asks datastore_agentless for a cluster's public key.
+
+    `make_host_key` makes the key pair that the server is born with: (private OpenSSH text, public line).
+    """
+
+    database: Database
+    provider: BaseProvider
+    issue_key: IssueKey
+    make_host_key: MakeHostKey
+    server_deadline: float = 600.0
+
+    def workflow(self) -> Workflow:
+        """Steps in order; a failure removes the server again, for half a server serves nobody."""
+        steps = (
+            Step("issue_key", self._issue_key, deadline=120),
+            Step("create_server", self._create_server, undo=self._destroy_server, deadline=900),
+            Step("wait_for_server", self._wait_for_server, deadline=self.server_deadline),
+            Step("attach_volume", self._attach_volume, deadline=300),
+            Step("announce", self._announce),
+        )
+        return Workflow("build_instance", steps, on_failure=self._failed, undo_on_failure=True)
+
+    def _load(self, context: StepContext) -> Instance:
+        with self.database.read() as connection:
+            instance = instances.get(connection, context.task.payload["instance_id"])
+        if instance.status in (Status.DELETING, Status.DELETED) and context.task.mode == "forward":
+            raise Cancelled(f"instance {instance.id} is being deleted")
+        return instance
+
+    def _issue_key(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        if not instance.host_key:
+            instance.host_key_private, instance.host_key = self.make_host_key(instance.name)
+        instance.public_key = self.issue_key(instance.cluster_id)
+        instance.become(Status.BUILDING)
+        return Next(save=_saving(instance))
+
+    def _create_server(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        context.report(f"asking for a server of flavor {instance.flavor.name}")
+        self.provider.create(instance)
+        return Next(save=_saving(instance), message=f"server {instance.server or instance.name} was accepted")
+
+    def _wait_for_server(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        status, progress = self.provider.update_status(instance)
+        if status == "ACTIVE":
+            return Next(save=_saving(instance), message=f"server is up at {instance.addr}")
+        if status in ("ERROR", "DELETED"):
+            raise ProviderError(
+                f"the provider ended the server in state {status}: {instance.message or 'it gave no reason'}",
+                stderr=self.provider.console_output(instance, CONSOLE_LINES),
+                what_to_do="retry the operation, or choose another flavor or image",
+            )
+        age = (self.database.clock.now() - context.task.step_started_at).total_seconds()
+        reason = f"the server is {status}" + (f": {instance.message}" if instance.message else "")
+        return Wait(min(LAST_LOOK, max(FIRST_LOOK, age / 4)), reason, percent=progress, save=_saving(instance))
+
+    def _attach_volume(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        if instance.volume is None:
+            return Next()
+        self.provider.attach_volume(instance)
+        return Next(save=_saving(instance), message=f"{instance.volume.size_gb} GB volume attached")
+
+    def _announce(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        instance.become(Status.ACTIVE)
+
+        def save(tx: Tx) -> None:
+            instances.save(tx, instance)
+            tx.emit(_active(instance, context.task.operation_id))
+
+        return Next(save=save)
+
+    def _destroy_server(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        self.provider.destroy(instance)
+        gone = replace(instance, server="", addr="", server_status="DELETED")
+        return Next(save=_saving(gone), message="the server was removed again")
+
+    def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
+        instance = instances.get(tx.connection, task.payload["instance_id"])
+        instance.become(Status.FAILED)
+        instance.message = problem.message
+        instances.save(tx, instance)
+        tx.emit(
+            InstanceFailed(
+                instance_id=instance.id, cluster_id=task.cluster_id, operation_id=task.operation_id, problem=problem
+            )
+        )
+
+
+def _saving(instance: Instance) -> Callable[[Tx], None]:
+    return lambda tx: instances.save(tx, instance)
+
+
+def _active(instance: Instance, operation_id: str) -> InstanceActive:
+    volume = instance.volume
+    return InstanceActive(
+        instance_id=instance.id, cluster_id=instance.cluster_id, operation_id=operation_id, server=instance.server,
+        addr=instance.addr, user=instance.user, host_key=instance.host_key, local_id=instance.local_id,
+        ssh_port=instance.ssh_port, reach=instance.reach,
+        volume=None if volume is None else VolumeRef(
+            id=volume.id, size_gb=volume.size_gb, mount_point=volume.mount_point, device=volume.device,
+            mounted=volume.mounted,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,59 @@
+"""Turns an instance that nobody wants any more into nothing, announced as `instance.deleted`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.providers.base import BaseProvider
+from services.provisioner.store import instances
+from shared.contracts.provisioner import InstanceDeleted
+from shared.db import Database, Tx
+from shared.secrets import Secret
+from shared.workflow import Next, Outcome, Step, StepContext, Workflow
+
+
+@dataclass(frozen=True)
+class DeleteInstance:
+    """The steps, over a provider; destroying what is gone already is no error."""
+
+    database: Database
+    provider: BaseProvider
+
+    def workflow(self) -> Workflow:
+        """One attempt a while, for an hour: a cloud that is away must not leave a server behind."""
+        steps = (
+            Step("mark", self._mark),
+            Step("destroy", self._destroy, deadline=3600),
+        )
+        return Workflow("delete_instance", steps)
+
+    def _load(self, context: StepContext) -> Instance:
+        with self.database.read() as connection:
+            return instances.get(connection, context.task.payload["instance_id"])
+
+    def _mark(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        if instance.status != Status.DELETED:
+            instance.become(Status.DELETING)
+        return Next(save=_saving(instance))
+
+    def _destroy(self, context: StepContext) -> Outcome:
+        instance = self._load(context)
+        self.provider.destroy(instance)
+        instance.become(Status.DELETED)
+        instance.host_key_private = Secret("")
+
+        def save(tx: Tx) -> None:
+            instances.save(tx, instance)
+            task = context.task
+            tx.emit(
+                InstanceDeleted(instance_id=instance.id, cluster_id=task.cluster_id, operation_id=task.operation_id)
+            )
+
+        return Next(save=save, message="the server and its volumes are gone")
+
+
+def _saving(instance: Instance) -> Callable[[Tx], None]:
+    return lambda tx: instances.save(tx, instance)
