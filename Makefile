@@ -1,0 +1,45 @@
+# Run `make` alone to see what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+DATASTORE ?= pgsql 15
+SIZE ?= 1
+export DTROVE_PYTHON
+
+.PHONY: help setup demo up down test check fast bench docs lock
+
+help: ## say what there is
+	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "  %-8s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  make demo DATASTORE="redis 7.0"     "mysql 10.11" and "pgsql 15" work too'
+
+setup: ## install what DTrove needs: system packages and .venv (the others run it for you)
+	@sh scripts/setup.sh
+
+demo: setup ## from nothing to a database that answers; leaves DTrove running
+	@.venv/bin/dtrove demo --datastore "$(DATASTORE)" --size "$(SIZE)"
+
+up: setup ## start RabbitMQ and the four services in the background
+	@.venv/bin/dtrove up --detach
+
+down: ## stop everything and remove what it made
+	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
+
+test: setup fast ## everything: the fast checks, then all tests on real hosts
+	@.venv/bin/python -m pytest
+
+check: setup ## style, types, import rules
+	@sh scripts/check.sh
+
+fast: setup ## check, and the unit tests on each Python that is here
+	@sh scripts/fast.sh
+
+bench: setup ## measure speed and memory; prints a table and JSON
+	@.venv/bin/python -m bench
+
+docs: setup ## generate docs/reference
+	@.venv/bin/python -m scripts.reference
+
+lock: ## resolve requirements.lock anew
+	@sh scripts/lock.sh --upgrade

@@ -1,0 +1,1 @@
+"""A local installation: its configuration, its processes and where their files lie."""

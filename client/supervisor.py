@@ -1,0 +1,307 @@
+"""`dtrove up` and `dtrove down`: a private RabbitMQ and each service in a process of its own, kept alive."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib
+import logging
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from client.local.addresses import any_free, is_free
+from client.local.broker import Broker, private_rabbitmq
+from client.local.configuration import load
+from client.local.processes import Child, PidFile, end
+from shared.errors import Conflict, Failure
+
+SERVICES = ("api", "provisioner", "datastore_agentless", "scheduler")
+DEFAULT_ADDRESS = "127.0.0.1:8780"
+BROKER_SECONDS = 120.0
+
+log = logging.getLogger("dtrove.supervisor")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """One process as `dtrove status` shows it; no pid: it does not run."""
+
+    name: str
+    pid: int | None
+    log: Path
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
+class Supervisor:
+    """Everything that runs for the installation in `home`, as the file `config` describes it."""
+
+    def __init__(self, home: Path, config: Path, broker: Broker | None = None) -> None:
+        self.home = home.resolve()
+        self.config = config.resolve()
+        self.run_dir = self.home / "run"
+        self._broker = broker
+        self._stopping = threading.Event()
+
+    # What others ask
+
+    @property
+    def running(self) -> int | None:
+        """The number of the supervising process, or None."""
+        return PidFile(self.run_dir / "supervisor.pid").read()
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, as far as it is known."""
+        remembered = self.run_dir / "web"
+        address = remembered.read_text().strip() if remembered.exists() else self._configured_address()
+        host, _, port = address.rpartition(":")
+        return f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '*') else host}:{port}"  # noqa: S104
+
+    def status(self) -> list[ProcessState]:
+        """Each process that belongs to the installation."""
+        names = ("supervisor", *SERVICES)
+        return [ProcessState(name, self._pid(name).read(), self.home / "logs" / f"{name}.log") for name in names]
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether every service says it is ready, and what is still missing where not."""
+        try:
+            answer = requests.get(f"{self.url}/readyz", timeout=5)
+        except requests.RequestException:
+            return False, "the API does not answer yet"
+        return answer.ok, "" if answer.ok else _unready(answer)
+
+    # Up
+
+    def up_detached(self, say: Say = quiet, timeout: float = 180.0) -> None:
+        """Start in the background where nothing runs yet, and wait until all is ready. Raises Failure after `timeout`."""
+        if self.running is None:
+            self._make_directories()
+            command = [sys.executable, "-m", "client.supervisor", str(self.home), str(self.config)]
+            with (self.home / "logs" / "supervisor.log").open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=Path(__file__).parent.parent,
+                    start_new_session=True,
+                )
+        else:
+            process = None
+        self._wait_ready(process, say, timeout)
+
+    def up(self) -> None:
+        """Start everything, keep it alive, and end it on SIGTERM or SIGINT. Raises Conflict where it runs already."""
+        self._make_directories()
+        with self._lock():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, lambda *_: self._stopping.set())
+            self._pid("supervisor").write(os.getpid())
+            try:
+                self._serve()
+            finally:
+                self._pid("supervisor").remove()
+
+    def _serve(self) -> None:
+        self._end_leftovers()
+        broker = self._private_broker()
+        try:
+            environ = self._environment(self._start_broker(broker))
+            self._write_environment(environ)
+            self._migrate(environ)
+            children = [self._child(name, environ) for name in SERVICES]
+            try:
+                for child in children:
+                    child.start()
+                self._keep(children, broker)
+            finally:
+                end([child.process.pid for child in children if child.process])
+                for child in children:
+                    child.pid_file.remove()
+        finally:
+            if broker:
+                broker.stop()
+
+    def _keep(self, children: list[Child], broker: Broker | None) -> None:
+        while not self._stopping.wait(0.2):
+            for child in children:
+                if news := child.look():
+                    log.warning(news)
+            if broker and not broker.is_running():
+                log.warning("RabbitMQ has ended; starting it again")
+                broker.start()
+                self._stopping.wait(2)
+
+    def _start_broker(self, broker: Broker | None) -> str:
+        if broker is None:
+            return str(self._options()["AMQP_URI"])
+        log.info("starting RabbitMQ")
+        broker.start()
+        broker.wait_ready(BROKER_SECONDS)
+        return broker.uri
+
+    def _private_broker(self) -> Broker | None:
+        """Ours, unless the configuration names one that exists."""
+        if self._options().get("AMQP_URI"):
+            return None
+        return self._broker or private_rabbitmq(self.home)
+
+    # Down
+
+    def down(self, purge: bool = False, say: Say = quiet) -> None:
+        """Stop everything; with `purge` also remove every host and file that the installation made."""
+        pid = self.running
+        if pid is not None:
+            say("stopping DTrove")
+            # Its own stop takes up to ten seconds for the services and as long for RabbitMQ.
+            end([pid], patience=40.0)
+        self._end_leftovers()
+        if purge:
+            say("removing what DTrove made")
+            importlib.import_module("services.provisioner.providers.local").clean_up(self.home)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Delete all but the cache of host images, which costs minutes to make again."""
+        if not self.home.exists():
+            return
+        for path in self.home.iterdir():
+            if path.name == "images":
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _end_leftovers(self) -> None:
+        """End what a supervisor that was killed has left behind."""
+        files = [self._pid(name) for name in SERVICES]
+        end([pid for file in files if (pid := file.read()) is not None])
+        for file in files:
+            file.remove()
+        if (self.home / "rabbitmq").exists() and (broker := self._private_broker()):
+            broker.stop()
+
+    # Parts
+
+    def _child(self, name: str, environ: dict[str, str]) -> Child:
+        module = f"services.{name}.service"
+        command = [sys.executable, "-m", "shared.bus.process", "--config", str(self.config), module]
+        return Child(name, command, self.home, environ, Path(__file__).parent.parent)
+
+    def _options(self) -> dict[str, Any]:
+        return load(self.config, {**os.environ, "DTROVE_HOME": str(self.home)})
+
+    def _configured_address(self) -> str:
+        return str(self._options().get("WEB_SERVER_ADDRESS") or DEFAULT_ADDRESS)
+
+    def _environment(self, amqp_uri: str) -> dict[str, str]:
+        address = self._choose_address()
+        return {
+            **os.environ,
+            "DTROVE_HOME": str(self.home),
+            "AMQP_URI": amqp_uri,
+            "WEB_SERVER_ADDRESS": address,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _choose_address(self) -> str:
+        """The configured address; in place of the default, if taken, the one of last time or any free one."""
+        address = self._configured_address()
+        remembered = self.run_dir / "web"
+        if address == DEFAULT_ADDRESS:
+            last = remembered.read_text().strip() if remembered.exists() else address
+            address = next((each for each in (last, address) if is_free(each)), any_free())
+        remembered.write_text(address + "\n")
+        return address
+
+    def _write_environment(self, environ: dict[str, str]) -> None:
+        """Leave what a `nameko shell` beside us needs: `set -a; . $DTROVE_HOME/run/environment`."""
+        lines = [f"{name}={shlex.quote(environ[name])}" for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS")]
+        path = self.run_dir / "environment"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def _migrate(self, environ: dict[str, str]) -> None:
+        options = load(self.config, environ)
+        for service in SERVICES:
+            key = f"{service.partition('_')[0].upper()}_DATABASE_URL"
+            url = options.get(key) or f"sqlite:///{self.home}/{service}.sqlite"
+            importlib.import_module("shared.db.migrate").upgrade(service, url)
+
+    def _pid(self, name: str) -> PidFile:
+        return PidFile(self.run_dir / f"{name}.pid")
+
+    def _make_directories(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("run", "logs"):
+            (self.home / name).mkdir(exist_ok=True)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Held while we live; the system lets go of it however we end."""
+        with (self.run_dir / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(f"DTrove runs already in {self.home}", what_to_do="`dtrove down` stops it") from None
+            yield
+
+    def _wait_ready(self, process: subprocess.Popen[bytes] | None, say: Say, timeout: float) -> None:
+        deadline, last = time.monotonic() + timeout, ""
+        while time.monotonic() < deadline:
+            if process is not None and process.poll() is not None:
+                raise self._not_up("DTrove ended while it started")
+            # Before our own process has chosen its address, another's API may answer at the last one.
+            ready, missing = self.ready() if self.running else (False, "starting")
+            if ready:
+                return
+            if missing != last:
+                say(missing)
+                last = missing
+            time.sleep(0.1)
+        raise self._not_up(f"DTrove is not ready after {timeout:g} s: {last}")
+
+    def _not_up(self, message: str) -> Failure:
+        path = self.home / "logs" / "supervisor.log"
+        tail = "\n".join(path.read_text(errors="replace").splitlines()[-20:]) if path.exists() else ""
+        return Failure(message, stderr=tail, what_to_do=f"look at the logs in {path.parent}")
+
+
+def _unready(answer: requests.Response) -> str:
+    try:
+        checks = answer.json().get("checks", {})
+        return "waiting for " + ", ".join(sorted(name for name, state in checks.items() if state != "ok"))
+    except (ValueError, AttributeError):
+        return f"the API answers {answer.status_code}"
+
+
+def main() -> None:
+    """Run as the background process of `dtrove up --detach`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("config", type=Path)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    Supervisor(asked.home, asked.config).up()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Makes a host's identity its own: a new ed25519 host key, made on the node, that no cloud has ever seen."""
+
+from __future__ import annotations
+
+from services.datastore_agentless.hosts.base import Phase, Run, Script
+
+_FRESH = "/etc/ssh/dtrove_host_ed25519_key"
+_USED = "/etc/ssh/ssh_host_ed25519_key"
+
+_USE = f"""set -e
+if [ -f {_FRESH} ]; then
+  cp -p {_FRESH} {_USED}.new && cp -p {_FRESH}.pub {_USED}.pub && mv {_USED}.new {_USED} && rm -f {_FRESH} {_FRESH}.pub
+fi
+if [ -d /run/systemd/system ]; then systemctl reload ssh 2>/dev/null || systemctl reload sshd
+elif [ "$(cat /proc/1/comm)" = sshd ]; then kill -HUP 1
+else kill -HUP "$(cat /run/sshd.pid)"; fi
+"""
+
+
+def make_host_key() -> Script:
+    """Make a new host key beside the one in use; returns its public half. A second run returns the same."""
+    yield Phase("making a new host key")
+    made = yield Run(
+        f"umask 077; if [ ! -f {_USED}.rotated ]; then "
+        f"[ -f {_FRESH}.pub ] || {{ rm -f {_FRESH}; ssh-keygen -q -t ed25519 -N '' -C '' -f {_FRESH}; }}; cat {_FRESH}.pub; "
+        f"else cat {_USED}.pub; fi",
+        title="make a new host key",
+    )
+    return " ".join(made.text.split()[:2])
+
+
+def use_host_key() -> Script:
+    """Have sshd show the new key from the next connection on; repeating it is harmless."""
+    yield Run(f"{_USE}touch {_USED}.rotated", title="show the new host key")
