@@ -1,0 +1,78 @@
+"""Volumes of the local provider: a file with an ext4 file system of a fixed size, mounted into the running host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from services.provisioner.providers.base import ProviderError
+
+TIMEOUT = 60
+
+
+def folder(home: Path, instance_id: str) -> Path:
+    """The folder that the host sees as its data directory; it exists before the host, the mount comes and goes."""
+    return home / "volumes" / instance_id / "mnt"
+
+
+def prepare(home: Path, instance_id: str) -> Path:
+    """Make the folder that will carry the mount."""
+    path = folder(home, instance_id)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def create(home: Path, instance_id: str, size_gb: int) -> Path:
+    """The volume's file with its file system; made once. Raises ProviderError."""
+    disk = folder(home, instance_id).with_name("disk.ext4")
+    if disk.exists():
+        return disk
+    disk.parent.mkdir(parents=True, exist_ok=True)
+    draft = disk.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.truncate(size_gb * 1024**3)
+    _run("mkfs.ext4", "-q", "-F", "-m", "0", str(draft))
+    draft.replace(disk)
+    return disk
+
+
+def mount(home: Path, instance_id: str, disk: Path) -> bool:
+    """Mount the volume; fine when it is mounted. False where this machine cannot mount, and a plain folder serves."""
+    path = prepare(home, instance_id)
+    if os.path.ismount(path):
+        return True
+    try:
+        _run("mount", "-o", "loop", str(disk), str(path))
+        shutil.rmtree(path / "lost+found", ignore_errors=True)
+        return True
+    except ProviderError:
+        return False
+
+
+def remove(home: Path, instance_id: str) -> None:
+    """Unmount and delete; fine when it is gone."""
+    path = folder(home, instance_id)
+    if os.path.ismount(path):
+        _run("umount", "-l", str(path))
+    shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def remove_all(home: Path) -> list[str]:
+    """Remove every volume of the installation; returns what went."""
+    root = home / "volumes"
+    names = [path.name for path in root.iterdir()] if root.exists() else []
+    for name in names:
+        remove(home, name)
+    return [f"volume {name}" for name in names]
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProviderError(f"{command[0]} did not run: {error}") from error
+    if done.returncode != 0:
+        raise ProviderError(f"{command[0]} failed", command=" ".join(command), stderr=done.stderr,
+                            what_to_do="look at the machine's disk space and loop devices")  # fmt: skip
