@@ -90,7 +90,7 @@ class Supervisor:
     # Up
 
     def up_detached(self, say: Say = quiet, timeout: float = 180.0) -> None:
-        """Start in the background where nothing runs yet, and wait until all is ready. Raises Failure after `timeout`."""
+        """Start in the background where nothing runs yet; wait until all is ready. Raises Failure after `timeout`."""
         if self.running is None:
             self._make_directories()
             command = [sys.executable, "-m", "client.supervisor", str(self.home), str(self.config)]

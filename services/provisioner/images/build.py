@@ -33,7 +33,8 @@ def image_name() -> str:
     digest = hashlib.sha256()
     for name in RECIPE:
         digest.update((HERE / name).read_bytes())
-    return f"localhost/dtrove-host:{digest.hexdigest()[:12]}"
+    # Podman's import forgets the tag it is given, so the hash stands in the name.
+    return f"localhost/dtrove-host-{digest.hexdigest()[:12]}:latest"
 
 
 def ensure_image(client: docker.DockerClient, cache: Path, progress: Progress) -> str:
@@ -44,14 +45,13 @@ def ensure_image(client: docker.DockerClient, cache: Path, progress: Progress) -
         return name
     except docker.errors.ImageNotFound:
         pass
-    tar = cache / f"{name.rpartition(':')[2]}.tar"
+    tar = cache / f"{name.removeprefix('localhost/').removesuffix(':latest')}.tar"
     if not tar.exists() and _from_registry(client, name, progress):
         return name
     if not tar.exists():
         _bootstrap(tar, progress)
     progress("importing the host image")
-    repository, _, tag = name.rpartition(":")
-    client.api.import_image_from_file(str(tar), repository=repository, tag=tag)
+    client.api.import_image_from_file(str(tar), repository=name.removesuffix(":latest"), tag="latest")
     return name
 
 
