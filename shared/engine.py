@@ -16,7 +16,7 @@ from shared.contracts.operations import OperationProgressed
 from shared.contracts.values import Problem
 from shared.db import tasks
 from shared.db.engine import Database, Tx
-from shared.errors import Cancelled, DtroveError, Retryable, StaleEpoch, Unavailable
+from shared.errors import Cancelled, DtroveError, Failure, Retryable, StaleEpoch, Unavailable
 from shared.workflow import Outcome, Step, StepContext, Task, Wait, Workflow, backoff_seconds, problem_of
 
 LEASE_SECONDS = 10.0
@@ -119,7 +119,10 @@ class StepEngine:
         workflow = self.workflows[task.kind]
         if task.mode == "forward" and (running.cancelled or task.cancel_requested):
             return self._turn_back(task, workflow, None)
-        step = workflow.step(task.step)
+        try:
+            step = workflow.step(task.step)
+        except Failure as error:
+            return self._end(task, workflow, problem_of(error, task.step, task.host))
         task = running.task = replace(task, step=step.name)
         if task.claims > MAX_CLAIMS:
             return self._fail(
@@ -195,7 +198,9 @@ class StepEngine:
         log.warning("step %s failed: %s", step.name, problem.message)
         if task.mode == "undo":
             kept = task.problem or problem
-            left = replace(kept, message=f"{kept.message}; left behind: {step.name} could not be undone: {problem.message}")
+            left = replace(
+                kept, message=f"{kept.message}; left behind: {step.name} could not be undone: {problem.message}"
+            )
             return self._end(task, workflow, left)
         if workflow.undo_on_failure:
             return self._turn_back(task, workflow, problem)

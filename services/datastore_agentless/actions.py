@@ -9,6 +9,7 @@ from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import catalogue, clusters
+from services.datastore_agentless.workflows.ending import announce_failed
 from shared.contracts.api import (
     BackupRequested,
     ClusterDeleteRequested,
@@ -17,7 +18,7 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
-from shared.contracts.datastore_agentless import BackupFailed, ClusterDeleted, ClusterFailed
+from shared.contracts.datastore_agentless import BackupFailed, ClusterDeleted
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.scheduler import BackupDue
 from shared.contracts.values import Problem
@@ -81,15 +82,6 @@ def fail_cluster(database: Database, event: InstanceFailed) -> None:
         if cluster is None or cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
             return
         announce_failed(tx, cluster, event.operation_id, event.problem)
-
-
-def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Problem) -> None:
-    """Mark a cluster as failed and say why."""
-    if cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
-        return
-    cluster.become(ClusterStatus.FAILED)
-    clusters.save_cluster(tx, cluster)
-    tx.emit(ClusterFailed(cluster_id=cluster.id, operation_id=operation_id, problem=problem))
 
 
 def release_cluster(database: Database, event: ClusterDeleteRequested) -> None:

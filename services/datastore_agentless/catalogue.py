@@ -47,7 +47,9 @@ def create(database: Database, managers: Managers, *, manager: str, version: str
         for entry in catalogue.datastores(tx.connection):
             if (entry.manager, entry.version) == (draft.manager, version):
                 if not entry.deleted:
-                    raise Conflict(f"datastore {entry.name} exists already", what_to_do="change it, or choose another version")
+                    raise Conflict(
+                        f"datastore {entry.name} exists already", what_to_do="change it, or choose another version"
+                    )
                 draft.id = entry.id
         catalogue.put(tx, draft)
         _announce(tx, draft, managers)

@@ -87,7 +87,7 @@ def dump(value: Any) -> dict[str, Any]:
 
 def load(cls: type[T], payload: Mapping[str, Any]) -> T:
     """Build contract dataclass `cls` from JSON data, ignoring unknown keys. Raises marshmallow.ValidationError."""
-    return typing.cast(T, _build(cls, schema_of(cls).load(dict(payload))))
+    return typing.cast("T", _build(cls, schema_of(cls).load(dict(payload))))
 
 
 def _build(kind: Any, value: Any) -> Any:
@@ -100,7 +100,7 @@ def _build(kind: Any, value: Any) -> Any:
         return tuple(_build(args[0], item) for item in value)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return typing.cast(Any, kind)(**{name: _build(hints[name], item) for name, item in value.items()})
+        return typing.cast("Any", kind)(**{name: _build(hints[name], item) for name, item in value.items()})
     return value
 
 
@@ -125,7 +125,7 @@ def _field_of(kind: Any, required: bool, allow_none: bool = False) -> ma.fields.
     if origin is dict:
         return ma.fields.Dict(keys=_field_of(args[0], False), values=_field_of(args[1], False), **options)
     if is_dataclass(kind):
-        return ma.fields.Nested(lambda: schema_of(typing.cast(type, kind)), **options)
+        return ma.fields.Nested(lambda: schema_of(typing.cast("type", kind)), **options)
     if kind is Any:
         return ma.fields.Raw(**{**options, "allow_none": True})
     if kind in _SCALARS:

@@ -55,7 +55,9 @@ def run(metadata: MetaData) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=False)
+        context.configure(
+            connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=False
+        )
         context.run_migrations()
         connection.commit()
     engine.dispose()

@@ -138,9 +138,7 @@ def _task(row: Row[Any], now: datetime) -> Task:
 
 def _next_epoch(tx: Tx, subject: str) -> int:
     fences = tx.database.fences
-    moved = tx.connection.execute(
-        update(fences).where(fences.c.subject == subject).values(value=fences.c.value + 1)
-    )
+    moved = tx.connection.execute(update(fences).where(fences.c.subject == subject).values(value=fences.c.value + 1))
     if moved.rowcount == 0:
         with tx.connection.begin_nested():
             tx.connection.execute(insert(fences).values(subject=subject, value=1))

@@ -96,7 +96,9 @@ mv "$d" "$d.ended-$(date +%s)" 2>/dev/null
 exit 0
 """
 
-_ASIDE = 'mv {folder} {folder}.ended-"$(date +%s%N)" 2>/dev/null; find {root}/jobs -maxdepth 1 -mtime +7 -exec rm -rf {{}} +'
+_ASIDE = (
+    'mv {folder} {folder}.ended-"$(date +%s%N)" 2>/dev/null; find {root}/jobs -maxdepth 1 -mtime +7 -exec rm -rf {{}} +'
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,12 @@ class JobFolder:
     @property
     def _names(self) -> dict[str, str]:
         safe = re.sub(r"[^A-Za-z0-9_.-]", "-", self.job_id)
-        return {"id": safe, "folder": quote(f"{self.root}/jobs/{safe}"), "root": quote(self.root), "unit": f"dtrove-{safe}"}
+        return {
+            "id": safe,
+            "folder": quote(f"{self.root}/jobs/{safe}"),
+            "root": quote(self.root),
+            "unit": f"dtrove-{safe}",
+        }
 
     def start(self, script: str) -> str:
         """Claim and start the job; does nothing when somebody claimed it before. Its stdin is this command's."""

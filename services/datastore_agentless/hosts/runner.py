@@ -187,7 +187,9 @@ class _JobReader:
                 return self._end(look.code or 0)
             if look.state != "running":
                 self._runner.remote(self._folder.put_aside())
-                raise Retryable(f"`{self._command.title}` on {self._runner.target.name} is {look.state}: starting it again")
+                raise Retryable(
+                    f"`{self._command.title}` on {self._runner.target.name} is {look.state}: starting it again"
+                )
         self._runner.remote(self._folder.stop())
         raise CommandFailed(
             f"`{self._command.title}` on {self._runner.target.name} did not end within {self._command.timeout:.0f} s",

@@ -154,7 +154,9 @@ class SshPool:
         breaker = self._breakers.get((target.addr, target.port))
         now = self.clock.monotonic()
         if breaker and breaker.failures >= self.settings.breaker_failures and now < breaker.closed_until:
-            raise HostUnreachable(f"{target.name} ({target.addr}) did not answer {breaker.failures} times; trying later")
+            raise HostUnreachable(
+                f"{target.name} ({target.addr}) did not answer {breaker.failures} times; trying later"
+            )
         start = max(now, self._next_start)
         self._next_start = start + 1 / self.settings.new_per_second
         if start > now:
@@ -181,7 +183,9 @@ class SshPool:
             return transport
         except paramiko.AuthenticationException as error:
             _close(transport)
-            raise HostUnreachable(f"{target.name} ({target.addr}) refuses the cluster's key for {target.user}") from error
+            raise HostUnreachable(
+                f"{target.name} ({target.addr}) refuses the cluster's key for {target.user}"
+            ) from error
         except HostKeyChanged:
             _close(transport)
             raise

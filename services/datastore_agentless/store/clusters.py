@@ -51,7 +51,9 @@ def instance(connection: Connection, instance_id: str) -> Instance:
 def instances(connection: Connection, cluster_id: str) -> list[Instance]:
     """A cluster's instances, by name."""
     t = tables.instances
-    return [_instance(row) for row in connection.execute(_joined().where(t.c.cluster_id == cluster_id).order_by(t.c.name))]
+    return [
+        _instance(row) for row in connection.execute(_joined().where(t.c.cluster_id == cluster_id).order_by(t.c.name))
+    ]
 
 
 def add_instance(tx: Tx, entry: Instance) -> None:

@@ -53,7 +53,9 @@ class Hosts:
         with self.database.read() as connection:
             pair = catalogue.key(connection, instance.cluster_id)
         if pair is None:
-            raise Failure(f"cluster {instance.cluster_id} has no SSH key", what_to_do="delete the cluster and make it anew")
+            raise Failure(
+                f"cluster {instance.cluster_id} has no SSH key", what_to_do="delete the cluster and make it anew"
+            )
         addr, port = instance.addr, instance.ssh_port
         if str(port) in instance.reach:
             addr, text = instance.reach[str(port)].rsplit(":", 1)

@@ -56,7 +56,10 @@ def _script(commands: list[str]) -> Script:
         done = yield Job(f"command-{number}", command, title=command, ok_codes=ANY_CODE, timeout=TIMEOUT_SECONDS)
         results.append(
             CommandResult(
-                command=command, exit_code=done.code, stdout=done.stdout[-OUTPUT_KEPT:], stderr=done.stderr[-OUTPUT_KEPT:]
+                command=command,
+                exit_code=done.code,
+                stdout=done.stdout[-OUTPUT_KEPT:],
+                stderr=done.stderr[-OUTPUT_KEPT:],
             )
         )
     return tuple(results)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.datastore_agentless import actions
-from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts import identity
 from services.datastore_agentless.store import clusters
+from services.datastore_agentless.workflows.ending import activate_when_complete, announce_failed
 from services.datastore_agentless.workflows.on_host import Hosts
-from shared.contracts.datastore_agentless import ClusterActive, NodeReady
+from shared.contracts.datastore_agentless import NodeReady
 from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
@@ -74,7 +73,7 @@ class PrepareNode:
             task = context.task
             clusters.save_instance(tx, ready)
             tx.emit(NodeReady(instance_id=ready.id, cluster_id=task.cluster_id, operation_id=task.operation_id))
-            _activate_when_complete(tx, task, endpoint)
+            activate_when_complete(tx, task, endpoint)
 
         return Next(save=save, message=f"{manager.datastore.name} answers")
 
@@ -91,15 +90,4 @@ class PrepareNode:
         if instance.status != Status.DELETED:
             instance.become(Status.FAILED)
             clusters.save_instance(tx, instance)
-        actions.announce_failed(tx, clusters.cluster(tx.connection, task.cluster_id), task.operation_id, problem)
-
-
-def _activate_when_complete(tx: Tx, task: Task, endpoint: Endpoint) -> None:
-    cluster = clusters.cluster(tx.connection, task.cluster_id)
-    nodes = clusters.instances(tx.connection, task.cluster_id)
-    if cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
-        return
-    if all(node.status == Status.READY for node in nodes):
-        cluster.become(ClusterStatus.ACTIVE)
-        clusters.save_cluster(tx, cluster)
-        tx.emit(ClusterActive(cluster_id=cluster.id, operation_id=task.operation_id, endpoint=endpoint))
+        announce_failed(tx, clusters.cluster(tx.connection, task.cluster_id), task.operation_id, problem)

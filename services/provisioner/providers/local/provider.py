@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import tarfile
@@ -86,13 +87,13 @@ class Provider(BaseProvider):
         container = self._container(instance.id)
         if container is not None:
             with translated("remove a server"):
-                try:
+                with contextlib.suppress(docker.errors.NotFound):
                     container.remove(force=True, v=True)
-                except docker.errors.NotFound:
-                    pass
         volumes.remove(self.home, instance.id)
         if self._container(instance.id) is not None:
-            raise ProviderError(f"server {instance.name} is still there after its removal", what_to_do="retry the delete")
+            raise ProviderError(
+                f"server {instance.name} is still there after its removal", what_to_do="retry the delete"
+            )
 
     def create_volume(self, instance: Instance) -> None:
         """Make the file behind the volume."""

@@ -21,7 +21,18 @@ def prepare(home: Path, instance_id: str) -> Path:
     """Make the folder that will carry the mount."""
     path = folder(home, instance_id)
     path.mkdir(parents=True, exist_ok=True)
+    _share(home / "volumes")
     return path
+
+
+def _share(root: Path) -> None:
+    """Let later mounts below `root` be seen by hosts that run already; where that is denied, plain folders serve."""
+    if os.geteuid() == 0 and not os.path.ismount(root):
+        try:
+            _run("mount", "--bind", str(root), str(root))
+            _run("mount", "--make-shared", str(root))
+        except ProviderError:
+            return
 
 
 def create(home: Path, instance_id: str, size_gb: int) -> Path:
@@ -65,6 +76,8 @@ def remove_all(home: Path) -> list[str]:
     names = [path.name for path in root.iterdir()] if root.exists() else []
     for name in names:
         remove(home, name)
+    if os.path.ismount(root):
+        _run("umount", "-l", str(root))
     return [f"volume {name}" for name in names]
 
 

@@ -1,0 +1,68 @@
+"""The composition root of datastore_agentless: the only module here that reads configuration."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from nameko import config
+
+from services.datastore_agentless.datastores import load_manager
+from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.hosts.ssh import SshPool
+from services.datastore_agentless.settings import Settings
+from services.datastore_agentless.store.tables import metadata
+from services.datastore_agentless.workflows.backup_node import BackupNode
+from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.perform import Perform
+from services.datastore_agentless.workflows.prepare_node import PrepareNode
+from shared.config import read
+from shared.db import Database, Sealed, migrate
+from shared.db.outbox import Outbox
+from shared.engine import StepEngine
+from shared.secrets import Keyring, read_keyring
+
+
+@cache
+def settings() -> Settings:
+    """This service's settings. Raises ConfigInvalid."""
+    return read(Settings, config)
+
+
+@cache
+def keyring() -> Keyring:
+    """The keys that seal secrets at rest."""
+    chosen = settings()
+    return read_keyring(Path(chosen.keyring or f"{config.get('DTROVE_HOME') or 'var'}/keyring"))
+
+
+@cache
+def database() -> Database:
+    """This service's database, brought up to date."""
+    Sealed.keyring = keyring()
+    migrate.upgrade("datastore_agentless", settings().database_url)
+    return Database(settings().database_url, "datastore_agentless", metadata)
+
+
+@cache
+def hosts() -> Hosts:
+    """The way to hosts over SSH."""
+    return Hosts(database(), SshPool(), manager_for, settings().prefix)
+
+
+def manager_for(datastore: Datastore) -> BaseManager:
+    """The manager of a datastore, built in or a stranger's."""
+    return load_manager(datastore.manager_class, datastore, settings().managers)
+
+
+def steps() -> tuple[StepEngine, int, object]:
+    """The engine with this service's workflows."""
+    base = database()
+    flows = (PrepareNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow())
+    return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_commit
+
+
+def relay() -> tuple[Outbox, object]:
+    """The outbox, and how to be woken when something is put in."""
+    return Outbox(database()), database().on_commit

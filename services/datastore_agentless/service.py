@@ -1,0 +1,154 @@
+"""datastore_agentless: databases on hosts, over SSH alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from services.datastore_agentless import actions, catalogue, dependencies, planning
+from services.datastore_agentless.store import catalogue as catalogue_store
+from services.datastore_agentless.store import clusters
+from shared.bus import Relay, Steps, Ticker, on, rpc
+from shared.contracts.api import (
+    BackupRequested,
+    ClusterDeleteRequested,
+    ClusterRequested,
+    OperationCancelRequested,
+    OperationRetryRequested,
+    PerformRequested,
+)
+from shared.contracts.base import new_id
+from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
+from shared.contracts.scheduler import BackupDue
+from shared.errors import Retryable
+
+CATALOGUE_SECONDS = 300.0
+
+
+def announce_catalogue() -> None:
+    """Say what datastores there are, at start and from time to time: consumers may be new."""
+    catalogue.seed(dependencies.database(), dependencies.settings().managers)
+
+
+class DatastoreService:
+    """Entrypoints; the work is in actions and workflows."""
+
+    name = "datastore_agentless"
+
+    relay = Relay(dependencies.relay)
+    steps = Steps(dependencies.steps)
+    catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
+
+    @on(ClusterRequested)
+    def expect_cluster(self, event: ClusterRequested) -> None:
+        """Record a cluster and the nodes to come."""
+        database = dependencies.database()
+        with database.read() as connection:
+            entry = catalogue_store.datastore(connection, event.datastore.id)
+        actions.expect_cluster(database, event, dependencies.manager_for(entry).admin_user)
+
+    @on(InstanceActive)
+    def prepare_node(self, event: InstanceActive) -> None:
+        """File the preparation of a server that came up."""
+        if not actions.prepare_node(dependencies.database(), event):
+            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+
+    @on(InstanceFailed)
+    def fail_cluster(self, event: InstanceFailed) -> None:
+        """Fail the cluster with its server."""
+        actions.fail_cluster(dependencies.database(), event)
+
+    @on(ClusterDeleteRequested)
+    def release_cluster(self, event: ClusterDeleteRequested) -> None:
+        """Stop all work on a cluster."""
+        actions.release_cluster(dependencies.database(), event)
+
+    @on(InstanceDeleted)
+    def forget_instance(self, event: InstanceDeleted) -> None:
+        """Forget a server, and the cluster with its last one."""
+        if not actions.forget_instance(dependencies.database(), event):
+            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+
+    @on(OperationCancelRequested)
+    def cancel_operation(self, event: OperationCancelRequested) -> None:
+        """Stop the work under an operation."""
+        actions.cancel_operation(dependencies.database(), event)
+
+    @on(OperationRetryRequested)
+    def retry_operation(self, event: OperationRetryRequested) -> None:
+        """Go on from the step that failed."""
+        actions.retry_operation(dependencies.database(), event)
+
+    @on(PerformRequested)
+    def request_perform(self, event: PerformRequested) -> None:
+        """File commands to run."""
+        actions.request_perform(dependencies.database(), event)
+
+    @on(BackupRequested)
+    def request_backup(self, event: BackupRequested) -> None:
+        """File a backup."""
+        actions.request_backup(dependencies.database(), event)
+
+    @on(BackupDue)
+    def backup_due(self, event: BackupDue) -> None:
+        """File a backup whose time has come."""
+        actions.request_backup(dependencies.database(), event)
+
+    @rpc
+    def issue_key(self, cluster_id: str) -> dict[str, str]:
+        """The public half of a cluster's SSH key, made at the first request."""
+        return {"public_key": actions.issue_key(dependencies.database(), cluster_id)}
+
+    @rpc
+    def credentials(self, cluster_id: str) -> dict[str, str]:
+        """The administrator's login, its password sealed with the common keyring."""
+        with dependencies.database().read() as connection:
+            cluster = clusters.cluster(connection, cluster_id)
+        sealed = dependencies.keyring().seal(cluster.admin_password)
+        return {"username": cluster.admin_user, "sealed_password": sealed}
+
+    @rpc
+    def list_datastores(self) -> list[dict[str, Any]]:
+        """The catalogue."""
+        with dependencies.database().read() as connection:
+            return [asdict(entry) | {"name": entry.name} for entry in catalogue_store.datastores(connection)]
+
+    @rpc
+    def create_datastore(self, **fields: Any) -> dict[str, Any]:
+        """Add a version to the catalogue."""
+        managers = dependencies.settings().managers
+        return asdict(catalogue.create(dependencies.database(), managers, **fields))
+
+    @rpc
+    def update_datastore(self, datastore_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        """Change an entry of the catalogue."""
+        managers = dependencies.settings().managers
+        return asdict(catalogue.update(dependencies.database(), managers, datastore_id, changes))
+
+    @rpc
+    def delete_datastore(self, datastore_id: str) -> dict[str, Any]:
+        """Take an entry out of the choice."""
+        managers = dependencies.settings().managers
+        return asdict(catalogue.remove(dependencies.database(), managers, datastore_id))
+
+    @rpc
+    def plan_create(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What making a cluster would run on its hosts."""
+        with dependencies.database().read() as connection:
+            entry = catalogue_store.datastore(connection, spec["datastore_id"])
+        manager = dependencies.manager_for(entry)
+        return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0)
+
+    @rpc
+    def perform(self, instance_id: str, name: str, *cmds: str) -> str:
+        """Run commands on an instance, as the seed's task did; returns the operation's id."""
+        database = dependencies.database()
+        with database.read() as connection:
+            instance = clusters.instance(connection, instance_id)
+            cluster = clusters.cluster(connection, instance.cluster_id)
+        event = PerformRequested(
+            operation_id=new_id(), cluster_id=cluster.id, project_id=cluster.project_id, instance_id=instance_id,
+            name=name, commands=tuple(cmds),
+        )  # fmt: skip
+        actions.request_perform(database, event)
+        return event.operation_id

@@ -1,0 +1,20 @@
+"""A schedule: when a cluster's backups are due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass
+class Schedule:
+    """`cron` is five fields in `timezone`; `next_at` is the next time, in UTC; `kind` is full or incremental."""
+
+    id: str
+    cluster_id: str
+    project_id: str
+    cron: str
+    next_at: datetime
+    timezone: str = "UTC"
+    kind: str = "full"
+    enabled: bool = True

@@ -1,0 +1,53 @@
+"""The scheduler: announces what is due."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from services.scheduler import actions, dependencies
+from shared.bus import Relay, Ticker, on, rpc
+from shared.contracts.datastore_agentless import ClusterDeleted
+
+TICK_SECONDS = 1.0
+
+
+def announce_due() -> None:
+    """Announce the backups whose time has come."""
+    while actions.announce_due(dependencies.database()) == actions.BATCH:
+        continue
+
+
+class SchedulerService:
+    """Entrypoints; the work is in actions."""
+
+    name = "scheduler"
+
+    relay = Relay(dependencies.relay)
+    due_ticker = Ticker(announce_due, TICK_SECONDS)
+
+    @on(ClusterDeleted)
+    def forget_cluster(self, event: ClusterDeleted) -> None:
+        """Drop the schedules of a cluster that is gone."""
+        actions.forget_cluster(dependencies.database(), event)
+
+    @rpc
+    def add_schedule(
+        self, cluster_id: str, project_id: str, cron: str, timezone: str = "UTC", kind: str = "full"
+    ) -> dict[str, Any]:
+        """Store a schedule."""
+        return _plain(actions.add(dependencies.database(), cluster_id, project_id, cron, timezone, kind))
+
+    @rpc
+    def schedules(self, cluster_id: str) -> list[dict[str, Any]]:
+        """A cluster's schedules."""
+        return [_plain(entry) for entry in actions.of_cluster(dependencies.database(), cluster_id)]
+
+    @rpc
+    def remove_schedule(self, schedule_id: str) -> None:
+        """Drop a schedule."""
+        actions.remove(dependencies.database(), schedule_id)
+
+
+def _plain(entry: Any) -> dict[str, Any]:
+    return {**asdict(entry), "next_at": entry.next_at.isoformat()}
