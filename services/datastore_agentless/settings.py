@@ -29,7 +29,7 @@ class Settings:
     """One field per option."""
 
     database_url: str = option("DATASTORE_DATABASE_URL", "where this service's database is, as an SQLAlchemy URL")
-    keyring: str = option("DTROVE_KEYRING", "path of the keyring file", default="var/keyring")
+    keyring: str = option("DTROVE_KEYRING", "path of the keyring file; empty: `keyring` in DTROVE_HOME", default="")
     managers: tuple[tuple[str, str], ...] = option(
         "DTROVE_DATASTORE_MANAGERS", "datastore managers: a list of ('path.to.Manager', 'manager_name')",
         default=BUILT_IN, parse=parse_managers,

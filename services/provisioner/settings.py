@@ -13,7 +13,7 @@ class Settings:
     """One field per option."""
 
     database_url: str = option("PROVISIONER_DATABASE_URL", "where the provisioner's database is, as an SQLAlchemy URL")
-    keyring: str = option("DTROVE_KEYRING", "path of the keyring file", default="var/keyring")
+    keyring: str = option("DTROVE_KEYRING", "path of the keyring file; empty: `keyring` in DTROVE_HOME", default="")
     home: str = option("DTROVE_HOME", "where a local installation keeps its files", default="var")
     provider: str = option(
         "DTROVE_PROVIDER", "the cloud provider: local, or the dotted path of a provider class", default="local"

@@ -15,6 +15,7 @@ from nameko.messaging import Consumer
 
 from shared.bus.connection import patient
 from shared.contracts.base import Event
+from shared.errors import DtroveError, Retryable, Unavailable
 
 DELIVERY_LIMIT = 5
 PARKED = Exchange("parked", type="topic", durable=True)
@@ -86,6 +87,9 @@ class EventHandler(Consumer):  # type: ignore[misc]
     def handle_message_processed(self, message: Any, result: Any = None, exc_info: Any = None) -> None:
         if exc_info is None:
             self.consumer.ack_message(message)
+            return
+        if isinstance(exc_info[1], DtroveError) and not isinstance(exc_info[1], Retryable | Unavailable):
+            self._park(message, f"{type(exc_info[1]).__name__}: {exc_info[1]}")
             return
         tries = int(message.headers.get("x-delivery-count", 0))
         pause = min(LAST_PAUSE, FIRST_PAUSE * 2**tries)

@@ -86,10 +86,10 @@ _STOP = """d={folder}
 [ -d /run/systemd/system ] && systemctl stop {unit} 2>/dev/null
 if [ -f "$d/pid" ] && [ ! -f "$d/rc" ]; then
   read -r pid rest < "$d/pid"
-  kill -TERM -- -$pid 2>/dev/null
+  kill -TERM -$pid 2>/dev/null
   n=0
-  while kill -0 -- -$pid 2>/dev/null && [ $n -lt 60 ]; do sleep 0.05; n=$((n+1)); done
-  kill -KILL -- -$pid 2>/dev/null
+  while kill -0 -$pid 2>/dev/null && [ $n -lt 60 ]; do sleep 0.05; n=$((n+1)); done
+  kill -KILL -$pid 2>/dev/null
 fi
 rm -f /run/dtrove/{id}.in
 mv "$d" "$d.ended-$(date +%s)" 2>/dev/null

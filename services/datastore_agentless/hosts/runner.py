@@ -33,7 +33,8 @@ MAX_COMMANDS = 2_000
 STALE_CODE, STALE_WORDS = 75, "dtrove: stale epoch"
 ENVIRONMENT = "export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive; "
 
-_PUT = """umask 077; p={path}; mkdir -p "$(dirname "$p")"; cat > "$p.dtrove-new" || exit 1
+_PUT = """p={path}; mkdir -p "$(dirname "$p")"; umask 077; cat > "$p.dtrove-new" || exit 1
+[ "$(wc -c < "$p.dtrove-new")" -eq {size} ] || {{ rm -f "$p.dtrove-new"; exit 1; }}
 if cmp -s "$p.dtrove-new" "$p"; then rm "$p.dtrove-new"; s=same; t="$p"; else s=changed; t="$p.dtrove-new"; fi
 chown {owner} "$t" && chmod {mode:o} "$t" || exit 1
 [ $s = same ] || mv "$t" "$p"; echo $s"""
@@ -121,8 +122,11 @@ class HostRunner:
         return _text(self._remote(line, _bytes(command.stdin), command.timeout))
 
     def _put(self, command: Put) -> Result:
-        line = _PUT.format(path=quote(command.path), owner=quote(command.owner), mode=command.mode)
-        done = _text(self._remote(line, _bytes(command.content), 30.0))
+        content = _bytes(command.content)
+        line = _PUT.format(
+            path=quote(command.path), owner=quote(command.owner), mode=command.mode, size=len(content)
+        )  # fmt: skip
+        done = _text(self._remote(line, content, 30.0))
         if done.code != 0:
             raise CommandFailed(
                 f"{command.path} on {self.target.name} could not be written", code=done.code, stderr=tail(done.stderr),
@@ -151,7 +155,7 @@ class HostRunner:
     def _fence(self) -> str:
         fence = quote(f"{self.root}/fence")
         return (
-            f"f={fence}; o=0; [ ! -f $f ] || read -r o < $f; "
+            f"f={fence}; o=0; [ ! -s $f ] || read -r o < $f; "
             f"if [ {self.epoch} -lt $o ]; then echo '{STALE_WORDS}' >&2; exit {STALE_CODE}; fi; "
             f"if [ {self.epoch} -gt $o ]; then mkdir -p {quote(self.root)} && "
             f"echo {self.epoch} > $f.{self.epoch} && mv $f.{self.epoch} $f; fi; "
@@ -176,7 +180,7 @@ class _JobReader:
             self._check()
             try:
                 look = jobs.parse_look(self._runner.remote(self._folder.look(*self._offsets)).stdout)
-            except HostUnreachable:
+            except (HostUnreachable, CommandFailed):
                 # The job goes on without us; only its own timeout ends the wait.
                 self._runner.clock.sleep(pause)
                 pause = min(5.0, pause * 2)

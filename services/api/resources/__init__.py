@@ -1,0 +1,1 @@
+"""Routes: translate HTTP to actions and back."""

@@ -1,0 +1,167 @@
+"""The API's slice of the database: what users see, and a read model of what the other services said."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+from shared.db.tables import add_machinery
+from shared.db.types import UtcDateTime
+
+metadata = MetaData()
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("name", String(255), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+datastores = Table(
+    "datastores",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("manager", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("image", String(255), nullable=False),
+    Column("packages", JSON, nullable=False),
+    Column("default_parameters", JSON, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("min_ram_mb", Integer, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+)
+
+flavors = Table(
+    "flavors",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("vcpus", Integer, nullable=False),
+    Column("ram_mb", Integer, nullable=False),
+    Column("disk_gb", Integer, nullable=False),
+    Column("supports_volumes", Boolean, nullable=False),
+)
+
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("datastore", JSON, nullable=False),
+    Column("flavor", JSON, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("volume_gb", Integer),
+    Column("endpoint", JSON),
+    Column("operation_id", String(64)),
+    Column("message", Text, nullable=False),
+    Column("deletion_protection", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime),
+    Index("clusters_page", "project_id", "created_at", "id"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("addr", String(64), nullable=False),
+    Column("server", String(255), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("instances_cluster", "cluster_id"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("problem", JSON),
+    Column("output", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("operations_page", "project_id", "created_at", "id"),
+)
+
+operation_steps = Table(
+    "operation_steps",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("service", String(64), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("step", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("percent", Integer),
+    Column("message", Text, nullable=False),
+    Column("stderr", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+)
+
+transcript = Table(
+    "transcript",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("entry", JSON, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("project_id", String(64), nullable=False),
+    Column("topic", String(128), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Index("events_project", "project_id", "id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("location", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("project_id", String(64), nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("action", String(128), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+add_machinery(metadata)

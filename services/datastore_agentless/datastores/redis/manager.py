@@ -1,0 +1,51 @@
+"""Redis: one administrator with a password, the default user shut."""
+
+from __future__ import annotations
+
+import hashlib
+
+from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.hosts.base import Put, Run, Script, quote
+from shared.errors import Failure
+from shared.secrets import Secret
+
+
+class RedisManager(BaseManager):
+    """Redis with an access list: nobody comes in without a login."""
+
+    service_name = "redis-server"
+    process = "redis-server"
+    port = 6379
+    url_scheme = "redis"
+    url_database = "0"
+    min_ram_mb = 128
+    config_template = "redis.conf.j2"
+
+    def data_path(self, instance: Instance) -> str:
+        """Where the data lies."""
+        return f"{instance.data_dir}/redis" if instance.data_dir else "/var/lib/redis"
+
+    def configure(self, instance: Instance) -> Script:
+        """Write the configuration and the access list; the password is there only as its SHA-256, as Redis takes it."""
+        data = quote(self.data_path(instance))
+        yield Run(f"mkdir -p {data} && chown redis:redis {data} && chmod 750 {data}", title="make the data directory")
+        digest = hashlib.sha256(instance.admin_password.reveal().encode()).hexdigest()
+        access = yield Put("/etc/redis/users.acl", Secret(f"user default off\nuser {instance.admin_user} on #{digest} ~* &* +@all\n"),
+                           mode=0o640, owner="redis:redis", title="write the access list")  # fmt: skip
+        written = yield Put("/etc/redis/redis.conf", self.render_config_file(instance), mode=0o640, owner="redis:redis",
+                            title="write redis.conf")  # fmt: skip
+        return access.changed or written.changed
+
+    def verify(self, instance: Instance) -> Script:
+        """Log in over the network address, and read the server's version."""
+        answered = yield Run(
+            "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
+            f"redis-cli -h {quote(instance.addr)} -p {self.port} --user {quote(instance.admin_user)} --no-auth-warning info server",
+            title="log in and ask", stdin=Secret(instance.admin_password.reveal() + "\n"), changes=False,
+        )  # fmt: skip
+        lines = dict(line.split(":", 1) for line in answered.stdout.replace("\r", "").splitlines() if ":" in line)
+        version = lines.get("redis_version", answered.text[:100])
+        if not version.startswith(self.datastore.version):
+            raise Failure(f"{instance.name} runs Redis {version}, not {self.datastore.version}",
+                          what_to_do="mend the datastore's packages or version")  # fmt: skip
