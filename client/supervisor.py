@@ -220,7 +220,14 @@ class Supervisor:
             "AMQP_URI": amqp_uri,
             "WEB_SERVER_ADDRESS": address,
             "PYTHONUNBUFFERED": "1",
+            "DTROVE_KEYRING": os.environ.get("DTROVE_KEYRING") or str(self.home / "keyring"),
+            "DTROVE_BOOTSTRAP_TOKEN_HASH": self._bootstrap_hash(),
         }
+
+    def _bootstrap_hash(self) -> str:
+        """What the first administrator's token is known by; `dtrove init` wrote it down."""
+        path = self.home / "bootstrap_token_hash"
+        return os.environ.get("DTROVE_BOOTSTRAP_TOKEN_HASH") or (path.read_text().strip() if path.exists() else "")
 
     def _choose_address(self) -> str:
         """The configured address; in place of the default, if taken, the one of last time or any free one."""
@@ -234,7 +241,7 @@ class Supervisor:
 
     def _write_environment(self, environ: dict[str, str]) -> None:
         """Leave what a `nameko shell` beside us needs: `set -a; . $DTROVE_HOME/run/environment`."""
-        lines = [f"{name}={shlex.quote(environ[name])}" for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS")]
+        lines = [f"{name}={shlex.quote(environ[name])}" for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS", "DTROVE_KEYRING")]
         path = self.run_dir / "environment"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write("\n".join(lines) + "\n")
