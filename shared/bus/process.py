@@ -14,9 +14,8 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
-import yaml  # noqa: E402
 from nameko import config  # noqa: E402
-from nameko.cli.utils.config import setup_yaml_parser  # noqa: E402
+from nameko.cli.utils.config import load_config  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
 from shared import log as logs  # noqa: E402
@@ -32,9 +31,8 @@ def main() -> int:
     parser.add_argument("--config", required=True)
     parser.add_argument("modules", nargs="+")
     asked = parser.parse_args()
-    setup_yaml_parser()
     with open(asked.config) as file:  # noqa: PTH123
-        config.setup(yaml.unsafe_load(file))
+        config.setup(load_config(file))
     logs.configure(asked.modules[0].split(".")[1], str(config.get("DTROVE_LOG_LEVEL") or "INFO"))
     wait_for_broker(str(config["AMQP_URI"]))
     runner = ServiceRunner()
