@@ -68,7 +68,9 @@ class Api:
                 answer = self._session.request(method, self.url + path, **options)
             except requests.RequestException as error:
                 if attempt == TRIES - 1:
-                    raise ApiError(f"the API at {self.url} does not answer: {error}\nstart it with `dtrove up`", 5) from error
+                    raise ApiError(
+                        f"the API at {self.url} does not answer: {error}\nstart it with `dtrove up`", 5
+                    ) from error
             else:
                 if answer.ok:
                     return answer

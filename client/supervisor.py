@@ -241,7 +241,10 @@ class Supervisor:
 
     def _write_environment(self, environ: dict[str, str]) -> None:
         """Leave what a `nameko shell` beside us needs: `set -a; . $DTROVE_HOME/run/environment`."""
-        lines = [f"{name}={shlex.quote(environ[name])}" for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS", "DTROVE_KEYRING")]
+        lines = [
+            f"{name}={shlex.quote(environ[name])}"
+            for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS", "DTROVE_KEYRING")
+        ]
         path = self.run_dir / "environment"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write("\n".join(lines) + "\n")

@@ -38,7 +38,7 @@ def watch(api: Api, operation: str, console: Console) -> dict[str, Any]:
                 if shown["status"] in DONE:
                     return shown
             except (requests.RequestException, ApiError) as error:
-                if isinstance(error, ApiError) and error.exit_code != 5:  # noqa: PLR2004
+                if isinstance(error, ApiError) and error.exit_code != 5:
                     raise
                 # The API may be restarting; the operation goes on meanwhile.
                 lost_since = lost_since or time.monotonic()

@@ -122,7 +122,9 @@ def perform(instance: str, commands: list[str], name: str = "by hand", as_json: 
 @operations.command("list")
 def list_operations(as_json: Json = False) -> None:
     """The project's operations, newest first."""
-    show(Api().get("/v1/operations", limit=50)["operations"], as_json, ("kind", "status", "cluster", "created_at", "id"))
+    show(
+        Api().get("/v1/operations", limit=50)["operations"], as_json, ("kind", "status", "cluster", "created_at", "id")
+    )
 
 
 @operations.command("show")
@@ -161,7 +163,9 @@ def transcript(operation: str, as_json: Json = False) -> None:
         show(entries, as_json)
         return
     for entry in entries:
-        out.print(f"[bold]{entry['host']}[/] {entry['title']} → {entry['exit_code']} ({entry['seconds']} s)", highlight=False)
+        out.print(
+            f"[bold]{entry['host']}[/] {entry['title']} → {entry['exit_code']} ({entry['seconds']} s)", highlight=False
+        )
         for text in (entry["command"], entry["stdout"], entry["stderr"]):
             if text.strip():
                 out.print("    " + text.strip().replace("\n", "\n    "), highlight=False, markup=False)

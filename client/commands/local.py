@@ -69,7 +69,9 @@ def demo(
     supervisor.up_detached(say=typer.echo)
     api = Api()
     name = _free_name(api, "demo-" + datastore.split()[0].lower())
-    made, operation = api.send("POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": size, "flavor": flavor})
+    made, operation = api.send(
+        "POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": size, "flavor": flavor}
+    )
     ended = watch(api, operation, out)
     if ended["status"] != "succeeded":
         explain(ended, out)
@@ -100,7 +102,7 @@ def ask(url: str) -> str:
         if parts.scheme == "redis":
             line.sendall(f"AUTH {parts.username} {parts.password}\r\nPING\r\n".encode())
             text = ""
-            while text.count("\r\n") < 2:  # noqa: PLR2004
+            while text.count("\r\n") < 2:
                 text += line.recv(1024).decode()
             return text.replace("\r\n", " ").strip()
         # MySQL greets first: a length, a sequence number, protocol 10, and the version up to a zero byte.

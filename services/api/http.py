@@ -103,12 +103,10 @@ def once(
     `work` returns status, body and Location. Raises Invalid where the key came with another body before.
     """
     key = request.get_header("Idempotency-Key") or ""
-    if len(key) > 255:  # noqa: PLR2004
+    if len(key) > 255:
         raise Invalid("the Idempotency-Key is too long", (FieldError("Idempotency-Key", "at most 255 characters"),))
     project = request.context.caller.project_id
-    digest = hashlib.sha256(
-        f"{request.method} {request.relative_uri} ".encode() + request.context.raw
-    ).hexdigest()
+    digest = hashlib.sha256(f"{request.method} {request.relative_uri} ".encode() + request.context.raw).hexdigest()
     t = tables.idempotency
     with context.database.write() as tx:
         known = None
@@ -152,7 +150,13 @@ def problem(error: DtroveError) -> tuple[int, dict[str, Any]]:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
     detail = f"{error.message}; {error.what_to_do}" if error.what_to_do else error.message
     errors = [vars(one) for one in error.errors] if isinstance(error, Invalid) else []
-    return status, {"type": "about:blank", "title": type(error).__name__, "status": status, "detail": detail, "errors": errors}
+    return status, {
+        "type": "about:blank",
+        "title": type(error).__name__,
+        "status": status,
+        "detail": detail,
+        "errors": errors,
+    }
 
 
 def handle_known(request: falcon.Request, response: falcon.Response, error: DtroveError, _params: Any) -> None:
@@ -179,5 +183,5 @@ def handle_unknown(request: falcon.Request, response: falcon.Response, error: Ex
 def _answer(response: falcon.Response, status: int, document: dict[str, Any]) -> None:
     response.status, response.media = status, document
     response.content_type = "application/problem+json"
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         response.set_header("WWW-Authenticate", "Bearer")

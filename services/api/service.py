@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.api import dependencies
-from services.api.actions.hearing import hear
 from services.api.actions import outside
+from services.api.actions.hearing import hear
 from shared.bus import Relay, Web, on
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import external, provisioner

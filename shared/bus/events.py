@@ -78,7 +78,9 @@ class EventHandler(Consumer):  # type: ignore[misc]
 
     def handle_message(self, body: Any, message: Any) -> None:
         try:
-            event = self.event.from_payload(body if isinstance(body, dict) else loads(body, "application/json", "utf-8"))
+            event = self.event.from_payload(
+                body if isinstance(body, dict) else loads(body, "application/json", "utf-8")
+            )
         except (ValidationError, TypeError, ValueError) as error:
             self._park(message, f"{self.event.topic} is not valid: {error}")
             return

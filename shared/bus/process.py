@@ -45,7 +45,7 @@ def main() -> int:
         log.info("%s runs", ", ".join(asked.modules))
         runner.wait()
     except DtroveError as error:
-        log.error("%s %s", error.message, error.what_to_do)  # noqa: TRY400
+        log.error("%s %s", error.message, error.what_to_do)
         return 2
     except Exception:
         log.exception("a container died; the process ends")

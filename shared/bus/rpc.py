@@ -8,7 +8,7 @@ from typing import Any
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 from nameko import config
-from nameko.exceptions import RemoteError, RpcTimeout, safe_for_serialization
+from nameko.exceptions import RemoteError, RpcTimeout, UnknownService, safe_for_serialization
 from nameko.rpc import Rpc
 from nameko.standalone.rpc import ServiceRpcClient
 
@@ -62,7 +62,7 @@ class RpcCaller:
         except RpcTimeout as error:
             message = f"{self.service} did not answer within {self.timeout:.0f} s"
             raise errors.Unavailable(message, what_to_do=what_to_do) from error
-        except (OSError, AMQPError, KombuError) as error:
+        except (OSError, AMQPError, KombuError, UnknownService) as error:
             raise errors.Unavailable(f"{self.service} cannot be reached: {error}", what_to_do=what_to_do) from error
 
 

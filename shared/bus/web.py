@@ -42,4 +42,6 @@ class Web(DependencyProvider):  # type: ignore[misc]
             return application(environ, start_response)
 
         pool = eventlet.GreenPool(CONCURRENCY)
-        eventlet.wsgi.server(self._socket, streaming, custom_pool=pool, log_output=False, debug=False, socket_timeout=120)
+        eventlet.wsgi.server(
+            self._socket, streaming, custom_pool=pool, log_output=False, debug=False, socket_timeout=120
+        )

@@ -118,7 +118,9 @@ def patch(tx: Tx, project_id: str, cluster_id: str, changes: dict[str, Any]) -> 
             t.c.project_id == project_id, t.c.name == changes["name"], t.c.deleted_at.is_(None), t.c.id != cluster_id
         )
         if tx.connection.execute(same).first():
-            raise Conflict(f"a cluster called {changes['name']!r} exists in this project", what_to_do="choose another name")
+            raise Conflict(
+                f"a cluster called {changes['name']!r} exists in this project", what_to_do="choose another name"
+            )
     if changes:
         tx.connection.execute(update(t).where(t.c.id == cluster_id).values(**changes))
 
@@ -158,7 +160,9 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
     if row.status != "failed":
         raise Conflict(f"only a failed operation can be retried; this one is {row.status}")
     t = tables.operations
-    tx.connection.execute(update(t).where(t.c.id == operation_id).values(status="running", problem=None, finished_at=None))
+    tx.connection.execute(
+        update(t).where(t.c.id == operation_id).values(status="running", problem=None, finished_at=None)
+    )
     if row.kind == "create_cluster":
         c = tables.clusters
         tx.connection.execute(
@@ -171,7 +175,9 @@ def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) ->
     """Ask for commands on an instance; returns the operation's id. Raises NotFound, Conflict."""
     row = instance(tx.connection, project_id, instance_id)
     if not row.addr:
-        raise Conflict(f"instance {row.name} is {row.status}: it has no address yet", what_to_do="wait until it is active")
+        raise Conflict(
+            f"instance {row.name} is {row.status}: it has no address yet", what_to_do="wait until it is active"
+        )
     operation_id = start_operation(tx, "perform", row.cluster_id, project_id)
     tx.emit(
         PerformRequested(

@@ -153,7 +153,9 @@ def _progressed(tx: Tx, event: OperationProgressed) -> None:
     """Only a newer report overwrites an older one; ended operations still take the reports that came late."""
     t, o = tables.operation_steps, tables.operations
     _make_known(tx, event)
-    tx.connection.execute(update(o).where(o.c.id == event.operation_id, o.c.status == "pending").values(status="running"))
+    tx.connection.execute(
+        update(o).where(o.c.id == event.operation_id, o.c.status == "pending").values(status="running")
+    )
     if event.output:
         tx.connection.execute(
             update(o).where(o.c.id == event.operation_id).values(output=_appended(tx, _output_of(event), event.output))

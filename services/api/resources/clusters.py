@@ -34,10 +34,16 @@ class Clusters:
                 query = query.where(t.c[name] == wanted)
         with self._context.database.read() as connection:
             if marker:
-                last = connection.execute(select(t.c.created_at).where(t.c.id == marker, t.c.project_id == who.project_id)).first()
+                last = connection.execute(
+                    select(t.c.created_at).where(t.c.id == marker, t.c.project_id == who.project_id)
+                ).first()
                 if last is None:
-                    raise Invalid("the page is not valid", (FieldError("marker", "is not known: begin at the first page"),))
-                query = query.where(or_(t.c.created_at < last.created_at, and_(t.c.created_at == last.created_at, t.c.id < marker)))
+                    raise Invalid(
+                        "the page is not valid", (FieldError("marker", "is not known: begin at the first page"),)
+                    )
+                query = query.where(
+                    or_(t.c.created_at < last.created_at, and_(t.c.created_at == last.created_at, t.c.id < marker))
+                )
             rows = connection.execute(query.order_by(t.c.created_at.desc(), t.c.id.desc()).limit(limit)).all()
             shown = views.clusters(connection, rows)
         response.media = {"clusters": shown, "next": next_url(request, limit, list(rows))}
@@ -105,7 +111,10 @@ class Cluster:
         with self._context.database.read() as connection:
             row = clusters.get(connection, project_id, cluster_id)
             shown = views.clusters(connection, [row])[0]
-        lost = [f"server {one['name']} at {one['addr'] or 'no address yet'}, with all its data" for one in shown["instances"]]
+        lost = [
+            f"server {one['name']} at {one['addr'] or 'no address yet'}, with all its data"
+            for one in shown["instances"]
+        ]
         if row.volume_gb:
             lost += [f"volume of {row.volume_gb} GB of {one['name']}" for one in shown["instances"]]
         lost.append("the cluster's SSH key and its administrator's login")
@@ -200,4 +209,3 @@ class Perform:
             return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
 
         once(self._context, request, response, work)
-

@@ -129,7 +129,7 @@ class Events:
         who = caller(request)
         limit, _ = page(request)
         raw = request.get_header("Last-Event-ID") or request.get_param("since") or "0"
-        if not raw.isdigit() or len(raw) > 18:  # noqa: PLR2004
+        if not raw.isdigit() or len(raw) > 18:
             raise Invalid("the page is not valid", (FieldError("since", "must be the id of an event"),))
         if not request.get_param_as_bool("follow"):
             found = self._after(who.project_id, int(raw), limit)

@@ -23,7 +23,7 @@ class Strict(ma.Schema):
 
         unknown = ma.RAISE
 
-    error_messages = {"unknown": "is not a known field"}  # noqa: RUF012
+    error_messages = {"unknown": "is not a known field"}
 
 
 def _whole(low: int, high: int, *, required: bool = False, default: Any = ma.missing) -> fields.Integer:
@@ -108,7 +108,11 @@ def accept(schema: type[ma.Schema], body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flatten(messages: Any, prefix: str = "") -> list[tuple[str, str]]:
     if isinstance(messages, dict):
-        return [pair for name, inner in messages.items() for pair in _flatten(inner, f"{prefix}.{name}" if prefix else str(name))]
+        return [
+            pair
+            for name, inner in messages.items()
+            for pair in _flatten(inner, f"{prefix}.{name}" if prefix else str(name))
+        ]
     if isinstance(messages, list):
         return [(prefix, "; ".join(str(message) for message in messages))]
     return [(prefix, str(messages))]

@@ -87,7 +87,9 @@ class BaseManager:
             )  # fmt: skip
         except CommandFailed as error:
             raise CommandFailed(
-                f"{packages} could not be installed on {instance.name}", code=error.code, command=error.command,
+                f"{packages} could not be installed on {instance.name}",
+                code=error.code,
+                command=error.command,
                 stderr=error.stderr,
                 what_to_do="see whether the package's name is right and the host reaches its package source; then retry",
             ) from error
@@ -144,7 +146,9 @@ class BaseManager:
     def wait_for_port(self) -> Script:
         """Wait until the database listens."""
         if self.port:
-            yield Run(scripts.listening(self.port), title=f"see that port {self.port} answers", timeout=90, changes=False)
+            yield Run(
+                scripts.listening(self.port), title=f"see that port {self.port} answers", timeout=90, changes=False
+            )
 
     def url(self, host: str, port: int, user: str, password: str = "") -> str:
         """The URL of the database, with a password only where one is given."""

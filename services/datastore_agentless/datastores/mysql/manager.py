@@ -44,7 +44,9 @@ class MySQLManager(BaseManager):
             )  # fmt: skip
         # MariaDB reads this folder last, so that nothing of the packages' own overrides what is written here.
         folder = "mariadb.conf.d" if self.is_mariadb else "mysql.conf.d"
-        written = yield Put(f"/etc/mysql/{folder}/zz-dtrove.cnf", self.render_config_file(instance), title="write my.cnf")
+        written = yield Put(
+            f"/etc/mysql/{folder}/zz-dtrove.cnf", self.render_config_file(instance), title="write my.cnf"
+        )
         return written.changed
 
     def data_path(self, instance: Instance) -> str:

@@ -33,7 +33,9 @@ class PostgresManager(BaseManager):
     def configure(self, instance: Instance) -> Script:
         """Make the cluster where there is none (data on the volume), then write its configuration."""
         version = quote(self.datastore.version)
-        data = f"{instance.data_dir}/pgsql" if instance.data_dir else f"/var/lib/postgresql/{self.datastore.version}/main"
+        data = (
+            f"{instance.data_dir}/pgsql" if instance.data_dir else f"/var/lib/postgresql/{self.datastore.version}/main"
+        )
         yield Run(
             f"[ -f {quote(self.config_dir)}/postgresql.conf ] && [ -f {quote(data)}/PG_VERSION ] || {{ "
             f"pg_dropcluster {version} main 2>/dev/null; rm -rf {quote(data)}; "

@@ -86,9 +86,8 @@ class Provider(BaseProvider):
         """Remove the container and its volume."""
         container = self._container(instance.id)
         if container is not None:
-            with translated("remove a server"):
-                with contextlib.suppress(docker.errors.NotFound):
-                    container.remove(force=True, v=True)
+            with translated("remove a server"), contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
         volumes.remove(self.home, instance.id)
         if self._container(instance.id) is not None:
             raise ProviderError(
