@@ -12,5 +12,4 @@ run ruff check .
 run ruff format --check .
 run mypy
 run lint-imports
-run bandit --quiet --configfile pyproject.toml --severity-level medium --recursive services shared client
 exit $failed

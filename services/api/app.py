@@ -9,7 +9,7 @@ from services.api.resources import catalogue, clusters, operations
 from shared.errors import DtroveError
 
 
-def make_app(context: http.Context) -> falcon.App:
+def make_app(context: http.Context) -> falcon.App[falcon.Request, falcon.Response]:
     """Put routes, authentication and error handlers together."""
     app = falcon.App(middleware=[http.Authentication(context.database)])
     app.req_options.strip_url_path_trailing_slash = True

@@ -16,7 +16,7 @@ from services.api.settings import Settings
 from services.api.store import tables
 from shared.bus import RpcCaller
 from shared.config import read
-from shared.db import Database, Sealed, migrate
+from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.errors import DtroveError
 from shared.secrets import Keyring, read_keyring
@@ -44,7 +44,7 @@ def database() -> Database:
     return made
 
 
-def app() -> falcon.App:
+def app() -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
     ring = keyring()
     return make_app(
@@ -55,7 +55,7 @@ def app() -> falcon.App:
     )  # fmt: skip
 
 
-def relay() -> tuple[Outbox, object]:
+def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
     return Outbox(database()), database().on_commit
 

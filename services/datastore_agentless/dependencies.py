@@ -18,7 +18,7 @@ from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from shared.config import read
-from shared.db import Database, Sealed, migrate
+from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.secrets import Keyring, read_keyring
@@ -56,13 +56,13 @@ def manager_for(datastore: Datastore) -> BaseManager:
     return load_manager(datastore.manager_class, datastore, settings().managers)
 
 
-def steps() -> tuple[StepEngine, int, object]:
+def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
     flows = (PrepareNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow())
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_commit
 
 
-def relay() -> tuple[Outbox, object]:
+def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
     return Outbox(database()), database().on_commit

@@ -17,7 +17,7 @@ from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
 from shared.bus import RpcCaller
 from shared.config import read
-from shared.db import Database, Sealed, migrate
+from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.secrets import Secret, read_keyring
@@ -44,7 +44,7 @@ def provider() -> BaseProvider:
     return get_provider(settings().provider, dict(config))
 
 
-def steps() -> tuple[StepEngine, int, object]:
+def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base, cloud, chosen = database(), provider(), settings()
     build = BuildInstance(base, cloud, _issue_key, make_host_key, chosen.server_deadline).workflow()
@@ -53,7 +53,7 @@ def steps() -> tuple[StepEngine, int, object]:
     return engine, chosen.workers, base.on_commit
 
 
-def relay() -> tuple[Outbox, object]:
+def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
     return Outbox(database()), database().on_commit
 

@@ -9,7 +9,7 @@ from nameko import config
 from services.scheduler.settings import Settings
 from services.scheduler.store.tables import metadata
 from shared.config import read
-from shared.db import Database, migrate
+from shared.db import Database, Subscribe, migrate
 from shared.db.outbox import Outbox
 
 
@@ -26,6 +26,6 @@ def database() -> Database:
     return Database(settings().database_url, "scheduler", metadata)
 
 
-def relay() -> tuple[Outbox, object]:
+def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
     return Outbox(database()), database().on_commit

@@ -35,7 +35,7 @@ def parked_queue(service: str) -> Queue:
                  queue_arguments={"x-queue-type": "quorum"})  # fmt: skip
 
 
-class _RawConsumer(ConsumerCore):  # type: ignore[misc]
+class _RawConsumer(ConsumerCore):
     """Hands over bodies that do not decode as well, instead of losing them."""
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
@@ -49,7 +49,7 @@ class _RawConsumer(ConsumerCore):  # type: ignore[misc]
         self.park(message, f"the body does not decode: {error}")
 
 
-class EventHandler(Consumer):  # type: ignore[misc]
+class EventHandler(Consumer):
     """An entrypoint that takes one event class from one publisher and hands its dataclass to the method."""
 
     consumer_cls = _RawConsumer

@@ -26,11 +26,25 @@ log = logging.getLogger(__name__)
 class OutboxRow(Protocol):
     """One message to publish."""
 
-    id: int
-    exchange: str
-    routing_key: str
-    body: str
-    attempts: int
+    @property
+    def id(self) -> int:
+        """Its place in the outbox."""
+
+    @property
+    def exchange(self) -> str:
+        """Where it goes."""
+
+    @property
+    def routing_key(self) -> str:
+        """The event's topic."""
+
+    @property
+    def body(self) -> str:
+        """JSON."""
+
+    @property
+    def attempts(self) -> int:
+        """Failed tries so far."""
 
 
 class OutboxPort(Protocol):
@@ -46,7 +60,7 @@ class OutboxPort(Protocol):
         """Try this one again later."""
 
 
-class Relay(DependencyProvider):  # type: ignore[misc]
+class Relay(DependencyProvider):
     """Publishes rows as they come. `outbox` is made by a factory at start; `wake()` ends the wait for the next look."""
 
     def __init__(self, outbox: Callable[[], tuple[OutboxPort, Callable[[Callable[[], None]], None]]]) -> None:
@@ -86,7 +100,7 @@ class Relay(DependencyProvider):  # type: ignore[misc]
             except Unavailable as error:
                 log.warning("the outbox cannot be read: %s", error)
                 eventlet.sleep(pause)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever the broker does, the outbox keeps it
                 log.warning("RabbitMQ does not take messages: %s; they wait in the outbox", error)
                 eventlet.sleep(pause)
                 pause = min(BACKOFF_CAP, pause * 1.5)

@@ -19,7 +19,7 @@ TIMEOUT = 10.0
 log = logging.getLogger(__name__)
 
 
-class RobustRpc(Rpc):  # type: ignore[misc]
+class RobustRpc(Rpc):
     """nameko's RPC entrypoint, for which a lost reply is the caller's loss and not the container's end."""
 
     def handle_message(self, body: Any, message: Any) -> None:

@@ -29,7 +29,7 @@ class EnginePort(Protocol):
         """Let leases run out."""
 
 
-class Steps(DependencyProvider):  # type: ignore[misc]
+class Steps(DependencyProvider):
     """Runs the engine that `factory` makes, with a number of workers; `wake()` starts what has just been filed."""
 
     def __init__(self, factory: Callable[[], tuple[EnginePort, int, Callable[[Callable[[], None]], None]]]) -> None:
@@ -82,7 +82,7 @@ class Steps(DependencyProvider):  # type: ignore[misc]
         self._signals.discard(signal)
 
 
-class Ticker(DependencyProvider):  # type: ignore[misc]
+class Ticker(DependencyProvider):
     """Calls a function every `seconds`, whatever it raises; for work that time itself files."""
 
     def __init__(self, function: Callable[[], Any], seconds: float) -> None:

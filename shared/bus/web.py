@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 WsgiApp = Callable[..., Any]
 
 
-class Web(DependencyProvider):  # type: ignore[misc]
+class Web(DependencyProvider):
     """Serves the application that `factory` makes at WEB_SERVER_ADDRESS, until the container stops."""
 
     def __init__(self, factory: Callable[[], WsgiApp]) -> None:

@@ -1,6 +1,6 @@
 """Each service's own database: transactions, inbox, outbox, tasks, encrypted columns, migrations."""
 
-from shared.db.engine import Database, Tx
+from shared.db.engine import Database, Subscribe, Tx
 from shared.db.types import Sealed, UtcDateTime
 
-__all__ = ["Database", "Sealed", "Tx", "UtcDateTime"]
+__all__ = ["Database", "Sealed", "Subscribe", "Tx", "UtcDateTime"]

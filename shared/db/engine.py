@@ -23,6 +23,7 @@ from shared.db import tables
 from shared.errors import Unavailable
 from shared.workflow import TaskDraft
 
+Subscribe = Callable[[Callable[[], None]], None]
 BUSY_SECONDS = 10.0
 INBOX_DAYS = 14
 

@@ -195,7 +195,7 @@ def _output_of(event: OperationProgressed) -> Select[tuple[str]]:
 
 
 def _appended(tx: Tx, query: Select[tuple[str]], text: str) -> str:
-    before = tx.connection.execute(query).scalar_one_or_none() or ""
+    before = str(tx.connection.execute(query).scalar_one_or_none() or "")
     return (before + text)[-OUTPUT_KEPT:]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import falcon
+from falcon import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import func, select
 
@@ -13,8 +13,6 @@ from services.api.actions import access, clusters, hearing
 from services.api.http import Context, body, caller
 from services.api.store import tables, views
 from shared.errors import NotFound
-
-Request, Response = falcon.Request, falcon.Response
 
 
 class Datastores:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import falcon
+from falcon import Request, Response
 from sqlalchemy import and_, or_, select
 
 from services.api import schemas
@@ -13,8 +13,6 @@ from services.api.http import Context, body, caller, next_url, once, page
 from services.api.store import tables, views
 from shared.db import Tx
 from shared.errors import FieldError, Invalid
-
-Request, Response = falcon.Request, falcon.Response
 
 
 class Clusters:

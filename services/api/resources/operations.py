@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import falcon
+from falcon import Request, Response
 from sqlalchemy import select, tuple_
 
 from services.api.actions import clusters
@@ -14,7 +14,6 @@ from services.api.http import Context, caller, next_url, page
 from services.api.store import tables, views
 from shared.errors import FieldError, Invalid
 
-Request, Response = falcon.Request, falcon.Response
 LOOK_SECONDS, FOLLOW_SECONDS, BEAT_SECONDS = 0.1, 3600.0, 15.0
 
 

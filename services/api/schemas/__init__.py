@@ -27,7 +27,7 @@ class Strict(ma.Schema):
 
 
 def _whole(low: int, high: int, *, required: bool = False, default: Any = ma.missing) -> fields.Integer:
-    words = {"invalid": _INTEGER_WORDS, "required": "is required"}
+    words: Any = {"invalid": _INTEGER_WORDS, "required": "is required"}
     span = validate.Range(low, high, error=f"must be between {low} and {high}")
     return fields.Integer(strict=True, required=required, load_default=default, validate=span, error_messages=words)
 

@@ -109,11 +109,11 @@ class BaseManager:
 
     def backup(self, instance: Instance) -> Script:
         """Perform a backup on the remote instance."""
+        yield from ()
         raise Unsupported(
             f"the manager {self.name} makes no backups yet",
             what_to_do="override `backup` in a manager of your own, or wait for the data protection release",
         )
-        yield
 
     def render_config_file(self, instance: Instance) -> str:
         """Load and render the config file for this datastore; a version's own template goes before the general one."""

@@ -89,7 +89,7 @@ def clean_up(home: Path) -> list[str]:
     gone: list[str] = []
     with contextlib.suppress(ProviderError, ProviderBusy):
         client = connect(home)
-        label = {"label": f"dtrove-home={installation(home)}"}
+        label: dict[str, str | list[str] | bool] = {"label": f"dtrove-home={installation(home)}"}
         for container in client.containers.list(all=True, filters=label):
             container.remove(force=True, v=True)
             gone.append(f"server {container.name}")
@@ -97,7 +97,7 @@ def clean_up(home: Path) -> list[str]:
             network.remove()
             gone.append(f"network {network.name}")
         for image in client.images.list(filters=label):
-            client.images.remove(image.id, force=True)
+            client.images.remove(str(image.id), force=True)
             gone.append(f"snapshot {image.id}")
     from services.provisioner.providers.local import volumes
 

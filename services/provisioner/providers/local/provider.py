@@ -8,9 +8,11 @@ import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
+from docker.models.containers import Container
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.images import ensure_image
@@ -59,8 +61,8 @@ class Provider(BaseProvider):
             if container.status != "running":
                 self._put_keys(container, instance)
                 container.start()
-        instance.server = container.id
-        instance.local_id = container.name
+        instance.server = str(container.id)
+        instance.local_id = str(container.name)
 
     def update_status(self, instance: Instance) -> tuple[str, int]:
         """Ask the engine."""
@@ -133,7 +135,7 @@ class Provider(BaseProvider):
     def list_ours(self) -> list[Found]:
         """Containers and volumes of this installation."""
         with translated("list servers"):
-            label = {"label": f"dtrove-home={installation(self.home)}"}
+            label: dict[str, str | list[str] | bool] = {"label": f"dtrove-home={installation(self.home)}"}
             found = [self._found(one) for one in self.client.containers.list(all=True, filters=label)]
         root = self.home / "volumes"
         disks = root.glob("*/disk.ext4") if root.exists() else ()
@@ -163,14 +165,14 @@ class Provider(BaseProvider):
         with translated("read a console"):
             return bytes(container.logs(tail=lines)).decode(errors="replace")
 
-    def _container(self, instance_id: str) -> docker.models.containers.Container | None:
+    def _container(self, instance_id: str) -> Container | None:
         with translated("find a server"):
             try:
                 return self.client.containers.get(f"dtrove-{instance_id}")
             except docker.errors.NotFound:
                 return None
 
-    def _make(self, instance: Instance) -> docker.models.containers.Container:
+    def _make(self, instance: Instance) -> Container:
         def progress(message: str) -> None:
             instance.message = message
 
@@ -181,7 +183,7 @@ class Provider(BaseProvider):
             image = ensure_image(self.client, self.home / "images", progress)
             network = ensure_network(self.client, self.home)
             ulimits = [docker.types.Ulimit(name=name, soft=LIMIT, hard=LIMIT) for name in ("nofile", "nproc")]
-            ports = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self.publish else None
+            ports: Any = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self.publish else None
             return self.client.containers.create(
                 image, command=["/usr/local/sbin/dtrove-host"], name=f"dtrove-{instance.id}",
                 hostname=re.sub(r"[^A-Za-z0-9-]", "-", instance.name)[:63], network=network, ports=ports,
@@ -193,7 +195,7 @@ class Provider(BaseProvider):
                         "dtrove-cluster": instance.cluster_id},
             )  # fmt: skip
 
-    def _put_keys(self, container: docker.models.containers.Container, instance: Instance) -> None:
+    def _put_keys(self, container: Container, instance: Instance) -> None:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, text, mode in (
@@ -207,6 +209,6 @@ class Provider(BaseProvider):
                 tar.addfile(entry, io.BytesIO(text.encode()))
         container.put_archive("/", archive.getvalue())
 
-    def _found(self, container: docker.models.containers.Container) -> Found:
+    def _found(self, container: Container) -> Found:
         labels = container.labels
         return Found("server", str(container.id), labels.get("dtrove-instance", ""), labels.get("dtrove-cluster", ""))
