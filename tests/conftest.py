@@ -1,0 +1,40 @@
+"""Fixtures for all: a RabbitMQ and a PostgreSQL of the suite's own, each started once, when a test first asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client.rabbitmq import PrivateRabbit
+from tests.support.postgres import PrivatePostgres
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
+    """A running RabbitMQ that nobody else uses."""
+    broker = PrivateRabbit(tmp_path_factory.mktemp("rabbit"))
+    broker.start()
+    try:
+        broker.wait_ready(60)
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
+    """A running PostgreSQL that nobody else uses."""
+    server = PrivatePostgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database; a test that takes it runs once on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/test.sqlite"
+    return str(request.getfixturevalue("postgres").fresh(request.node.name))

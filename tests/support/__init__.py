@@ -1,0 +1,1 @@
+"""What several tests stand on: a RabbitMQ, a PostgreSQL, an installation of our own."""
