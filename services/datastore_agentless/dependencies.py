@@ -10,6 +10,7 @@ from nameko import config
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.hosts.simulated import SimulatedHosts
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store.tables import metadata
@@ -48,7 +49,9 @@ def database() -> Database:
 @cache
 def hosts() -> Hosts:
     """The way to hosts over SSH."""
-    return Hosts(database(), SshPool(), manager_for, settings().prefix)
+    chosen = settings()
+    simulated = SimulatedHosts(latency=chosen.simulated_latency)
+    return Hosts(database(), SshPool(), manager_for, chosen.prefix, simulated=simulated)
 
 
 def manager_for(datastore: Datastore) -> BaseManager:

@@ -39,5 +39,9 @@ class Settings:
         "prefix of every remote command; %(local_id)s and all other properties of the instance can be used in it",
         default="sudo -n ",
     )
+    simulated_latency: float = option(
+        "DTROVE_SIMULATED_LATENCY", "seconds that a command takes on the simulated hosts of the `fake` provider",
+        default=0.005,
+    )  # fmt: skip
     workers: int = option("DTROVE_DATASTORE_WORKERS", "steps that run at the same time", default=32)
     log_level: str = option("DTROVE_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", default="INFO")

@@ -23,7 +23,8 @@ class Run:
 
     `command` is a shell line, or a sequence that is quoted with shlex. It runs as root through DTROVE_PREFIX, or as
     the system user `user`. A code outside `ok_codes` fails the step. `stdin` may be a Secret: it never shows.
-    `changes` is false for a command that only looks: a planner may then skip it.
+    `changes` is false for a command that only looks: a planner may then skip it. `sample` is what a host where all is
+    well prints: simulated hosts answer with it.
     """
 
     command: str | Sequence[str]
@@ -33,6 +34,7 @@ class Run:
     timeout: float = 30.0
     user: str = ""
     changes: bool = True
+    sample: str = ""
 
     @property
     def line(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.datastore_agentless.hosts.base import Phase, Put, Result, Script
-from services.datastore_agentless.hosts.runner import describe
+from services.datastore_agentless.hosts.driver import describe
 from services.datastore_agentless.hosts.transcript import Transcript
 from shared.errors import DtroveError
 from shared.secrets import Secret

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from services.datastore_agentless.hosts import jobs
-from services.datastore_agentless.hosts.base import (
-    Command,
-    CommandFailed,
-    HostUnreachable,
-    Job,
-    Phase,
-    Put,
-    Result,
-    Run,
-    Script,
-    Target,
-    quote,
-    tail,
-)
+from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachable, Job, Put, Result, Run, quote, tail
+from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.ssh import Output, SshPool
-from services.datastore_agentless.hosts.transcript import Transcript
-from shared.clock import Clock, SystemClock
-from shared.contracts.values import TranscriptEntry
 from shared.errors import DtroveError, Retryable, StaleEpoch
 from shared.secrets import Secret
 
-MAX_COMMANDS = 2_000
 STALE_CODE, STALE_WORDS = 75, "dtrove: stale epoch"
 ENVIRONMENT = "export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive; "
 
@@ -40,88 +22,20 @@ chown {owner} "$t" && chmod {mode:o} "$t" || exit 1
 [ $s = same ] || mv "$t" "$p"; echo $s"""
 
 
-@dataclass
-class HostRunner:
-    """Runs scripts on one host for one task.
-
-    `epoch` is checked by the host before each command: a lower one than it has seen is refused (StaleEpoch). `check`
-    is called between commands and while a job runs, and may raise Cancelled. `root` holds fence and jobs on the host.
-    """
+@dataclass(kw_only=True)
+class HostRunner(Driver):
+    """Runs scripts on one host over SSH. `root` holds fence and jobs on the host."""
 
     pool: SshPool
-    target: Target
-    task_id: str
-    epoch: int
-    transcript: Transcript
-    on_progress: Callable[[str, int | None], None] | None = None
-    on_output: Callable[[str], None] | None = None
-    check: Callable[[], None] | None = None
-    clock: Clock = field(default_factory=SystemClock)
     root: str = jobs.ROOT
 
-    def execute(self, script: Script) -> Any:
-        """Drive `script` to its end and return its value. Errors of commands are raised inside the script first."""
-        send: Callable[[Any], Command] = lambda _: next(script)  # noqa: E731
-        value: Any = None
-        for _ in range(MAX_COMMANDS):
-            try:
-                command = send(value)
-            except StopIteration as end:
-                return end.value
-            if self.check:
-                self.check()
-            try:
-                value, send = self._do(command), script.send
-            except CommandFailed as error:
-                value, send = error, script.throw
-        raise CommandFailed(f"a script ran more than {MAX_COMMANDS} commands", code=1)
-
-    def _do(self, command: Command) -> Result:
-        if isinstance(command, Phase):
-            if self.on_progress:
-                self.on_progress(command.title, command.percent)
-            return Result(changed=False)
-        if not isinstance(command, Put):
-            self.transcript.learn(command.stdin)
-        else:
-            self.transcript.learn(command.content)
-        started, began = self.clock.now().isoformat(), self.clock.monotonic()
-        shown = describe(command)
-        result = Result(code=-1)
-        try:
-            result = self._run(command) if isinstance(command, Run) else (
-                self._put(command) if isinstance(command, Put) else self._job(command)
-            )  # fmt: skip
-        except DtroveError as error:
-            result = Result(code=getattr(error, "code", -1), stderr=error.message)
-            raise
-        finally:
-            self.transcript.record(
-                TranscriptEntry(
-                    sequence=0, host=self.target.name, command=shown, started_at=started,
-                    seconds=round(self.clock.monotonic() - began, 4), exit_code=result.code, stdout=result.stdout,
-                    stderr=result.stderr, title=command.title,
-                )
-            )  # fmt: skip
-        if not isinstance(command, Put) and result.code not in command.ok_codes:
-            raise self._failed(command, result, shown)
-        return result
-
-    def _failed(self, command: Run | Job, result: Result, shown: str) -> CommandFailed:
-        words = tail(self.transcript.mask(result.stderr or result.stdout))
-        return CommandFailed(
-            f"`{command.title or shown[:80]}` on {self.target.name} ended with code {result.code}", code=result.code,
-            command=self.transcript.mask(shown), stderr=words,
-            what_to_do="read the last lines of its output, mend the cause, then retry the operation",
-        )  # fmt: skip
-
-    def _run(self, command: Run) -> Result:
+    def run(self, command: Run) -> Result:
         line = command.line
         if command.user:
             line = f"cd / && exec su -s /bin/sh {quote(command.user)} -c {quote(line)}"
         return _text(self._remote(line, _bytes(command.stdin), command.timeout))
 
-    def _put(self, command: Put) -> Result:
+    def put(self, command: Put) -> Result:
         content = _bytes(command.content)
         line = _PUT.format(
             path=quote(command.path), owner=quote(command.owner), mode=command.mode, size=len(content)
@@ -134,7 +48,7 @@ class HostRunner:
             )  # fmt: skip
         return Result(changed=done.text == "changed")
 
-    def _job(self, command: Job) -> Result:
+    def follow(self, command: Job) -> Result:
         folder = jobs.JobFolder(f"{self.task_id}-{command.name}", self.root)
         started = self._remote(folder.start(command.script), _bytes(command.stdin), 30.0)
         if started.code != 0:
@@ -226,15 +140,6 @@ class _JobReader:
             # So that a retry runs it anew instead of reading this failure again.
             self._runner.remote(self._folder.put_aside())
         return Result(code=code, stdout="".join(self._texts[0]), stderr="".join(self._texts[1]))
-
-
-def describe(command: Run | Job | Put) -> str:
-    """The command as a user reads it, in a plan or a transcript."""
-    if isinstance(command, Put):
-        return f"write {command.path} ({command.mode:04o}, {command.owner})"
-    if isinstance(command, Job):
-        return command.script
-    return f"su {command.user} -c {quote(command.line)}" if command.user else command.line
 
 
 def _bytes(value: str | Secret | None) -> bytes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import HostKeyChanged, Script, Target
+from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.runner import HostRunner
+from services.datastore_agentless.hosts.simulated import SimulatedHosts, SimulatedRunner, is_simulated
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.store import catalogue, clusters, transcripts
@@ -32,6 +35,7 @@ class Hosts:
     manager_for: ManagerFor
     prefix: str = ""
     jump: Target | None = None
+    simulated: SimulatedHosts = field(default_factory=SimulatedHosts)
 
     def instance(self, context: StepContext) -> Instance:
         """The instance that a task speaks of. Raises Cancelled once it is deleted."""
@@ -73,17 +77,22 @@ class Hosts:
         target = self.target(instance)
         recorder = _Recorder(self.database, context)
         transcript = Transcript(host=instance.name, sink=recorder, secrets=(instance.admin_password,))
-        runner = HostRunner(
-            self.pool, target, task_id=context.task.id, epoch=context.task.epoch, transcript=transcript,
+        driver = self._driver(
+            target=target, task_id=context.task.id, epoch=context.task.epoch, transcript=transcript,
             on_progress=lambda title, percent: context.report(title, percent=percent),
             on_output=(lambda text: context.report(output=text)) if stream else None,
             check=context.check,
         )  # fmt: skip
         try:
-            return runner.execute(script)
+            return driver.execute(script)
         except HostKeyChanged as error:
             self._announce_identity(instance, error)
             raise
+
+    def _driver(self, target: Target, **options: Any) -> Driver:
+        if is_simulated(target.addr):
+            return SimulatedRunner(hosts=self.simulated, target=target, **options)
+        return HostRunner(pool=self.pool, target=target, **options)
 
     def _prefix(self, instance: Instance) -> str:
         if instance.user == "root" and self.prefix.strip().startswith("sudo") and "%(" not in self.prefix:

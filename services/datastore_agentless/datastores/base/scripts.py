@@ -25,6 +25,9 @@ fi
 echo "missing=$missing"
 """
 
+# What FACTS prints on a host that is fit.
+FIT = "os=debian\nuid=0\ndisk_mb=10000\nmemory_mb=4096\napt=/usr/bin/apt-get\nport=free\nmissing=\n"
+
 INSTALLED = """for p in {packages}; do
   dpkg-query -W -f '${{Status}}' $p 2>/dev/null | grep -q 'ok installed' || exit 1
 done; echo yes"""

@@ -80,7 +80,7 @@ class MySQLManager(BaseManager):
         answered = yield Run(
             "umask 077; t=$(mktemp -p /run); trap 'rm -f $t' EXIT; cat > $t; "
             f"mysql --defaults-extra-file=$t --connect-timeout=10 -h {quote(instance.addr)} -P {self.port} -N -e 'select version()'",
-            title="log in and ask", stdin=Secret(client), changes=False,
+            title="log in and ask", stdin=Secret(client), changes=False, sample=self.datastore.version,
         )  # fmt: skip
         if not answered.text.startswith(self.datastore.version):
             raise Failure(f"{instance.name} runs {answered.text}, not {self.datastore.version}",

@@ -78,7 +78,7 @@ class PostgresManager(BaseManager):
         answered = yield Run(
             "umask 077; t=$(mktemp -p /run); trap 'rm -f $t' EXIT; cat > $t; PGPASSFILE=$t PGCONNECT_TIMEOUT=10 psql -wqXAt "
             f"-h {quote(instance.addr)} -U {quote(instance.admin_user)} -d postgres -c 'show server_version'",
-            title="log in and ask", stdin=Secret(pass_file), changes=False,
+            title="log in and ask", stdin=Secret(pass_file), changes=False, sample=self.datastore.version,
         )  # fmt: skip
         if not answered.text.startswith(self.datastore.version):
             raise Failure(f"{instance.name} runs PostgreSQL {answered.text}, not {self.datastore.version}",

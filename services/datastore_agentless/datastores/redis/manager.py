@@ -43,6 +43,7 @@ class RedisManager(BaseManager):
             "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
             f"redis-cli -h {quote(instance.addr)} -p {self.port} --user {quote(instance.admin_user)} --no-auth-warning info server",
             title="log in and ask", stdin=Secret(instance.admin_password.reveal() + "\n"), changes=False,
+            sample=f"redis_version:{self.datastore.version}\n",
         )  # fmt: skip
         lines = dict(line.split(":", 1) for line in answered.stdout.replace("\r", "").splitlines() if ":" in line)
         version = lines.get("redis_version", answered.text[:100])
