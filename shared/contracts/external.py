@@ -11,10 +11,15 @@ from shared.contracts.base import Event, event
 @event("cluster.requested", publisher="external")
 @dataclass(frozen=True, kw_only=True)
 class ExternalClusterRequested(Event):
-    """Another system asks for a cluster; `cluster` is the body that POST /v1/clusters takes."""
+    """Another system asks for a cluster; `cluster` is the body that POST /v1/clusters takes.
+
+    `cluster_id` is a UUID of the caller's own making: what the services announce of the cluster bears it, so that the
+    caller knows the answer to its wish. One that is taken is refused; without it DTrove makes one.
+    """
 
     token: str = field(repr=False)
     cluster: dict[str, Any] = field(default_factory=dict)
+    cluster_id: str | None = None
 
 
 @event("cluster.delete_requested", publisher="external")

@@ -77,7 +77,7 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
     same = select(t.c.id).where(t.c.project_id == project_id, t.c.name == asked["name"], t.c.deleted_at.is_(None))
     if tx.connection.execute(same).first():
         raise Conflict(f"a cluster called {asked['name']!r} exists in this project", what_to_do="choose another name")
-    cluster_id = new_id()
+    cluster_id = asked.get("id") or new_id()
     operation_id = start_operation(tx, "create_cluster", cluster_id, project_id)
     size = Flavor(id=flavor.id, name=flavor.name, vcpus=flavor.vcpus, ram_mb=flavor.ram_mb, disk_gb=flavor.disk_gb)
     tx.connection.execute(
