@@ -67,6 +67,11 @@ class Supervisor:
         return PidFile(self.run_dir / "supervisor.pid").read()
 
     @property
+    def _environment_file(self) -> Path:
+        """What a `nameko shell` beside us needs; it is there while the services run at their chosen addresses."""
+        return self.run_dir / "environment"
+
+    @property
     def url(self) -> str:
         """Where the API answers, as far as it is known."""
         remembered = self.run_dir / "web"
@@ -81,6 +86,8 @@ class Supervisor:
 
     def ready(self) -> tuple[bool, str]:
         """Whether every service says it is ready, and what is still missing where not."""
+        if self.running is None or not self._environment_file.exists():
+            return False, "DTrove is not up yet"
         try:
             answer = requests.get(f"{self.url}/readyz", timeout=5)
         except requests.RequestException:
@@ -93,6 +100,7 @@ class Supervisor:
         """Start in the background where nothing runs yet; wait until all is ready. Raises Failure after `timeout`."""
         if self.running is None:
             self._make_directories()
+            self._environment_file.unlink(missing_ok=True)
             command = [sys.executable, "-m", "client.supervisor", str(self.home), str(self.config)]
             with (self.home / "logs" / "supervisor.log").open("ab") as output:
                 process = subprocess.Popen(
@@ -113,10 +121,13 @@ class Supervisor:
         with self._lock():
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: self._stopping.set())
+            # Until it is written anew, nobody takes the API that answers at the last address for ours.
+            self._environment_file.unlink(missing_ok=True)
             self._pid("supervisor").write(os.getpid())
             try:
                 self._serve()
             finally:
+                self._environment_file.unlink(missing_ok=True)
                 self._pid("supervisor").remove()
 
     def _serve(self) -> None:
@@ -245,8 +256,7 @@ class Supervisor:
             f"{name}={shlex.quote(environ[name])}"
             for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS", "DTROVE_KEYRING")
         ]
-        path = self.run_dir / "environment"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with os.fdopen(os.open(self._environment_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write("\n".join(lines) + "\n")
 
     def _migrate(self, environ: dict[str, str]) -> None:
@@ -279,8 +289,7 @@ class Supervisor:
         while time.monotonic() < deadline:
             if process is not None and process.poll() is not None:
                 raise self._not_up("DTrove ended while it started")
-            # Before our own process has chosen its address, another's API may answer at the last one.
-            ready, missing = self.ready() if self.running else (False, "starting")
+            ready, missing = self.ready()
             if ready:
                 return
             if missing != last:

@@ -11,8 +11,13 @@ if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; the
 fi
 echo "making $venv with $python"
 rm -f "$stamp"
+log=$(mktemp)
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" >>"$log" 2>&1 </dev/null; }
 "$python" -m venv --clear "$venv"
-pip="$venv/bin/python -m pip --quiet --disable-pip-version-check --no-input"
-$pip install --require-hashes --requirement requirements.lock </dev/null
-$pip install --no-deps --editable . </dev/null
+if ! { pip install --require-hashes --requirement requirements.lock && pip install --no-deps --editable .; }; then
+    tail -n 20 "$log" >&2
+    echo "pip could not fill $venv (whole log: $log)" >&2
+    exit 1
+fi
+rm -f "$log"
 printf '%s' "$want" >"$stamp"

@@ -35,7 +35,9 @@ class PrivatePostgres:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
             _open_the_way(self.directory)
         self._run("initdb", "-D", self.data, "-U", "dtrove", "-A", "trust", "-N", "--no-instructions")
-        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300"
+        options = (
+            f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300"
+        )
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.directory / "log", "-o", options, "start")
 
     def stop(self) -> None:
@@ -49,7 +51,9 @@ class PrivatePostgres:
 
     def resume(self) -> None:
         """Start it again where it was."""
-        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300"
+        options = (
+            f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300"
+        )
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.directory / "log", "-o", options, "start")
 
     def fresh(self, stem: str = "test") -> str:
@@ -74,7 +78,9 @@ class PrivatePostgres:
         )  # fmt: skip
         if done.returncode != 0:
             log = self.directory / "log"
-            raise RuntimeError(f"{program} failed: {done.stdout or ''} {log.read_text()[-2000:] if log.exists() else ''}")
+            raise RuntimeError(
+                f"{program} failed: {done.stdout or ''} {log.read_text()[-2000:] if log.exists() else ''}"
+            )
 
 
 def _open_the_way(path: Path) -> None:

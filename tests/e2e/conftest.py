@@ -1,0 +1,20 @@
+"""One installation with the local provider for all end-to-end tests: real hosts, real databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """DTrove as `dtrove up` starts it, with the local provider."""
+    made = Installation(tmp_path_factory.mktemp("e2e"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
