@@ -27,7 +27,7 @@ def prepare(home: Path, instance_id: str) -> Path:
 
 def _share(root: Path) -> None:
     """Let later mounts below `root` be seen by hosts that run already; where that is denied, plain folders serve."""
-    if os.geteuid() == 0 and not os.path.ismount(root):
+    if os.geteuid() == 0 and not is_mounted(root):
         try:
             _run("mount", "--bind", str(root), str(root))
             _run("mount", "--make-shared", str(root))
@@ -52,7 +52,7 @@ def create(home: Path, instance_id: str, size_gb: int) -> Path:
 def mount(home: Path, instance_id: str, disk: Path) -> bool:
     """Mount the volume; fine when it is mounted. False where this machine cannot mount, and a plain folder serves."""
     path = prepare(home, instance_id)
-    if os.path.ismount(path):
+    if is_mounted(path):
         return True
     try:
         _run("mount", "-o", "loop", str(disk), str(path))
@@ -65,8 +65,7 @@ def mount(home: Path, instance_id: str, disk: Path) -> bool:
 def remove(home: Path, instance_id: str) -> None:
     """Unmount and delete; fine when it is gone."""
     path = folder(home, instance_id)
-    if os.path.ismount(path):
-        _run("umount", "-l", str(path))
+    _unmount(path)
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
@@ -76,9 +75,23 @@ def remove_all(home: Path) -> list[str]:
     names = [path.name for path in root.iterdir()] if root.exists() else []
     for name in names:
         remove(home, name)
-    if os.path.ismount(root):
-        _run("umount", "-l", str(root))
+    _unmount(root)
     return [f"volume {name}" for name in names]
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether something is mounted at `path`: os.path.ismount() does not see a bind mount within one file system."""
+    # Source: proc(5), /proc/<pid>/mountinfo: the fifth field is the mount point, blanks written as \\040.
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return str(path.resolve()).replace(" ", "\\040") in points
+
+
+def _unmount(path: Path) -> None:
+    """Unmount whatever is mounted at `path`, however many times."""
+    for _ in range(100):
+        if not is_mounted(path):
+            return
+        _run("umount", "-l", str(path))
 
 
 def _run(*command: str) -> None:
