@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -11,7 +12,15 @@ from shared.errors import DtroveError
 from shared.secrets import Secret
 
 S = TypeVar("S")
+MASK = "***"
+# Source: sysexits.h, EX_CONFIG. Supervisors and scripts tell by it that starting again will not help.
+EXIT_CODE = 78
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^\s]*@")
+
+# What looks at several options at once: is given every value that is right by itself (defaults included), by option
+# name, and yields pairs of the option to mend and a sentence.
+Rule = Callable[[Mapping[str, Any]], Iterable[tuple[str, str]]]
 
 
 class ConfigInvalid(DtroveError):
@@ -19,21 +28,23 @@ class ConfigInvalid(DtroveError):
 
     def __init__(self, problems: list[str]) -> None:
         listing = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"the configuration has {len(problems)} problem(s):\n{listing}",
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(f"the configuration has {count}:\n{listing}",
                          what_to_do="mend config.yaml or the environment, then start again")  # fmt: skip
         self.problems = problems
 
 
 @dataclass(frozen=True)
 class Described:
-    """One option as `dtrove config` shows it; a secret's value is masked."""
+    """One option as `dtrove config` shows it; a secret's value is masked. `problem` is why it is refused."""
 
     name: str
     value: str
-    source: str
     default: str
     meaning: str
+    given: bool
     warning: str = ""
+    problem: str = ""
 
 
 def option(
@@ -59,52 +70,85 @@ def option(
 
 
 def read(settings: type[S], values: Mapping[str, Any]) -> S:
-    """Build `settings` from configured values by option name. Raises ConfigInvalid with all that is wrong."""
+    """Build `settings` from configured values by option name. Raises ConfigInvalid with all that is wrong.
+
+    A settings class may have `wrong_together` and `unwise_together`, rules over several options.
+    """
     built, problems = _read(settings, values)
     if problems:
-        raise ConfigInvalid(problems)
+        raise ConfigInvalid([text for _, text in problems])
     return settings(**built)
 
 
+def problems_of(settings: Iterable[type[Any]], values: Mapping[str, Any]) -> list[str]:
+    """All that is wrong for any of these settings, each thing once."""
+    return list(dict.fromkeys(text for one in settings for _, text in _read(one, values)[1]))
+
+
 def describe(settings: type[Any], values: Mapping[str, Any]) -> list[Described]:
-    """Every option of `settings` with value, source, default, meaning and warning."""
-    built, _ = _read(settings, values)
+    """Every option of `settings` with value, default, meaning, warnings and problem."""
+    built, problems = _read(settings, values)
+    unwise = list(_rule(settings, "unwise_together")(_effective(settings, built, problems)))
     rows = []
     for item in fields(settings):
         name, default = item.metadata["option"], _default_of(item)
         value = built.get(item.name, default)
-        masked = item.metadata["secret"] or isinstance(value, Secret)
-        given = values.get(name) not in (None, "")
         warn = item.metadata["warn"]
+        warnings = [warn(value)] if warn and value is not MISSING else []
+        warnings += [text for about, text in unwise if about == name]
         rows.append(
             Described(
                 name=name,
-                value="***" if masked and value else "" if value is MISSING else str(value),
-                source="configured" if given else "default",
-                default="(required)" if default is MISSING else "" if masked else str(default),
+                value=_shown(item, value),
+                default="(required)" if default is MISSING else _shown(item, default),
                 meaning=item.metadata["meaning"],
-                warning=warn(value) if warn and value is not MISSING else "",
+                given=values.get(name) not in (None, ""),
+                warning="; ".join(filter(None, warnings)),
+                problem="; ".join(text for about, text in problems if about == name),
             )
         )
     return rows
 
 
-def _read(settings: type[Any], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _shown(item: dataclasses.Field[Any], value: Any) -> str:
+    if value is MISSING or value is None:
+        return ""
+    if item.metadata["secret"] or isinstance(value, Secret):
+        return MASK if value else ""
+    return _PASSWORD_IN_URL.sub(rf"\1{MASK}@", str(value))
+
+
+def _read(settings: type[Any], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The values that are right, by field, and what is wrong: pairs of option name and sentence."""
     hints = get_type_hints(settings)
     built: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for item in fields(settings):
         name, raw = item.metadata["option"], values.get(item.metadata["option"])
         if raw is None or raw == "":
             if _default_of(item) is MISSING:
-                problems.append(f"{name} is not set: {item.metadata['meaning']}")
+                problems.append((name, f"{name} is not set: {item.metadata['meaning']}"))
             continue
         try:
             parse = item.metadata["parse"]
             built[item.name] = parse(raw) if parse else _convert(hints[item.name], raw)
         except ValueError as error:
-            problems.append(f"{name}: {error}")
+            problems.append((name, f"{name}: {error}"))
+    rule = _rule(settings, "wrong_together")
+    problems += [(name, f"{name}: {text}") for name, text in rule(_effective(settings, built, problems))]
     return built, problems
+
+
+def _effective(settings: type[Any], built: Mapping[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
+    """What holds, by option name; options that are wrong are absent."""
+    wrong = {name for name, _ in problems}
+    found = {item.metadata["option"]: built.get(item.name, _default_of(item)) for item in fields(settings)}
+    return {name: value for name, value in found.items() if value is not MISSING and name not in wrong}
+
+
+def _rule(settings: type[Any], name: str) -> Rule:
+    rule: Rule = getattr(settings, name, lambda _: ())
+    return rule
 
 
 def _default_of(item: dataclasses.Field[Any]) -> Any:
@@ -120,11 +164,18 @@ def _convert(kind: Any, raw: Any) -> Any:
     if kind is Secret:
         return Secret(str(raw))
     if kind in (int, float):
-        try:
-            return kind(raw)
-        except (TypeError, ValueError):
-            raise ValueError(f"{raw!r} is not a number") from None
+        return _number(kind, raw)
     return str(raw) if kind is str else raw
+
+
+def _number(kind: type[int] | type[float], raw: Any) -> int | float:
+    try:
+        number = kind(str(raw))
+    except ValueError:
+        raise ValueError(f"{raw!r} is not a {'whole ' if kind is int else ''}number") from None
+    if number < 0:
+        raise ValueError(f"{raw!r} is below zero")
+    return number
 
 
 def _truth(raw: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import falcon
 from nameko import config
@@ -19,7 +18,7 @@ from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.errors import DtroveError
-from shared.secrets import Keyring, read_keyring
+from shared.secrets import KeyringFile, keyring_path
 
 
 @cache
@@ -29,9 +28,9 @@ def settings() -> Settings:
 
 
 @cache
-def keyring() -> Keyring:
+def keyring() -> KeyringFile:
     """The keys that seal secrets on the bus and at rest."""
-    return read_keyring(Path(settings().keyring or f"{settings().home}/keyring"))
+    return KeyringFile(keyring_path(settings().keyring, settings().home))
 
 
 @cache

@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from shared import options
 from shared.config import option
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_hash(raw: Any) -> str:
+    """A SHA-256 in hexadecimal digits. Raises ValueError with a sentence."""
+    text = str(raw).strip().lower()
+    if not _SHA256.fullmatch(text):
+        raise ValueError("is no SHA-256: 64 hexadecimal digits are wanted, not the token itself")
+    return text
+
+
+def warn_open(address: str) -> str:
+    """Say what it means to listen for others."""
+    host = address.rpartition(":")[0]
+    if options.is_loopback(host):
+        return ""
+    return "the API speaks plain HTTP to whoever reaches this address: put a TLS proxy in front, tokens travel on it"
 
 
 @dataclass(frozen=True)
 class Settings:
     """One field per option."""
 
-    database_url: str = option("API_DATABASE_URL", "where the API's database is, as an SQLAlchemy URL")
-    keyring: str = option("DTROVE_KEYRING", "path of the keyring file; empty: `keyring` in DTROVE_HOME", default="")
-    home: str = option("DTROVE_HOME", "where a local installation keeps its files", default="var")
-    max_cluster_size: int = option("DTROVE_MAX_CLUSTER_SIZE", "the most nodes a cluster may have", default=5)
-    bootstrap_token_hash: str = option(
-        "DTROVE_BOOTSTRAP_TOKEN_HASH", "SHA-256 (hex) of the first administrator's token", default=""
+    database_url: str = options.database_url("API_DATABASE_URL", "the API's")
+    amqp_uri: str = options.amqp_uri()
+    keyring: str = options.keyring()
+    home: str = options.home()
+    max_cluster_size: int = option(
+        "DTROVE_MAX_CLUSTER_SIZE", "the most nodes a cluster may have", default=5, parse=options.whole(1, 1000)
     )
-    web_address: str = option("WEB_SERVER_ADDRESS", "host:port where the API listens", default="127.0.0.1:8780")
-    log_level: str = option("DTROVE_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", default="INFO")
+    bootstrap_token_hash: str = option(
+        "DTROVE_BOOTSTRAP_TOKEN_HASH",
+        "SHA-256 (hex) of the first administrator's token, which the API takes in when it starts; `dtrove init` makes one",
+        default="", parse=parse_hash,
+    )  # fmt: skip
+    web_address: str = option(
+        "WEB_SERVER_ADDRESS", "host:port where the API listens", default="127.0.0.1:8780",
+        parse=options.parse_address, warn=warn_open,
+    )  # fmt: skip
+    log_level: str = options.log_level()
+
+    @staticmethod
+    def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keyring must be there."""
+        yield from options.keyring_is_wrong(chosen)
+
+    @staticmethod
+    def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """SQLite beside a broker for many."""
+        yield from options.sqlite_is_unwise("API_DATABASE_URL", chosen)

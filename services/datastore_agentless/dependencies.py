@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 from nameko import config
 
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.hosts.base import Target
 from services.datastore_agentless.hosts.simulated import SimulatedHosts
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.settings import Settings
@@ -22,7 +22,7 @@ from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
-from shared.secrets import Keyring, read_keyring
+from shared.secrets import KeyringFile, keyring_path
 
 
 @cache
@@ -32,10 +32,9 @@ def settings() -> Settings:
 
 
 @cache
-def keyring() -> Keyring:
+def keyring() -> KeyringFile:
     """The keys that seal secrets at rest."""
-    chosen = settings()
-    return read_keyring(Path(chosen.keyring or f"{config.get('DTROVE_HOME') or 'var'}/keyring"))
+    return KeyringFile(keyring_path(settings().keyring, settings().home))
 
 
 @cache
@@ -51,7 +50,17 @@ def hosts() -> Hosts:
     """The way to hosts over SSH."""
     chosen = settings()
     simulated = SimulatedHosts(latency=chosen.simulated_latency)
-    return Hosts(database(), SshPool(), manager_for, chosen.prefix, simulated=simulated)
+    return Hosts(database(), SshPool(), manager_for, chosen.prefix, jump=jump(), simulated=simulated)
+
+
+def jump() -> Target | None:
+    """The host to go through to every other, where one is configured."""
+    chosen = settings()
+    if chosen.jump is None:
+        return None
+    via = chosen.jump
+    return Target(name="the jump host", addr=via.host, port=via.port, user=via.user,
+                  private_key=chosen.jump_private_key, known_host=chosen.jump_host_key)  # fmt: skip
 
 
 def manager_for(datastore: Datastore) -> BaseManager:

@@ -3,45 +3,157 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+from services.datastore_agentless.datastores import manager_class
+from services.datastore_agentless.domain.instance import Instance
+from shared import options
 from shared.config import option
+from shared.errors import Failure
+from shared.secrets import Secret
 
 BUILT_IN = (
     ("services.datastore_agentless.datastores.mysql.MySQLManager", "mysql"),
     ("services.datastore_agentless.datastores.pgsql.PostgresManager", "pgsql"),
     ("services.datastore_agentless.datastores.redis.RedisManager", "redis"),
 )
+_HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
+_HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{60,}(?: .*)?")
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A host to go through."""
+
+    user: str
+    host: str
+    port: int = 22
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
 
 
 def parse_managers(raw: Any) -> tuple[tuple[str, str], ...]:
-    """Read a list of ('path.to.Manager', 'manager_name') pairs. Raises ValueError with a sentence."""
+    """Read a list of ('path.to.Manager', 'manager_name') pairs that import. Raises ValueError with a sentence."""
     try:
         pairs = ast.literal_eval(raw) if isinstance(raw, str) else raw
-        return tuple((str(path), str(name)) for path, name in pairs)
+        managers = tuple((str(path), str(name)) for path, name in pairs)
     except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError("must be a list of pairs: [('path.to.Manager', 'manager_name'), ...]") from error
+    wrong = [problem for path, _ in managers if (problem := _manager_problem(path))]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return managers
+
+
+def _manager_problem(path: str) -> str:
+    try:
+        manager_class(path)
+    except Failure as error:
+        return error.message
+    return ""
+
+
+def parse_prefix(raw: Any) -> str:
+    """A prefix that names only properties that an instance has. Raises ValueError with a sentence."""
+    known = {item.name: "x" for item in fields(Instance) if item.name != "admin_password"}
+    try:
+        str(raw) % known
+    except KeyError as error:
+        raise ValueError(f"an instance has no property {error}; it has {', '.join(sorted(known))}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError("is no pattern: properties are written %(local_id)s, a percent sign %%") from error
+    return str(raw)
+
+
+def parse_jump(raw: Any) -> Jump:
+    """Read `[user@]host[:port]`. Raises ValueError with a sentence."""
+    found = _HOST.fullmatch(str(raw).strip())
+    if found is None or not 0 < int(found["port"] or 22) < 65536:
+        raise ValueError(f"{str(raw)!r} is not [user@]host[:port]")
+    return Jump(found["user"] or "root", found["host"].strip("[]"), int(found["port"] or 22))
+
+
+def parse_jump_key(raw: Any) -> str:
+    """A file with an ed25519 private key that opens without a passphrase. Raises ValueError with a sentence."""
+    path = options.existing_file(raw)
+    try:
+        key = load_ssh_private_key(Path(path).read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} holds no private key that opens without a passphrase") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path} holds another kind of key; an ed25519 key is wanted")
+    return path
+
+
+def parse_host_key(raw: Any) -> str:
+    """A public ed25519 host key. Raises ValueError with a sentence."""
+    if not _HOST_KEY.fullmatch(str(raw).strip()):
+        raise ValueError("is no public host key; it should read like `ssh-ed25519 AAAA...` (ssh-keyscan -t ed25519)")
+    return str(raw).strip()
 
 
 @dataclass(frozen=True)
 class Settings:
     """One field per option."""
 
-    database_url: str = option("DATASTORE_DATABASE_URL", "where this service's database is, as an SQLAlchemy URL")
-    keyring: str = option("DTROVE_KEYRING", "path of the keyring file; empty: `keyring` in DTROVE_HOME", default="")
+    database_url: str = options.database_url("DATASTORE_DATABASE_URL", "datastore_agentless's")
+    amqp_uri: str = options.amqp_uri()
+    keyring: str = options.keyring()
+    home: str = options.home()
     managers: tuple[tuple[str, str], ...] = option(
-        "DTROVE_DATASTORE_MANAGERS", "datastore managers: a list of ('path.to.Manager', 'manager_name')",
+        "DTROVE_DATASTORE_MANAGERS",
+        "the datastore managers there are: a list of ('path.to.Manager', 'manager_name'), in place of the built-in ones",
         default=BUILT_IN, parse=parse_managers,
     )  # fmt: skip
     prefix: str = option(
         "DTROVE_PREFIX",
         "prefix of every remote command; %(local_id)s and all other properties of the instance can be used in it",
-        default="sudo -n ",
+        default="sudo -n ", parse=parse_prefix,
+    )  # fmt: skip
+    jump: Jump | None = option(
+        "DTROVE_SSH_JUMP", "a host to go through to every server, as [user@]host[:port]", default=None, parse=parse_jump
     )
+    jump_key_file: str = option(
+        "DTROVE_SSH_JUMP_KEY_FILE", "file with the ed25519 private key that the jump host lets in, without passphrase",
+        default="", parse=parse_jump_key,
+    )  # fmt: skip
+    jump_host_key: str = option(
+        "DTROVE_SSH_JUMP_HOST_KEY", "the jump host's own public key, as `ssh-ed25519 AAAA...`; no other is trusted",
+        default="", parse=parse_host_key,
+    )  # fmt: skip
     simulated_latency: float = option(
-        "DTROVE_SIMULATED_LATENCY", "seconds that a command takes on the simulated hosts of the `fake` provider",
+        "DTROVE_SIMULATED_LATENCY", "seconds that a command takes on the simulated hosts of the provider `fake`",
         default=0.005,
     )  # fmt: skip
-    workers: int = option("DTROVE_DATASTORE_WORKERS", "steps that run at the same time", default=32)
-    log_level: str = option("DTROVE_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", default="INFO")
+    workers: int = option("DTROVE_DATASTORE_WORKERS", "steps of datastore_agentless that run at the same time",
+                          default=32, parse=options.whole(1, 256))  # fmt: skip
+    log_level: str = options.log_level()
+
+    @property
+    def jump_private_key(self) -> Secret:
+        """What the jump host lets in; empty without one."""
+        return Secret(Path(self.jump_key_file).read_text()) if self.jump else Secret("")
+
+    @staticmethod
+    def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keyring must be there; a jump host needs a key to log in with, and one to be known by."""
+        yield from options.keyring_is_wrong(chosen)
+        for name in ("DTROVE_SSH_JUMP_KEY_FILE", "DTROVE_SSH_JUMP_HOST_KEY"):
+            if chosen.get("DTROVE_SSH_JUMP") and chosen.get(name) == "":
+                yield name, "is not set: the jump host of DTROVE_SSH_JUMP cannot be used without it"
+
+    @staticmethod
+    def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """SQLite beside a broker for many; a jump host's options without a jump host."""
+        yield from options.sqlite_is_unwise("DATASTORE_DATABASE_URL", chosen)
+        for name in ("DTROVE_SSH_JUMP_KEY_FILE", "DTROVE_SSH_JUMP_HOST_KEY"):
+            if chosen.get(name) and not chosen.get("DTROVE_SSH_JUMP"):
+                yield name, "has no effect without DTROVE_SSH_JUMP"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +19,7 @@ from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
-from shared.secrets import Secret, read_keyring
+from shared.secrets import KeyringFile, Secret, keyring_path
 
 
 @cache
@@ -33,7 +32,7 @@ def settings() -> Settings:
 def database() -> Database:
     """This service's database, brought up to date."""
     chosen = settings()
-    Sealed.keyring = read_keyring(Path(chosen.keyring or f"{chosen.home}/keyring"))
+    Sealed.keyring = KeyringFile(keyring_path(chosen.keyring, chosen.home))
     migrate.upgrade("provisioner", chosen.database_url)
     return Database(chosen.database_url, "provisioner", metadata)
 

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from services.provisioner.providers import provider_class
+from services.provisioner.providers.base import ProviderError
+from shared import options
 from shared.config import option
 from shared.secrets import Secret
+
+
+def parse_provider(raw: Any) -> str:
+    """A provider that imports. Raises ValueError with a sentence."""
+    try:
+        provider_class(str(raw))
+    except ProviderError as error:
+        raise ValueError(f"{error.message}; {error.what_to_do}") from error
+    return str(raw)
 
 
 @dataclass(frozen=True)
 class Settings:
     """One field per option."""
 
-    database_url: str = option("PROVISIONER_DATABASE_URL", "where the provisioner's database is, as an SQLAlchemy URL")
-    keyring: str = option("DTROVE_KEYRING", "path of the keyring file; empty: `keyring` in DTROVE_HOME", default="")
-    home: str = option("DTROVE_HOME", "where a local installation keeps its files", default="var")
+    database_url: str = options.database_url("PROVISIONER_DATABASE_URL", "the provisioner's")
+    amqp_uri: str = options.amqp_uri()
+    keyring: str = options.keyring()
+    home: str = options.home()
     provider: str = option(
-        "DTROVE_PROVIDER", "the cloud provider: local, or the dotted path of a provider class", default="local"
-    )
-    ssh_user: str = option("DTROVE_SSH_USER", "the user that servers let in", default="root")
+        "DTROVE_PROVIDER", "where servers come from: local, static, fake, or the dotted path of a provider class",
+        default="local", parse=parse_provider,
+    )  # fmt: skip
+    ssh_user: str = option("DTROVE_SSH_USER", "the user that servers let in over SSH", default="root")
     local_publish: str = option(
-        "DTROVE_LOCAL_PUBLISH", "auto or always: publish ports of local hosts on loopback", default="auto"
-    )
-    workers: int = option("DTROVE_PROVISIONER_WORKERS", "steps that run at the same time", default=16)
+        "DTROVE_LOCAL_PUBLISH", "provider local: always publish the ports of hosts on loopback, or auto: where they "
+        "cannot be reached otherwise", default="auto", parse=options.one_of("auto", "always"),
+    )  # fmt: skip
+    static_hosts: str = option(
+        "DTROVE_STATIC_HOSTS", "provider static: the YAML file that lists the hosts it may lease", default="",
+        parse=options.existing_file,
+    )  # fmt: skip
+    workers: int = option("DTROVE_PROVISIONER_WORKERS", "steps of the provisioner that run at the same time",
+                          default=16, parse=options.whole(1, 256))  # fmt: skip
     server_deadline: float = option("DTROVE_SERVER_DEADLINE", "seconds a server may take to come up", default=600.0)
     os_auth_url: str = option(
         "OS_AUTH_URL", "the URL of OpenStack's identity service", default="http://0.0.0.0:5000/v2.0"
@@ -32,4 +54,16 @@ class Settings:
     os_username: str = option("OS_USERNAME", "OpenStack user that owns all servers", default="")
     os_password: Secret = option("OS_PASSWORD", "that user's password", default=Secret(""), secret=True)
     os_project_id: str = option("OS_PROJECT_ID", "that user's project", default="")
-    log_level: str = option("DTROVE_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR", default="INFO")
+    log_level: str = options.log_level()
+
+    @staticmethod
+    def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The keyring must be there; a provider wants what it works with."""
+        yield from options.keyring_is_wrong(chosen)
+        if chosen.get("DTROVE_PROVIDER") == "static" and chosen.get("DTROVE_STATIC_HOSTS") == "":
+            yield "DTROVE_STATIC_HOSTS", "is not set: the provider static needs the file that lists its hosts"
+
+    @staticmethod
+    def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """SQLite beside a broker for many."""
+        yield from options.sqlite_is_unwise("PROVISIONER_DATABASE_URL", chosen)

@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from shared.errors import Failure
-from shared.secrets import Keyring, Secret
+from shared.secrets import Sealer, Secret
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -40,7 +40,7 @@ class Sealed(TypeDecorator[Secret]):
 
     impl = Text
     cache_ok = True
-    keyring: ClassVar[Keyring | None] = None
+    keyring: ClassVar[Sealer | None] = None
 
     def process_bind_param(self, value: Secret | None, dialect: Dialect) -> str | None:
         return None if value is None else self._ring().seal(value)
@@ -49,7 +49,7 @@ class Sealed(TypeDecorator[Secret]):
         return None if value is None else self._ring().open(str(value))
 
     @classmethod
-    def _ring(cls) -> Keyring:
+    def _ring(cls) -> Sealer:
         if cls.keyring is None:
             raise Failure("no keyring is set", what_to_do="set DTROVE_KEYRING, or run `dtrove init`")
         return cls.keyring

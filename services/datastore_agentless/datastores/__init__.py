@@ -12,6 +12,11 @@ from shared.errors import Failure
 
 def load_manager(name: str, datastore: Datastore, registered: Iterable[tuple[str, str]] = ()) -> BaseManager:
     """The manager called `name`: a registered name, or the dotted path of a class. Raises Failure."""
+    return manager_class(name, registered)(datastore)
+
+
+def manager_class(name: str, registered: Iterable[tuple[str, str]] = ()) -> type[BaseManager]:
+    """The class of the manager called `name`. Raises Failure."""
     names = {known: path for path, known in registered}
     path = names.get(name, name)
     module, _, attribute = path.rpartition(".")
@@ -25,4 +30,4 @@ def load_manager(name: str, datastore: Datastore, registered: Iterable[tuple[str
         ) from error
     if not (isinstance(chosen, type) and issubclass(chosen, BaseManager)):
         raise Failure(f"{path} is no datastore manager", what_to_do="derive it from BaseManager")
-    return chosen(datastore)
+    return chosen

@@ -12,6 +12,11 @@ _SHORT = {"local": "services.provisioner.providers.local.Provider"}
 
 def get_provider(name: str, options: Mapping[str, object]) -> BaseProvider:
     """The provider called `name`: a short name, or a dotted path to a class. Raises ProviderError."""
+    return provider_class(name)(options)
+
+
+def provider_class(name: str) -> type[BaseProvider]:
+    """The class of the provider called `name`. Raises ProviderError."""
     module, _, attribute = _SHORT.get(name, name).rpartition(".")
     try:
         chosen = getattr(importlib.import_module(module), attribute)
@@ -22,4 +27,4 @@ def get_provider(name: str, options: Mapping[str, object]) -> BaseProvider:
         ) from error
     if not (isinstance(chosen, type) and issubclass(chosen, BaseProvider)):
         raise ProviderError(f"{name} is no provider", what_to_do="derive it from BaseProvider")
-    return chosen(options)
+    return chosen

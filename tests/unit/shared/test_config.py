@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from shared.config import ConfigInvalid, describe, option, read
+from shared.config import ConfigInvalid, describe, option, problems_of, read
 from shared.secrets import Secret
 
 
@@ -16,6 +18,17 @@ class Sample:
     size: int = option("SAMPLE_SIZE", "how many", default=5)
     loud: bool = option("SAMPLE_LOUD", "whether it shouts", default=False)
     word: Secret = option("SAMPLE_WORD", "the password", default=Secret(""), secret=True)
+
+
+@dataclass(frozen=True)
+class Paired:
+    one: int = option("PAIR_ONE", "the first", default=0, warn=lambda one: "one is few" if one == 1 else "")
+    two: int = option("PAIR_TWO", "the second", default=0)
+
+    @staticmethod
+    def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if chosen.get("PAIR_ONE") and not chosen.get("PAIR_TWO"):
+            yield "PAIR_TWO", "goes with PAIR_ONE"
 
 
 def test_options_are_converted_to_their_fields_types() -> None:
@@ -34,8 +47,33 @@ def test_all_that_is_missing_or_wrong_is_named_at_once() -> None:
     assert "SAMPLE_URL" in str(caught.value)
 
 
-def test_a_description_masks_secrets_and_names_the_source() -> None:
+def test_a_description_masks_secrets_and_tells_what_was_given() -> None:
     rows = {row.name: row for row in describe(Sample, {"SAMPLE_URL": "x", "SAMPLE_WORD": "hush"})}
     assert rows["SAMPLE_WORD"].value == "***"
-    assert rows["SAMPLE_URL"].source == "configured"
-    assert rows["SAMPLE_SIZE"].source == "default"
+    assert rows["SAMPLE_URL"].given
+    assert not rows["SAMPLE_SIZE"].given
+
+
+def test_a_description_hides_the_password_in_a_url() -> None:
+    (url, *_) = describe(Sample, {"SAMPLE_URL": "amqp://me:p@ss:w@rd@host:5672//"})
+    assert url.value == "amqp://me:***@host:5672//"
+
+
+def test_a_description_says_what_is_wrong_and_what_is_unwise() -> None:
+    rows = {row.name: row for row in describe(Paired, {"PAIR_ONE": "1"})}
+    assert rows["PAIR_TWO"].problem == "PAIR_TWO: goes with PAIR_ONE"
+    assert rows["PAIR_ONE"].warning == "one is few"
+
+
+def test_rules_over_several_options_add_to_the_list_and_see_only_what_is_right() -> None:
+    assert problems_of((Paired, Sample), {"PAIR_ONE": "1", "SAMPLE_SIZE": "-3"}) == [
+        "PAIR_TWO: goes with PAIR_ONE",
+        "SAMPLE_URL is not set: where it is",
+        "SAMPLE_SIZE: '-3' is below zero",
+    ]
+    assert problems_of((Paired,), {"PAIR_ONE": "many"}) == ["PAIR_ONE: 'many' is not a whole number"]
+
+
+def test_a_fraction_is_no_whole_number() -> None:
+    with pytest.raises(ConfigInvalid, match="SAMPLE_SIZE"):
+        read(Sample, {"SAMPLE_URL": "x", "SAMPLE_SIZE": 5.7})
