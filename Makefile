@@ -5,7 +5,7 @@ DATASTORE ?= pgsql 15
 SIZE ?= 1
 export DTROVE_PYTHON
 
-.PHONY: help setup demo up down test check fast bench docs lock
+.PHONY: help setup test-setup demo up down test check fast bench docs lock
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
@@ -17,6 +17,9 @@ help: ## say what there is
 setup: ## install what DTrove needs: system packages and .venv (the others run it for you)
 	@sh scripts/setup.sh
 
+test-setup:
+	@sh scripts/setup.sh --test
+
 demo: setup ## from nothing to a database that answers; leaves DTrove running
 	@.venv/bin/dtrove demo --datastore "$(DATASTORE)" --size "$(SIZE)"
 
@@ -26,7 +29,7 @@ up: setup ## start RabbitMQ and the four services in the background
 down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
-test: setup fast ## everything: the fast checks, then all tests on real hosts
+test: test-setup fast ## everything: the fast checks, then all tests on real hosts
 	@.venv/bin/python -m pytest
 
 check: setup ## style, types, import rules

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Install the named Debian packages that are missing, as root or through sudo; say so and stop where neither is to be had.
+# Nothing that comes with them is started, now or at the next boot: DTrove and its tests start what they need themselves.
 set -eu
 missing=""
 for package in "$@"; do
@@ -44,3 +45,10 @@ if ! { install update && install install --yes --no-install-recommends $missing;
     exit 1
 fi
 rm -f "$log"
+disable() { [ ! -d /run/systemd/system ] || $sudo systemctl --quiet disable "$1"; }
+for package in $missing; do
+    case $package in
+    rabbitmq-server | postgresql) disable $package ;;
+    openssh-server) disable ssh ;;
+    esac
+done

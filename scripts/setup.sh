@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make this machine ready: system packages where they are missing, and .venv as requirements.lock says.
-# A second run sees that nothing is to do and ends at once.
+# A second run sees that nothing is to do and ends at once. With --test also what the suite itself needs.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,6 +21,10 @@ if answers docker || answers podman; then
     answers docker || packages="$packages mmdebstrap"
 else
     packages="$packages podman runc netavark aardvark-dns iptables nftables mmdebstrap"
+fi
+if [ "${1:-}" = --test ]; then
+    packages="$packages postgresql openssh-server"
+    command -v node >/dev/null && command -v npm >/dev/null || packages="$packages nodejs npm"
 fi
 if command -v dpkg-query >/dev/null; then
     # shellcheck disable=SC2086
