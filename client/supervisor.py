@@ -141,6 +141,9 @@ class Supervisor:
             try:
                 for child in children:
                     child.start()
+                if broker:
+                    # Services wait for it by themselves: they have imported all they need by then.
+                    broker.wait_ready(BROKER_SECONDS)
                 self._keep(children, broker)
             finally:
                 end([child.process.pid for child in children if child.process])
@@ -165,7 +168,6 @@ class Supervisor:
             return str(self._options()["AMQP_URI"])
         log.info("starting RabbitMQ")
         broker.start()
-        broker.wait_ready(BROKER_SECONDS)
         return broker.uri
 
     def _private_broker(self) -> Broker | None:
