@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import requests
 
 from client import installation
+from client.exits import Exit
 
-TIMEOUT = 30.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
+# The API sends a sign of life every 15 s while nothing happens.
+SILENCE_SECONDS = 60.0
 TRIES = 4
-CODES = {401: 4, 403: 4, 404: 3, 400: 2, 409: 2, 413: 2, 422: 2, 503: 5}
+PASSING = (502, 503, 504)
+CODES = {400: Exit.REFUSED, 401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.NOT_FOUND, 409: Exit.CONFLICT,
+         413: Exit.REFUSED, 422: Exit.REFUSED} | dict.fromkeys(PASSING, Exit.UNAVAILABLE)  # fmt: skip
 
 
 class ApiError(Exception):
@@ -25,14 +31,24 @@ class ApiError(Exception):
         self.exit_code = exit_code
 
 
-class Api:
-    """A session with one API."""
+@dataclass(frozen=True)
+class Happening:
+    """A server-sent event: its id (empty without one) and its data."""
 
-    def __init__(self) -> None:
-        place = installation.home()
-        self.url = installation.url(place)
+    id: str
+    data: Any
+
+
+class Api:
+    """A session with one API. `tries` is how often a request is sent while nobody answers."""
+
+    def __init__(self, tries: int = TRIES, answer_seconds: float = ANSWER_SECONDS) -> None:
+        chosen = installation.settings()
+        self.url = installation.url(chosen)
+        self.token = installation.token(chosen)
+        self._tries, self._answer_seconds = tries, answer_seconds
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {installation.token(place)}"
+        self._session.headers["Authorization"] = f"Bearer {self.token}"
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer of a GET."""
@@ -54,37 +70,55 @@ class Api:
         location = answer.headers.get("Location", "")
         return answer.json() if answer.content else None, location.rpartition("/")[2]
 
-    def follow(self, path: str) -> Iterator[Any]:
-        """The data of each server-sent event, until the stream ends."""
-        with self._ask("GET", path, params={"follow": "true"}, stream=True, timeout=(5, 60)) as answer:
+    def follow(
+        self, path: str, after: str = "", silence: float = SILENCE_SECONDS, **params: Any
+    ) -> Iterator[Happening]:
+        """Each server-sent event that comes after the one with id `after`, until the stream ends.
+
+        Raises requests.RequestException when the line drops, or nothing at all came for `silence` seconds.
+        """
+        headers = {"Last-Event-ID": after} if after else {}
+        with self._ask("GET", path, params={**params, "follow": "true"}, stream=True, headers=headers,
+                       timeout=(CONNECT_SECONDS, silence)) as answer:  # fmt: skip
+            known = after
             for line in answer.iter_lines():
-                if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
+                if line.startswith(b"id: "):
+                    known = line[4:].decode()
+                elif line.startswith(b"data: "):
+                    yield Happening(known, json.loads(line[6:]))
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        options.setdefault("timeout", TIMEOUT)
-        for attempt in range(TRIES):
+        options.setdefault("timeout", (CONNECT_SECONDS, self._answer_seconds))
+        for attempt in range(1, self._tries + 1):
             try:
                 answer = self._session.request(method, self.url + path, **options)
             except requests.RequestException as error:
-                if attempt == TRIES - 1:
+                if attempt == self._tries:
                     raise ApiError(
-                        f"the API at {self.url} does not answer: {error}\nstart it with `dtrove up`", 5
-                    ) from error
+                        f"the API at {self.url} does not answer ({_reason(error)})\nstart it with `dtrove up --detach`, or "
+                        "name another with DTROVE_URL", Exit.UNAVAILABLE
+                    ) from error  # fmt: skip
             else:
                 if answer.ok:
                     return answer
-                if answer.status_code != requests.codes.unavailable or attempt == TRIES - 1:
-                    raise _refused(answer)
-            time.sleep(0.3 * 2**attempt)
-        raise ApiError(f"the API at {self.url} does not answer", 5)
+                if answer.status_code not in PASSING or attempt == self._tries:
+                    raise self._refused(answer)
+            time.sleep(0.15 * 2**attempt)
+        raise ApiError(f"the API at {self.url} does not answer", Exit.UNAVAILABLE)
+
+    def _refused(self, answer: requests.Response) -> ApiError:
+        try:
+            problem = answer.json()
+            lines = [problem.get("detail") or problem.get("title") or answer.reason]
+            lines += [f"  {one['field']}: {one['reason']}" for one in problem.get("errors", [])]
+        except (ValueError, AttributeError, KeyError):
+            lines = [f"the API at {self.url} answers {answer.status_code} {answer.reason}"]
+        if answer.status_code == requests.codes.unauthorized and not self.token:
+            lines = ["no token: set DTROVE_TOKEN, or run `dtrove init` where DTrove is installed"]
+        return ApiError("\n".join(lines), CODES.get(answer.status_code, Exit.FAILED))
 
 
-def _refused(answer: requests.Response) -> ApiError:
-    try:
-        problem = answer.json()
-        lines = [problem.get("detail") or problem.get("title") or answer.reason]
-        lines += [f"  {one['field']}: {one['reason']}" for one in problem.get("errors", [])]
-    except ValueError:
-        lines = [f"{answer.status_code} {answer.reason}"]
-    return ApiError("\n".join(lines), CODES.get(answer.status_code, 1))
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "it takes too long"
+    return "nobody listens there" if "refused" in str(error) else str(error)[:200]

@@ -1,0 +1,25 @@
+"""Shows what a change would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from client.terminal import out, print_json
+
+
+def show_plan(plan: dict[str, Any], as_json: bool) -> None:
+    """Print a plan: on each host the commands and files, what restarts, what is lost."""
+    if as_json:
+        print_json(plan)
+        return
+    console = out()
+    for host in plan["hosts"]:
+        console.print(f"on {host['host']}", style="bold", markup=False)
+        for command in host["commands"]:
+            text = command["command"].strip().replace("\n", "\n      ")
+            console.print(f"  {command['title']}\n      {text}", markup=False, soft_wrap=True)
+        for file in host["files"]:
+            console.print(f"  {file['path']}\n{file['diff']}", markup=False, soft_wrap=True)
+    for label, style in (("restarts", "yellow"), ("lost", "red")):
+        for one in plan.get(label, ()):
+            console.print(f"{label}: {one}", style=style, markup=False, soft_wrap=True)
