@@ -10,7 +10,10 @@ from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import catalogue, clusters
 from services.datastore_agentless.workflows.ending import announce_failed
+from services.datastore_agentless.workflows.open_access import GRANT, REVOKE
 from shared.contracts.api import (
+    AccessRequested,
+    AccessRevokeRequested,
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
@@ -144,6 +147,24 @@ def request_perform(database: Database, event: PerformRequested) -> None:
             instance = clusters.instance(tx.connection, event.instance_id)
             _file(tx, PERFORM, instance, event.operation_id, f"{PERFORM}:{event.operation_id}",
                   name=event.name, commands=list(event.commands))  # fmt: skip
+
+
+def request_access(database: Database, event: AccessRequested | AccessRevokeRequested) -> None:
+    """File the opening of an instance for a person's key, or its shutting."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "request_access"):
+            return
+        instance = clusters.instance(tx.connection, event.instance_id)
+        opening = isinstance(event, AccessRequested)
+        payload = {"public_key": event.public_key, "minutes": event.minutes} if opening else {"access": event.access}
+        tx.file(
+            TaskDraft(
+                # A subject of its own: a person may look at a host while something long runs on it.
+                id=f"{GRANT if opening else REVOKE}:{event.operation_id}", kind=GRANT if opening else REVOKE,
+                subject=f"access:{instance.id}", cluster_id=instance.cluster_id, operation_id=event.operation_id,
+                payload={"instance_id": instance.id, **payload}, host=instance.name,
+            )
+        )  # fmt: skip
 
 
 def request_backup(database: Database, event: BackupRequested | BackupDue) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from nameko import config
 
 from services.datastore_agentless.datastores import load_manager
@@ -16,36 +14,38 @@ from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
+from shared.once import once
 from shared.secrets import KeyringFile, keyring_path
 
 
-@cache
+@once
 def settings() -> Settings:
     """This service's settings. Raises ConfigInvalid."""
     return read(Settings, config)
 
 
-@cache
+@once
 def keyring() -> KeyringFile:
     """The keys that seal secrets at rest."""
     return KeyringFile(keyring_path(settings().keyring, settings().home))
 
 
-@cache
+@once
 def database() -> Database:
     """This service's database, brought up to date."""
     Sealed.keyring = keyring()
-    migrate.upgrade("datastore_agentless", settings().database_url)
+    migrate.upgrade("datastore_agentless", settings().database_url, migrate.FOR_EVER)
     return Database(settings().database_url, "datastore_agentless", metadata)
 
 
-@cache
+@once
 def hosts() -> Hosts:
     """The way to hosts over SSH."""
     chosen = settings()
@@ -71,10 +71,12 @@ def manager_for(datastore: Datastore) -> BaseManager:
 def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
-    flows = (PrepareNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow())
-    return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_commit
+    access = OpenAccess(hosts())
+    flows = (PrepareNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow(),
+             access.grant(), access.revoke())  # fmt: skip
+    return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 
 
 def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
-    return Outbox(database()), database().on_commit
+    return Outbox(database()), database().on_outbox

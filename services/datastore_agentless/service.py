@@ -10,6 +10,8 @@ from services.datastore_agentless.store import catalogue as catalogue_store
 from services.datastore_agentless.store import clusters
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
+    AccessRequested,
+    AccessRevokeRequested,
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
@@ -20,6 +22,7 @@ from shared.contracts.api import (
 from shared.contracts.base import new_id
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.scheduler import BackupDue
+from shared.db.reseal import reseal
 from shared.errors import Retryable
 
 CATALOGUE_SECONDS = 300.0
@@ -84,6 +87,16 @@ class DatastoreService:
         """File commands to run."""
         actions.request_perform(dependencies.database(), event)
 
+    @on(AccessRequested)
+    def request_access(self, event: AccessRequested) -> None:
+        """File the opening of an instance for a person's key."""
+        actions.request_access(dependencies.database(), event)
+
+    @on(AccessRevokeRequested)
+    def end_access(self, event: AccessRevokeRequested) -> None:
+        """File its shutting."""
+        actions.request_access(dependencies.database(), event)
+
     @on(BackupRequested)
     def request_backup(self, event: BackupRequested) -> None:
         """File a backup."""
@@ -106,6 +119,11 @@ class DatastoreService:
             cluster = clusters.cluster(connection, cluster_id)
         sealed = dependencies.keyring().seal(cluster.admin_password)
         return {"username": cluster.admin_user, "sealed_password": sealed}
+
+    @rpc
+    def reseal(self) -> dict[str, Any]:
+        """Seal some of the stored secrets anew, with the newest key; says how many are left."""
+        return reseal(dependencies.database(), dependencies.keyring())
 
     @rpc
     def list_datastores(self) -> list[dict[str, Any]]:

@@ -32,16 +32,18 @@ MAX_COMMANDS = 2_000
 class Driver(ABC):
     """Runs scripts on one host for one task; a subclass knows how to run a command, to follow a job, to write a file.
 
-    `epoch` is the task's claim: the host refuses a lower one than it has seen (StaleEpoch). `check` is called between
-    commands and while a job runs, and may raise Cancelled. `on_output` is given what jobs print, as it comes.
+    `epoch` is the task's claim on `subject`: the host refuses a lower one than it has seen for it (StaleEpoch). `check` is
+    called between commands and while a job runs, and may raise Cancelled. `on_output` is given what jobs print, as it
+    comes and masked, with the stream's name: out or err.
     """
 
     target: Target
     task_id: str
     epoch: int
     transcript: Transcript
+    subject: str = ""
     on_progress: Callable[[str, int | None], None] | None = None
-    on_output: Callable[[str], None] | None = None
+    on_output: Callable[[str, str], None] | None = None
     check: Callable[[], None] | None = None
     clock: Clock = field(default_factory=SystemClock)
 

@@ -27,10 +27,10 @@ def is_simulated(addr: str) -> bool:
 
 @dataclass
 class SimulatedHost:
-    """What one host remembers: its key, the newest epoch, files by path, output of jobs by their full name."""
+    """What one host remembers: its key, the newest epochs, files by path, output of jobs by their full name."""
 
     public_key: str
-    epoch: int = 0
+    epochs: dict[str, int] = field(default_factory=dict)
     files: dict[str, Put] = field(default_factory=dict)
     jobs: dict[str, Result] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class SimulatedRunner(Driver):
             host.jobs[name] = Result(code=_good(command.ok_codes), stdout=f"simulated: {title}\n")
         done = host.jobs[name]
         if self.on_output:
-            self.on_output(self.transcript.mask(done.stdout))
+            self.on_output("out", self.transcript.mask(done.stdout))
         return done
 
     def put(self, command: Put) -> Result:
@@ -86,9 +86,9 @@ class SimulatedRunner(Driver):
     def _reach(self) -> SimulatedHost:
         self.clock.sleep(self.hosts.latency)
         host = self.hosts.host(self.target.addr)
-        if self.epoch < host.epoch:
+        if self.epoch < host.epochs.get(self.subject, 0):
             raise StaleEpoch(f"{self.target.name} has seen a newer epoch than {self.epoch}")
-        host.epoch = self.epoch
+        host.epochs[self.subject] = self.epoch
         return host
 
 

@@ -38,6 +38,14 @@ class Transcript:
             text = text.replace(secret, MASK)
         return text
 
+    def held_back(self, text: str) -> int:
+        """How many characters at the end of a stream's piece may be the beginning of a secret, to be told with the next."""
+        longest = max((len(secret) for secret in self._known), default=0)
+        for size in range(min(len(text), longest - 1), 0, -1):
+            if any(secret.startswith(text[-size:]) for secret in self._known):
+                return size
+        return 0
+
     def record(self, entry: TranscriptEntry) -> None:
         """Keep an entry, masked and cut to size, and pass it on."""
         masked = TranscriptEntry(

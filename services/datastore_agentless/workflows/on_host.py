@@ -69,7 +69,10 @@ class Hosts:
             passphrase=pair.passphrase, known_host=instance.host_key, prefix=self._prefix(instance), jump=self.jump,
         )  # fmt: skip
 
-    def run(self, context: StepContext, instance: Instance, script: Script, *, stream: bool = False) -> object:
+    def run(
+        self, context: StepContext, instance: Instance, script: Script,
+        on_output: Callable[[str, str], None] | None = None,
+    ) -> object:  # fmt: skip
         """Run a manager's script on an instance for a task; return what the script returned.
 
         Each command's redacted record is announced as it ends. A changed host key raises and is announced.
@@ -78,10 +81,9 @@ class Hosts:
         recorder = _Recorder(self.database, context)
         transcript = Transcript(host=instance.name, sink=recorder, secrets=(instance.admin_password,))
         driver = self._driver(
-            target=target, task_id=context.task.id, epoch=context.task.epoch, transcript=transcript,
-            on_progress=lambda title, percent: context.report(title, percent=percent),
-            on_output=(lambda text: context.report(output=text)) if stream else None,
-            check=context.check,
+            target=target, task_id=context.task.id, subject=context.task.subject, epoch=context.task.epoch,
+            transcript=transcript, on_progress=lambda title, percent: context.report(title, percent=percent),
+            on_output=on_output, check=context.check,
         )  # fmt: skip
         try:
             return driver.execute(script)

@@ -61,7 +61,7 @@ def test_a_simulated_job_streams_its_output_and_runs_once_for_its_task() -> None
     def work() -> Script:
         return (yield Job("build", "make", title="build it")).stdout
 
-    first = runner(hosts, on_output=heard.append).execute(work())
+    first = runner(hosts, on_output=lambda _, text: heard.append(text)).execute(work())
     assert first == runner(hosts).execute(work()) == "simulated: build it\n"
     assert heard == [first]
     assert list(hosts.host("sim-1.invalid").jobs) == ["t-build"]

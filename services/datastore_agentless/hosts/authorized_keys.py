@@ -1,0 +1,46 @@
+"""Lets a person's key in to a host for a while, and shuts it out again.
+
+Each line says until when it holds, in sshd's own words (sshd(8), `expiry-time`), and which operation put it there: so a
+line that nobody takes away is dead all the same, and goes with the next change.
+"""
+
+from __future__ import annotations
+
+from services.datastore_agentless.hosts.base import Run, Script, quote
+
+MARK = "dtrove-access-"
+
+# awk: drop the lines of the operation in hand, and those of ours whose time is over; keep everything else as it is.
+_KEEP = r"""{
+  at = index($0, " MARK"); if (at == 0) { print; next }
+  if (substr($0, at + 1) == mine) next
+  if (match($0, /expiry-time="[0-9]+"/) && substr($0, RSTART + 13, RLENGTH - 14) "" < now "") next
+  print
+}""".replace("MARK", MARK)
+
+_CHANGE = """set -e
+user={user}; home=$(getent passwd "$user" | cut -d: -f6)
+[ -n "$home" ] || {{ echo "there is no user $user" >&2; exit 1; }}
+umask 077; folder="$home/.ssh"; file="$folder/authorized_keys"; draft="$file.dtrove-new"
+mkdir -p "$folder"; touch "$file"
+now=$(date +%Y%m%d%H%M%S); until=$(date -d "@$(($(date +%s) + {seconds}))" +%Y%m%d%H%M%S)
+awk -v now="$now" -v mine={mark} {keep} "$file" > "$draft"
+{add}chown "$(id -u "$user"):$(id -g "$user")" "$folder" "$draft"
+mv "$draft" "$file"
+"""
+
+
+def admit(user: str, public_key: str, minutes: int, access: str) -> Script:
+    """Let `public_key` log in as `user` for `minutes`; `access` is the operation's id. Repeating it is harmless."""
+    mark = MARK + access
+    add = f'printf \'expiry-time="%s" %s\\n\' "$until" {quote(f"{public_key} {mark}")} >> "$draft"\n'
+    yield Run(_change(user, mark, add, minutes * 60), title=f"let a key in for {minutes} min")
+
+
+def shut_out(user: str, access: str) -> Script:
+    """Take away the key that the operation `access` let in; harmless where it is gone."""
+    yield Run(_change(user, MARK + access), title="shut a key out")
+
+
+def _change(user: str, mark: str, add: str = "", seconds: int = 0) -> str:
+    return _CHANGE.format(user=quote(user), mark=quote(mark), keep=quote(_KEEP), add=add, seconds=seconds)

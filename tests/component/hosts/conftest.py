@@ -1,0 +1,62 @@
+"""Hosts to speak to over SSH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.datastore_agentless.hosts.runner import HostRunner
+from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
+from services.datastore_agentless.hosts.transcript import Transcript
+from tests.component.hosts.line import Line
+from tests.component.hosts.sshd import Sshd
+
+QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A running sshd that tests share."""
+    server = Sshd(tmp_path_factory.mktemp("sshd")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A running sshd of this test alone, to stop and to change."""
+    server = Sshd(tmp_path / "sshd").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pool() -> Iterator[SshPool]:
+    """A pool with short times."""
+    made = SshPool(QUICK)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def line(sshd: Sshd) -> Iterator[Line]:
+    """A line to the shared sshd."""
+    made = Line(sshd.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def runner(sshd: Sshd, pool: SshPool, tmp_path: Path) -> Callable[..., HostRunner]:
+    """Makes runners on the shared sshd whose fences and jobs lie in the test's own directory."""
+
+    def make(**options: object) -> HostRunner:
+        values: dict[str, object] = {
+            "pool": pool, "target": sshd.target(), "task_id": tmp_path.name, "epoch": 1, "subject": "node",
+            "transcript": Transcript("node-1"), "root": f"{tmp_path}/dtrove", "memory": f"{tmp_path}/memory",
+        }  # fmt: skip
+        return HostRunner(**{**values, **options})  # type: ignore[arg-type]
+
+    return make
