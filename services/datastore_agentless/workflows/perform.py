@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.datastore_agentless.hosts.base import Job, Script
@@ -30,7 +31,9 @@ class Perform:
     def _run(self, context: StepContext) -> Outcome:
         instance = self.hosts.instance(context)
         task = context.task
-        results = self.hosts.run(context, instance, _script(task.payload["commands"]), stream=True)
+        voice = Voice(f"{instance.user}@{instance.addr}", lambda text: context.report(output=text))
+        script = _script(task.payload["commands"], voice)
+        results = self.hosts.run(context, instance, script, on_output=voice.hear)
         assert isinstance(results, tuple)
 
         def save(tx: Tx) -> None:
@@ -50,10 +53,48 @@ class Perform:
         tx.emit(_end(task, Problem(step="run", message="cancelled", host=task.host), cancelled=True))
 
 
-def _script(commands: list[str]) -> Script:
+@dataclass
+class Voice:
+    """Tells what commands print, as it comes, in the seed's form: `[root@10.0.0.1] run: ls`, then lines behind `out: `.
+
+    Lines of standard error stand behind `err: `.
+    """
+
+    login: str
+    tell: Callable[[str], None]
+    _stream: str = ""
+    _silent: bool = True
+
+    def begin(self, command: str) -> None:
+        """A command starts."""
+        self._silent = True
+        self.tell(f"[{self.login}] run: {command}\n")
+
+    def hear(self, stream: str, text: str) -> None:
+        """A piece of output on `stream`, out or err, whole lines or not."""
+        self._silent = False
+        said = ""
+        for line in text.splitlines(keepends=True):
+            if self._stream not in ("", stream):
+                said += "\n"
+            said += line if self._stream == stream else f"{stream}: {line}"
+            self._stream = "" if line.endswith(("\n", "\r")) else stream
+        self.tell(said)
+
+    def end(self, code: int) -> None:
+        """The command has ended."""
+        last = "\n" if self._stream else "out:\n" if self._silent else ""
+        self._stream = ""
+        if last or code:
+            self.tell(last + (f"exit code: {code}\n" if code else ""))
+
+
+def _script(commands: list[str], voice: Voice) -> Script:
     results = []
     for number, command in enumerate(commands, 1):
+        voice.begin(command)
         done = yield Job(f"command-{number}", command, title=command, ok_codes=ANY_CODE, timeout=TIMEOUT_SECONDS)
+        voice.end(done.code)
         results.append(
             CommandResult(
                 command=command,
@@ -62,6 +103,7 @@ def _script(commands: list[str]) -> Script:
                 stderr=done.stderr[-OUTPUT_KEPT:],
             )
         )
+    voice.tell("done.\n")
     return tuple(results)
 
 
