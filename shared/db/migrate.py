@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from alembic import command, context
@@ -12,9 +13,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, text
 
 from shared.db.engine import make_engine, translated
+from shared.errors import Unavailable
 
+log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 _LOCK = 7382951
+LOOK_SECONDS, SAY_SECONDS = 0.5, 10.0
+FOR_EVER = float("inf")
 
 
 def config_for(service: str, url: str) -> Config:
@@ -26,12 +31,27 @@ def config_for(service: str, url: str) -> Config:
     return config
 
 
-def upgrade(service: str, url: str) -> None:
-    """Bring a service's database to the newest version; several processes may try at once."""
+def upgrade(service: str, url: str, patience: float = 0.0) -> None:
+    """Bring a service's database to the newest version; several processes may try at once.
+
+    Waits up to `patience` seconds for a database that does not answer, saying so. Raises Unavailable after that.
+    """
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    with translated():
-        command.upgrade(config_for(service, url), "head")
+    until, said = time.monotonic() + patience, 0.0
+    while True:
+        try:
+            with translated():
+                command.upgrade(config_for(service, url), "head")
+            return
+        except Unavailable as error:
+            now = time.monotonic()
+            if now > until:
+                raise
+            if now - said > SAY_SECONDS:
+                log.warning("waiting for the database of %s: %s", service, error.__cause__)
+                said = now
+            time.sleep(LOOK_SECONDS)
 
 
 def pending(service: str, url: str) -> bool:
