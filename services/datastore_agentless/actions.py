@@ -155,14 +155,16 @@ def request_access(database: Database, event: AccessRequested | AccessRevokeRequ
         if not tx.first_seen(event.event_id, "request_access"):
             return
         instance = clusters.instance(tx.connection, event.instance_id)
-        opening = isinstance(event, AccessRequested)
-        payload = {"public_key": event.public_key, "minutes": event.minutes} if opening else {"access": event.access}
+        if isinstance(event, AccessRequested):
+            kind, payload = GRANT, {"public_key": event.public_key, "minutes": event.minutes}
+        else:
+            kind, payload = REVOKE, {"access": event.access}
         tx.file(
             TaskDraft(
                 # A subject of its own: a person may look at a host while something long runs on it.
-                id=f"{GRANT if opening else REVOKE}:{event.operation_id}", kind=GRANT if opening else REVOKE,
-                subject=f"access:{instance.id}", cluster_id=instance.cluster_id, operation_id=event.operation_id,
-                payload={"instance_id": instance.id, **payload}, host=instance.name,
+                id=f"{kind}:{event.operation_id}", kind=kind, subject=f"access:{instance.id}",
+                cluster_id=instance.cluster_id, operation_id=event.operation_id, host=instance.name,
+                payload={"instance_id": instance.id, **payload},
             )
         )  # fmt: skip
 

@@ -76,3 +76,28 @@ class BackupRequested(Event):
     cluster_id: str
     project_id: str
     kind: str = "full"
+
+
+@event("access.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class AccessRequested(Event):
+    """An administrator wants to log in to an instance over SSH: `public_key` is to open it for `minutes`."""
+
+    operation_id: str
+    cluster_id: str
+    project_id: str
+    instance_id: str
+    public_key: str
+    minutes: int
+
+
+@event("access.revoke_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class AccessRevokeRequested(Event):
+    """A login is over: the key that the operation `access` let in is to be shut out."""
+
+    operation_id: str
+    cluster_id: str
+    project_id: str
+    instance_id: str
+    access: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from shared.contracts.base import Event, event
 from shared.contracts.values import CommandResult, Endpoint, Problem, TranscriptEntry
@@ -120,6 +121,45 @@ class BackupFailed(Event):
     cluster_id: str
     operation_id: str
     problem: Problem
+
+
+@event("access.granted", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class AccessGranted(Event):
+    """An instance lets in the key that came with the wish; it shows one of `host_keys`. `jump` is a host to go through."""
+
+    operation_id: str
+    cluster_id: str
+    instance_id: str
+    host: str
+    port: int
+    user: str
+    host_keys: tuple[str, ...]
+    expires_at: datetime
+    jump: str = ""
+
+
+@event("access.revoked", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class AccessRevoked(Event):
+    """The key that the operation `access` let in opens an instance no longer."""
+
+    operation_id: str
+    cluster_id: str
+    instance_id: str
+    access: str
+
+
+@event("access.failed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class AccessFailed(Event):
+    """An instance could not be opened, or not shut again, for a login; or that was cancelled."""
+
+    operation_id: str
+    cluster_id: str
+    instance_id: str
+    problem: Problem
+    cancelled: bool = False
 
 
 @event("transcript.recorded", publisher="datastore_agentless")

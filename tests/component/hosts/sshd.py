@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import signal
@@ -99,7 +100,9 @@ class Sshd:
     def end_sessions(self) -> None:
         """Cut every connection; what it started lives on."""
         for pid in self.sessions() if self._process else ():
-            os.kill(pid, signal.SIGKILL)
+            # It may have ended by itself since it was listed.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def log(self) -> str:
         """What sshd wrote."""
