@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
 from services.provisioner.domain.instance import Instance, Status, Volume
+from services.provisioner.providers.base import Found
 from services.provisioner.store import instances
 from shared.contracts.api import (
     ClusterDeleteRequested,
@@ -13,9 +17,12 @@ from shared.contracts.api import (
 from shared.contracts.provisioner import FlavorsListed, InstanceDeleted
 from shared.contracts.values import Flavor, InstanceRef
 from shared.db import Database, Tx, tasks
+from shared.errors import Conflict, Invalid
 from shared.workflow import TaskDraft
 
 BUILD, DELETE = "build_instance", "delete_instance"
+CREATE_VOLUME, ATTACH_VOLUME = "create_volume", "attach_volume"
+UNMADE = (Status.REQUESTED, Status.BUILDING, Status.FAILED)
 
 
 def request_cluster(database: Database, event: ClusterRequested) -> None:
@@ -43,7 +50,7 @@ def delete_cluster(database: Database, event: ClusterDeleteRequested) -> None:
             if instance.status == Status.DELETED:
                 tx.emit(_deleted(instance.id, event))
             else:
-                tx.file(_draft(DELETE, instance, event.operation_id))
+                _file_again(tx, DELETE, instance, operation_id=event.operation_id)
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
@@ -73,15 +80,77 @@ def announce_flavors(
 
 
 def create_server(database: Database, instance_id: str, volume_id: str | None) -> str:
-    """File the building of one known instance again (an operator's wish); return the task's id."""
+    """File the building of a known instance again (an operator's wish), unless it is being built; return the task's id.
+
+    Raises NotFound, Conflict for an instance that has its server or is on its way out.
+    """
     with database.write() as tx:
         instance = instances.get(tx.connection, instance_id)
+        if instance.status not in UNMADE:
+            raise Conflict(f"instance {instance_id} is {instance.status}: nothing is to be built for it",
+                           what_to_do="delete its cluster and ask for a new one")  # fmt: skip
         if volume_id and instance.volume:
             instance.volume.id = volume_id
             instances.save(tx, instance)
-        draft = _draft(BUILD, instance, instance.operation_id, suffix=f":{tx.database.clock.now().timestamp():.0f}")
-        tx.file(draft)
-        return draft.id
+        return _file_again(tx, BUILD, instance)
+
+
+def create_volume(database: Database, instance_id: str) -> str:
+    """File the making of an instance's volume; return the task's id. Raises NotFound, Invalid, Conflict."""
+    with database.write() as tx:
+        return _file_again(tx, CREATE_VOLUME, _with_volume(tx, instance_id))
+
+
+def attach_volume(database: Database, instance_id: str, volume_id: str) -> str:
+    """File the attaching and mounting of an instance's volume, `volume_id` where that is not empty; return the task's id.
+
+    Raises NotFound, Invalid, Conflict.
+    """
+    with database.write() as tx:
+        instance = _with_volume(tx, instance_id)
+        return _file_again(tx, ATTACH_VOLUME, instance, {"volume_id": volume_id})
+
+
+def sweep(database: Database, seen: Iterable[Found]) -> list[str]:
+    """File the deletion of what the provider still holds for instances that are deleted; return the instances' ids.
+
+    A cloud may bring to light a server that it had accepted long ago. What is tagged with ids that were never heard of
+    belongs to somebody else, and stays.
+    """
+    filed = []
+    with database.write() as tx:
+        for instance_id in dict.fromkeys(found.instance_id for found in seen):
+            if not instances.exists(tx.connection, instance_id):
+                continue
+            instance = instances.get(tx.connection, instance_id)
+            if instance.status == Status.DELETED:
+                _file_again(tx, DELETE, instance)
+                filed.append(instance_id)
+    return filed
+
+
+def _with_volume(tx: Tx, instance_id: str) -> Instance:
+    instance = instances.get(tx.connection, instance_id)
+    if instance.status in (Status.DELETING, Status.DELETED):
+        raise Conflict(f"instance {instance_id} is {instance.status}")
+    if instance.volume is None:
+        raise Invalid(f"instance {instance_id} was asked for without a volume",
+                      what_to_do="ask for a cluster with `volume_gb`")  # fmt: skip
+    return instance
+
+
+def _file_again(
+    tx: Tx, kind: str, instance: Instance, payload: dict[str, str] | None = None, operation_id: str = ""
+) -> str:
+    """File a task that may have been filed, and have ended, before; return the id of the one that is open now."""
+    there = instances.open_task(tx, kind, instance.id)
+    if there:
+        return there
+    # Milliseconds in hexadecimal: an id has room for 64 characters.
+    moment = f":{int(tx.database.clock.now().timestamp() * 1000):x}"
+    draft = _draft(kind, instance, operation_id or instance.operation_id, suffix=moment, payload=payload or {})
+    tx.file(draft)
+    return draft.id
 
 
 def _file_build(tx: Tx, event: ClusterRequested, ref: InstanceRef) -> None:
@@ -96,10 +165,16 @@ def _file_build(tx: Tx, event: ClusterRequested, ref: InstanceRef) -> None:
     tx.file(_draft(BUILD, instance, event.operation_id))
 
 
-def _draft(kind: str, instance: Instance, operation_id: str, suffix: str = "") -> TaskDraft:
+def _draft(
+    kind: str,
+    instance: Instance,
+    operation_id: str,
+    suffix: str = "",
+    payload: Mapping[str, str] = MappingProxyType({}),
+) -> TaskDraft:
     return TaskDraft(
         id=f"{kind}:{instance.id}{suffix}", kind=kind, subject=instance.id, cluster_id=instance.cluster_id,
-        operation_id=operation_id, payload={"instance_id": instance.id}, host=instance.name,
+        operation_id=operation_id, payload={"instance_id": instance.id, **payload}, host=instance.name,
     )  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from services.provisioner import actions, dependencies
-from services.provisioner.store import instances
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     ClusterDeleteRequested,
@@ -14,20 +14,28 @@ from shared.contracts.api import (
     OperationCancelRequested,
     OperationRetryRequested,
 )
+from shared.db.reseal import reseal
 
-FLAVORS_SECONDS = 300.0
+FLAVORS_SECONDS, SWEEP_SECONDS = 300.0, 30.0
+log = logging.getLogger(__name__)
 
 
 def announce_flavors() -> None:
     """Say what sizes there are, at start and from time to time: consumers may be new."""
-    cloud = dependencies.provider()
+    watch = dependencies.watch()
     actions.announce_flavors(
         dependencies.database(),
-        dependencies.settings().provider,
-        cloud.flavors(),
-        volumes=cloud.supports_volumes,
-        snapshots=cloud.supports_snapshots,
+        watch.name,
+        watch.look_at_flavors(),
+        volumes=watch.provider.supports_volumes,
+        snapshots=watch.provider.supports_snapshots,
     )
+
+
+def sweep() -> None:
+    """Remove what the provider still holds for instances that are deleted."""
+    for instance_id in actions.sweep(dependencies.database(), dependencies.watch().look_at_ours()):
+        log.warning("the provider still held something of the deleted instance %s; it is being removed", instance_id)
 
 
 class ProvisionerService:
@@ -38,6 +46,7 @@ class ProvisionerService:
     relay = Relay(dependencies.relay)
     steps = Steps(dependencies.steps)
     flavors_ticker = Ticker(announce_flavors, FLAVORS_SECONDS)
+    sweeper = Ticker(sweep, SWEEP_SECONDS)
 
     @on(ClusterRequested)
     def request_cluster(self, event: ClusterRequested) -> None:
@@ -60,9 +69,19 @@ class ProvisionerService:
         actions.retry_operation(dependencies.database(), event)
 
     @rpc
+    def reseal(self) -> dict[str, Any]:
+        """Seal some of the stored secrets anew, with the newest key; says how many are left."""
+        return reseal(dependencies.database(), dependencies.keyring())
+
+    @rpc
     def flavors(self, datastore: str | None = None) -> list[dict[str, Any]]:
-        """Sizes on offer."""
-        return [asdict(flavor) for flavor in dependencies.provider().flavors(datastore)]
+        """Sizes on offer, as they were announced last; with `datastore` (a manager's name) those that it runs well on."""
+        return [asdict(flavor) for flavor in dependencies.watch().flavors(datastore)]
+
+    @rpc
+    def provider_status(self) -> dict[str, Any]:
+        """Whether the provider answered when it was last asked, and what of ours it held."""
+        return dependencies.watch().status()
 
     @rpc
     def create_server(self, instance_id: str, volume_id: str | None = None) -> str:
@@ -70,22 +89,11 @@ class ProvisionerService:
         return actions.create_server(dependencies.database(), instance_id, volume_id)
 
     @rpc
-    def create_volume(self, instance_id: str) -> dict[str, Any]:
-        """Make an instance's volume; returns it."""
-        return self._with_volume(instance_id, attach=False)
+    def create_volume(self, instance_id: str) -> str:
+        """File the making of an instance's volume; returns the task's id."""
+        return actions.create_volume(dependencies.database(), instance_id)
 
     @rpc
-    def attach_volume(self, instance_id: str, volume_id: str) -> dict[str, Any]:
-        """Attach and mount an instance's volume; returns it."""
-        return self._with_volume(instance_id, attach=True, volume_id=volume_id)
-
-    def _with_volume(self, instance_id: str, *, attach: bool, volume_id: str = "") -> dict[str, Any]:
-        database, cloud = dependencies.database(), dependencies.provider()
-        with database.read() as connection:
-            instance = instances.get(connection, instance_id)
-        if instance.volume and volume_id:
-            instance.volume.id = volume_id
-        (cloud.attach_volume if attach else cloud.create_volume)(instance)
-        with database.write() as tx:
-            instances.save(tx, instance)
-        return asdict(instance.volume) if instance.volume else {}
+    def attach_volume(self, instance_id: str, volume_id: str = "") -> str:
+        """File the attaching and mounting of an instance's volume; returns the task's id."""
+        return actions.attach_volume(dependencies.database(), instance_id, volume_id)

@@ -9,12 +9,16 @@ ProviderError (will not get better by itself) or ProviderBusy (try again later).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.provisioner.domain.instance import Instance
 from shared.contracts.values import Flavor
 from shared.errors import Failure, Retryable
+
+# MB of memory that a database wants at least, by its manager's name: what datastore_agentless demands of a flavor too.
+RAM_MB_WANTED = {"mysql": 512, "pgsql": 256, "redis": 128}
+RAM_MB_OTHERWISE = 256
 
 
 class ProviderError(Failure):
@@ -33,6 +37,13 @@ class Found:
     id: str
     instance_id: str
     cluster_id: str
+
+
+def fitting(flavors: Iterable[Flavor], datastore: str | None) -> list[Flavor]:
+    """The flavors that a datastore (a manager's name) runs well on, smallest first; all of them for None."""
+    least = RAM_MB_WANTED.get(datastore, RAM_MB_OTHERWISE) if datastore else 0
+    fit = [flavor for flavor in flavors if flavor.ram_mb >= least]
+    return sorted(fit, key=lambda flavor: (flavor.ram_mb, flavor.vcpus, flavor.disk_gb, flavor.id))
 
 
 class BaseProvider(ABC):

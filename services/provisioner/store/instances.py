@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.store.tables import instances
 from shared.contracts.values import Flavor
-from shared.db import Tx
+from shared.db import Tx, tasks
 from shared.errors import NotFound
 
 
@@ -42,6 +42,13 @@ def add(tx: Tx, instance: Instance) -> None:
 def save(tx: Tx, instance: Instance) -> None:
     """Store what a provider or a step found out."""
     tx.connection.execute(update(instances).where(instances.c.id == instance.id).values(**_columns(instance)))
+
+
+def open_task(tx: Tx, kind: str, instance_id: str) -> str:
+    """The id of the task of this kind that is not at its end for the instance; empty for none."""
+    t = tx.database.tasks
+    query = select(t.c.id).where(t.c.kind == kind, t.c.subject == instance_id, t.c.status == tasks.OPEN)
+    return str(tx.connection.execute(query).scalars().first() or "")
 
 
 def _columns(instance: Instance) -> dict[str, Any]:

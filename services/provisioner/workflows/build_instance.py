@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.providers.base import BaseProvider, ProviderError
 from services.provisioner.store import instances
 from shared.contracts.provisioner import InstanceActive, InstanceFailed
@@ -102,11 +102,14 @@ class BuildInstance:
     def _destroy_server(self, context: StepContext) -> Outcome:
         instance = self._load(context)
         self.provider.destroy(instance)
-        gone = replace(instance, server="", addr="", server_status="DELETED")
+        volume = Volume(size_gb=instance.volume.size_gb) if instance.volume else None
+        gone = replace(instance, server="", addr="", server_status="DELETED", volume=volume)
         return Next(save=_saving(gone), message="the server was removed again")
 
     def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
         instance = instances.get(tx.connection, task.payload["instance_id"])
+        if instance.status in (Status.DELETING, Status.DELETED):
+            return
         instance.become(Status.FAILED)
         instance.message = problem.message
         instances.save(tx, instance)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from services.provisioner.domain.instance import Instance, Status
 from services.provisioner.providers.base import BaseProvider
 from services.provisioner.store import instances
-from shared.contracts.provisioner import InstanceDeleted
+from shared.contracts.provisioner import InstanceDeleted, InstanceFailed
+from shared.contracts.values import Problem
 from shared.db import Database, Tx
 from shared.secrets import Secret
-from shared.workflow import Next, Outcome, Step, StepContext, Workflow
+from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DeleteInstance:
             Step("mark", self._mark),
             Step("destroy", self._destroy, deadline=3600),
         )
-        return Workflow("delete_instance", steps)
+        return Workflow("delete_instance", steps, on_failure=self._failed)
 
     def _load(self, context: StepContext) -> Instance:
         with self.database.read() as connection:
@@ -53,6 +54,17 @@ class DeleteInstance:
             )
 
         return Next(save=save, message="the server and its volumes are gone")
+
+    def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
+        instance = instances.get(tx.connection, task.payload["instance_id"])
+        instance.become(Status.FAILED)
+        instance.message = problem.message
+        instances.save(tx, instance)
+        tx.emit(
+            InstanceFailed(
+                instance_id=instance.id, cluster_id=task.cluster_id, operation_id=task.operation_id, problem=problem
+            )
+        )
 
 
 def _saving(instance: Instance) -> Callable[[Tx], None]:

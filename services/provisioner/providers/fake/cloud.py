@@ -1,0 +1,141 @@
+"""The cloud itself: servers, volumes and images as rows of SQLite, in memory or in a file that outlives a process.
+
+Like a real cloud it checks no tags: asked twice for the same server, it makes two. Time comes from a clock.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from shared.clock import Clock, SystemClock
+
+BUSY_SECONDS = 10.0
+_TABLES = """
+create table if not exists servers (id text primary key, instance_id text, cluster_id text, name text, flavor text,
+  fate text, power text, created_at real);
+create table if not exists volumes (id text primary key, instance_id text, cluster_id text, size_gb integer,
+  server_id text not null default '');
+create table if not exists images (id text primary key, server_id text, name text);
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as the cloud keeps it. `fate` is active, error or stuck: what it comes to. `power` is on or off."""
+
+    id: str
+    instance_id: str
+    cluster_id: str
+    name: str
+    flavor: str
+    fate: str
+    power: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A volume as the cloud keeps it; `server_id` is empty while it is attached to nothing."""
+
+    id: str
+    instance_id: str
+    cluster_id: str
+    size_gb: int
+    server_id: str
+
+
+class Cloud:
+    """One cloud. `build_seconds` is how long a server takes to come up; `path` keeps it in a file."""
+
+    def __init__(self, build_seconds: float = 0.2, path: Path | None = None, clock: Clock | None = None) -> None:
+        self.build_seconds = build_seconds
+        self.clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=BUSY_SECONDS)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=off")
+        self._db.executescript(_TABLES)
+
+    def add_server(self, instance_id: str, cluster_id: str, name: str, flavor: str, fate: str = "active") -> Server:
+        """Accept a server; it is built from now on."""
+        server = Server(f"server-{uuid4()}", instance_id, cluster_id, name, flavor, fate, "on", self._now())
+        with self._open() as db:
+            db.execute("insert into servers values (?, ?, ?, ?, ?, ?, ?, ?)", tuple(vars(server).values()))
+        return server
+
+    def servers(self, instance_id: str | None = None) -> list[Server]:
+        """The servers that carry this instance's tag, or all; the oldest first."""
+        where, values = _tagged(instance_id)
+        with self._open() as db:
+            return [Server(*row) for row in db.execute(f"select * from servers{where} order by created_at, id", values)]
+
+    def state(self, server: Server) -> tuple[str, int]:
+        """How far a server is: BUILD, ACTIVE, SHUTOFF or ERROR, and percent."""
+        age = self._now() - server.created_at
+        if age < self.build_seconds or server.fate == "stuck":
+            share = age / self.build_seconds if self.build_seconds else 1.0
+            return "BUILD", max(0, min(99, int(100 * share)))
+        if server.fate == "error":
+            return "ERROR", 0
+        return ("ACTIVE" if server.power == "on" else "SHUTOFF"), 100
+
+    def set_power(self, server: Server, power: str) -> None:
+        """Switch a server `on` or `off`."""
+        with self._open() as db:
+            db.execute("update servers set power = ? where id = ?", (power, server.id))
+
+    def add_volume(self, instance_id: str, cluster_id: str, size_gb: int) -> Disk:
+        """Make a volume."""
+        disk = Disk(f"volume-{uuid4()}", instance_id, cluster_id, size_gb, "")
+        with self._open() as db:
+            db.execute("insert into volumes values (?, ?, ?, ?, ?)", tuple(vars(disk).values()))
+        return disk
+
+    def volumes(self, instance_id: str | None = None) -> list[Disk]:
+        """The volumes that carry this instance's tag, or all."""
+        where, values = _tagged(instance_id)
+        with self._open() as db:
+            return [Disk(*row) for row in db.execute(f"select * from volumes{where} order by id", values)]
+
+    def attach(self, disk: Disk, server: Server) -> None:
+        """Attach a volume to a server."""
+        with self._open() as db:
+            db.execute("update volumes set server_id = ? where id = ?", (server.id, disk.id))
+
+    def add_image(self, server: Server, name: str) -> str:
+        """Make an image of a server; return its id."""
+        image = f"image-{uuid4()}"
+        with self._open() as db:
+            db.execute("insert into images values (?, ?, ?)", (image, server.id, name))
+        return image
+
+    def images(self) -> list[str]:
+        """Names of the images that were made of servers."""
+        with self._open() as db:
+            return [str(row[0]) for row in db.execute("select name from images order by name")]
+
+    def remove(self, instance_id: str) -> None:
+        """Delete the servers and volumes that carry this instance's tag."""
+        with self._open() as db:
+            for table in ("servers", "volumes"):
+                db.execute(f"delete from {table} where instance_id = ?", (instance_id,))
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._db:
+            yield self._db
+
+
+def _tagged(instance_id: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if instance_id is None else (" where instance_id = ?", (instance_id,))

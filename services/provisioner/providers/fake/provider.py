@@ -1,0 +1,145 @@
+"""The port of a provider over the cloud in memory, with the faults that were ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.base import BaseProvider, Found, ProviderError, fitting
+from services.provisioner.providers.fake.cloud import Cloud, Server
+from services.provisioner.providers.fake.faults import Faults, error_for, parse_faults
+from shared.contracts.values import Flavor
+
+T = TypeVar("T")
+DATA_DIR = "/var/lib/dtrove-data"
+STATE_FILE = "fake-cloud.sqlite"
+_FLAVORS = (
+    Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
+    Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
+    Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10),
+    Flavor(id="medium", name="medium", vcpus=2, ram_mb=2048, disk_gb=20),
+    Flavor(id="large", name="large", vcpus=2, ram_mb=4096, disk_gb=40),
+)
+
+
+class Provider(BaseProvider):
+    """Options: DTROVE_FAKE_BUILD_SECONDS, DTROVE_FAKE_FAULTS, DTROVE_SSH_USER, DTROVE_HOME (keeps the cloud over restarts).
+
+    Addresses are `sim-<first 8 of the instance id>.invalid`, which datastore_agentless takes for simulated hosts.
+    """
+
+    def __init__(self, options: Mapping[str, object], cloud: Cloud | None = None) -> None:
+        super().__init__(options)
+        home = str(options.get("DTROVE_HOME") or "")
+        seconds = float(str(options.get("DTROVE_FAKE_BUILD_SECONDS") or 0.2))
+        self.cloud = cloud or Cloud(seconds, Path(home) / STATE_FILE if home else None)
+        self.faults = Faults(parse_faults(str(options.get("DTROVE_FAKE_FAULTS") or "")))
+        self.user = str(options.get("DTROVE_SSH_USER") or "root")
+
+    def create(self, instance: Instance) -> None:
+        """Accept the server, unless one with its tag is there."""
+        instance.user = self.user
+        instance.addr = f"sim-{instance.id[:8]}.invalid"
+        server = self._struck("create", lambda fault: self._server(instance.id) or self._make(instance, fault))
+        instance.server = instance.local_id = server.id
+
+    def update_status(self, instance: Instance) -> tuple[str, int]:
+        """What the cloud says now."""
+        server = self._struck("update_status", lambda _: self._server(instance.id))
+        if server is None:
+            instance.server_status, instance.progress = "DELETED", 0
+            return "DELETED", 0
+        instance.server_status, instance.progress = self.cloud.state(server)
+        instance.message = "no host has room for this flavor" if instance.server_status == "ERROR" else ""
+        return instance.server_status, instance.progress
+
+    def destroy(self, instance: Instance) -> None:
+        """Delete all that carries the instance's tag."""
+        self._struck("destroy", lambda _: self.cloud.remove(instance.id))
+
+    def create_volume(self, instance: Instance) -> None:
+        """Make the volume, unless one with its tag is there."""
+        self._struck("create_volume", lambda _: self._volume(instance))
+
+    def attach_volume(self, instance: Instance) -> None:
+        """Attach it; that it is mounted is part of the simulation."""
+        self._struck("attach_volume", lambda _: self._attach(instance))
+
+    def snapshot(self, instance: Instance, name: str) -> str:
+        """Make an image."""
+        return self._struck("snapshot", lambda _: self.cloud.add_image(self._present(instance), name))
+
+    def flavors(self, datastore: str | None = None) -> list[Flavor]:
+        """Five sizes."""
+        return self._struck("flavors", lambda _: fitting(_FLAVORS, datastore))
+
+    def find(self, instance_id: str) -> Found | None:
+        """The oldest server with the tag."""
+        server = self._struck("find", lambda _: self._server(instance_id))
+        return None if server is None else Found("server", server.id, server.instance_id, server.cluster_id)
+
+    def list_ours(self) -> list[Found]:
+        """Everything: nobody else uses this cloud."""
+
+        def look(_: str) -> list[Found]:
+            servers = [Found("server", one.id, one.instance_id, one.cluster_id) for one in self.cloud.servers()]
+            return servers + [Found("volume", one.id, one.instance_id, one.cluster_id) for one in self.cloud.volumes()]
+
+        return self._struck("list_ours", look)
+
+    def power_off(self, instance: Instance) -> None:
+        """Off at once."""
+        self._struck("power_off", lambda _: self.cloud.set_power(self._present(instance), "off"))
+
+    def power_on(self, instance: Instance) -> None:
+        """On at once."""
+        self._struck("power_on", lambda _: self.cloud.set_power(self._present(instance), "on"))
+
+    def console_output(self, instance: Instance, lines: int = 50) -> str:
+        """What a server might have said."""
+        server = self._struck("console_output", lambda _: self._server(instance.id))
+        if server is None:
+            return ""
+        said = ["simulated server starts", f"{server.name} login:"]
+        if server.fate == "error":
+            said = ["simulated server starts", "no bootable device"]
+        return "\n".join(said[-lines:])
+
+    def _struck(self, call: str, do: Callable[[str], T]) -> T:
+        """Do it, with whatever fault was ordered for this call; `do` is told the fault's name."""
+        fault = self.faults.take(call)
+        error = error_for(fault, call)
+        if error is not None and fault != "late":
+            raise error
+        done = do(fault)
+        if error is not None:
+            raise error
+        return done
+
+    def _make(self, instance: Instance, fault: str) -> Server:
+        fate = fault if fault in ("error", "stuck") else "active"
+        return self.cloud.add_server(instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate)
+
+    def _server(self, instance_id: str) -> Server | None:
+        return next(iter(self.cloud.servers(instance_id)), None)
+
+    def _present(self, instance: Instance) -> Server:
+        server = self._server(instance.id)
+        if server is None:
+            raise ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
+        return server
+
+    def _volume(self, instance: Instance) -> None:
+        if instance.volume is None:
+            raise ProviderError(f"instance {instance.id} has no volume to make", what_to_do="give a volume size")
+        there = self.cloud.volumes(instance.id)
+        disk = there[0] if there else self.cloud.add_volume(instance.id, instance.cluster_id, instance.volume.size_gb)
+        instance.volume.id = disk.id
+
+    def _attach(self, instance: Instance) -> None:
+        self._volume(instance)
+        assert instance.volume is not None
+        self.cloud.attach(self.cloud.volumes(instance.id)[0], self._present(instance))
+        instance.volume.mount_point, instance.volume.mounted = DATA_DIR, True

@@ -1,0 +1,122 @@
+"""A provisioner of a test's own: real actions, workflows and step engine over SQLite and the cloud in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+
+from services.provisioner import actions
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.fake import Cloud, Fault, Provider
+from services.provisioner.store import instances
+from services.provisioner.store.tables import metadata
+from services.provisioner.workflows.attach_volume import AttachVolume
+from services.provisioner.workflows.build_instance import BuildInstance
+from services.provisioner.workflows.delete_instance import DeleteInstance
+from shared.clock import ManualClock
+from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
+from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
+from shared.db import Database, Sealed
+from shared.engine import StepEngine
+from shared.errors import Retryable
+from shared.secrets import Keyring, Secret, new_key
+
+INSTANCE = "11111111-2222-4333-8444-555555555555"
+CLUSTER = "99999999-2222-4333-8444-555555555555"
+SMALL = Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10)
+
+
+@dataclass
+class Rig:
+    """What a test works with. `key_service_away` makes so many calls for the public key fail."""
+
+    clock: ManualClock
+    database: Database
+    cloud: Cloud
+    provider: Provider
+    key_service_away: int = 0
+    engine: StepEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        build = BuildInstance(
+            self.database, self.provider, self._issue_key, lambda name: (Secret(f"key of {name}"), "ssh-ed25519 AAAA")
+        )
+        attach = AttachVolume(self.database, self.provider)
+        flows = (build.workflow(), DeleteInstance(self.database, self.provider).workflow(), attach.create_workflow(),
+                 attach.attach_workflow())  # fmt: skip
+        self.engine = StepEngine(self.database, {flow.name: flow for flow in flows}, owner="tester")
+
+    def _issue_key(self, _cluster_id: str) -> str:
+        if self.key_service_away:
+            self.key_service_away -= 1
+            raise Retryable("datastore_agentless did not answer")
+        return "ssh-ed25519 CLUSTER"
+
+    def strike(self, call: str, fault: str, times: int = 1) -> None:
+        """Order a fault."""
+        self.provider.faults.pending.append(Fault(call, fault, times))
+
+    def request(self, volume_gb: int | None = None, event_id: str = "wish-1") -> None:
+        """A cluster of one instance is wanted."""
+        wish = ClusterRequested(
+            event_id=event_id, cluster_id=CLUSTER, operation_id="o-create", project_id="p", name="shop", size=1,
+            datastore=DatastoreRef(id="d", manager="pgsql", version="15", image="debian"), flavor=SMALL,
+            instances=(InstanceRef(id=INSTANCE, name="shop-1"),), volume_gb=volume_gb,
+        )  # fmt: skip
+        actions.request_cluster(self.database, wish)
+
+    def delete(self, operation: str = "o-delete", event_id: str = "wish-2") -> None:
+        """The cluster is to go."""
+        wish = ClusterDeleteRequested(
+            event_id=event_id, cluster_id=CLUSTER, operation_id=operation, project_id="p", instance_ids=(INSTANCE,)
+        )
+        actions.delete_cluster(self.database, wish)
+
+    def run(self, until: Callable[[], bool] = lambda: False, rounds: int = 5000) -> None:
+        """Let the engine work, time passing as it asks, until it rests or `until` holds."""
+        for _ in range(rounds):
+            if until():
+                return
+            pause = self.engine.run_due()
+            if pause is None:
+                return
+            self.clock.advance(pause)
+        raise AssertionError("the engine did not come to rest")
+
+    @property
+    def instance(self) -> Instance:
+        """The instance as it is stored."""
+        with self.database.read() as connection:
+            return instances.get(connection, INSTANCE)
+
+    def said(self, topic: str) -> list[dict[str, Any]]:
+        """What was announced under a topic."""
+        outbox = self.database.outbox
+        with self.database.read() as connection:
+            rows = connection.execute(select(outbox).where(outbox.c.routing_key == topic).order_by(outbox.c.id))
+            return [json.loads(row.body) for row in rows]
+
+    def tasks(self) -> dict[str, str]:
+        """Status of every task, by kind; the last one filed of each."""
+        t = self.database.tasks
+        with self.database.read() as connection:
+            return {row.kind: row.status for row in connection.execute(select(t).order_by(t.c.created_at))}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A provisioner whose servers take ten seconds to come up."""
+    Sealed.keyring = Keyring((new_key(),))
+    clock = ManualClock()
+    database = Database(f"sqlite:///{tmp_path}/provisioner.sqlite", "provisioner", metadata, clock)
+    # Nothing here outlives the power: no need to wait for the disk at each of thousands of commits.
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    metadata.create_all(database.engine)
+    cloud = Cloud(build_seconds=10, clock=clock)
+    return Rig(clock, database, cloud, Provider({}, cloud))
