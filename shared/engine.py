@@ -5,36 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-
-import structlog
 
 from shared.contracts.base import dump
 from shared.contracts.operations import OperationProgressed
 from shared.contracts.values import Problem
 from shared.db import tasks
 from shared.db.engine import Database, Tx
-from shared.errors import Cancelled, DtroveError, Failure, Retryable, StaleEpoch, Unavailable
+from shared.errors import Cancelled, DtroveError, Retryable, StaleEpoch, Unavailable
+from shared.log import about
+from shared.reporter import Reporter, Running
 from shared.workflow import Outcome, Step, StepContext, Task, Wait, Workflow, backoff_seconds, problem_of
 
 LEASE_SECONDS = 10.0
 HEARTBEAT_SECONDS = 2.0
 MAX_CLAIMS = 10
-REPORT_SECONDS = 0.5
-BLOCKED_SECONDS = 0.25
+# How long a task of a kind or step that this version does not know is kept for one that does.
+STRANGE_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Running:
-    """A task in this process's hands, as its heartbeat sees it."""
-
-    task: Task
-    lost: bool = False
-    cancelled: bool = False
 
 
 @dataclass
@@ -45,60 +37,27 @@ class StepEngine:
     workflows: dict[str, Workflow]
     owner: str = field(default_factory=lambda: f"{os.uname().nodename}:{os.getpid()}")
     lease: float = LEASE_SECONDS
-    _running: dict[str, _Running] = field(default_factory=dict)
+    _running: dict[str, Running] = field(default_factory=dict)
     _beating: bool = False
     _sequence: int = 0
 
-    def run_due(self, worker_id: str = "0") -> float | None:
-        """Run one due task as far as it goes; return the seconds until the next could be due, None when idle."""
+    def take(self) -> Task | None:
+        """Claim the task that has waited longest, or return None: nothing is ready. Pass it to `work`."""
         with self.database.read() as connection:
-            candidates = tasks.due(connection, self.database)
-        for task_id, subject in candidates:
-            if task_id in self._running:
-                continue
+            ready = tasks.due(connection, self.database, self._running)
+        for task_id, subject in ready:
             with self.database.write() as tx:
-                task = tasks.claim(tx, task_id, subject, f"{self.owner}:{worker_id}", self.lease)
+                task = tasks.claim(tx, task_id, subject, self.owner, self.lease)
             if task is not None:
-                self._work(task)
-                return 0.0
-        with self.database.read() as connection:
-            pause = tasks.seconds_to_next(connection, self.database)
-        return pause if pause is None else max(pause, BLOCKED_SECONDS if candidates else 0.0)
+                self._running[task.id] = Running(task, cancelled=task.cancel_requested)
+                return task
+        return None
 
-    def start_heartbeat(self) -> None:
-        """Renew the leases of running tasks from now on, in a thread (a green one where eventlet has patched)."""
-        if not self._beating:
-            self._beating = True
-            threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
-
-    def stop_heartbeat(self) -> None:
-        """Stop renewing; running tasks are taken over by others once their leases end."""
-        self._beating = False
-
-    def heartbeat(self) -> None:
-        """Renew each running task's lease once, and look whether it is to stop."""
-        for running in list(self._running.values()):
-            try:
-                with self.database.write() as tx:
-                    running.cancelled = tasks.renew(tx, running.task, self.lease)
-            except StaleEpoch:
-                running.lost = True
-
-    def _beat(self) -> None:
-        while self._beating:
-            self.database.clock.sleep(HEARTBEAT_SECONDS)
-            try:
-                self.heartbeat()
-            except Unavailable as error:
-                log.warning("leases could not be renewed: %s", error)
-            except Exception:
-                log.exception("heartbeat failed")
-
-    def _work(self, task: Task) -> None:
-        running = self._running[task.id] = _Running(task, cancelled=task.cancel_requested)
-        ids = {"operation_id": task.operation_id, "cluster_id": task.cluster_id, "task": task.kind}
+    def work(self, task: Task) -> None:
+        """Run a task that `take` gave as far as it goes."""
+        running = self._running[task.id]
         try:
-            with structlog.contextvars.bound_contextvars(**ids):
+            with about(task):
                 following: Task | None = task
                 while following is not None:
                     running.task = following
@@ -113,16 +72,79 @@ class StepEngine:
         finally:
             self._running.pop(task.id, None)
 
-    def _one_step(self, running: _Running) -> Task | None:
+    def seconds_to_next(self) -> float | None:
+        """How long until time makes a task ready; None: only a message can."""
+        with self.database.read() as connection:
+            return tasks.seconds_to_next(connection, self.database)
+
+    def run_due(self) -> float | None:
+        """Take one task and work on it: 0; or else the seconds until the next one, None when none is in sight."""
+        task = self.take()
+        if task is None:
+            return self.seconds_to_next()
+        self.work(task)
+        return 0.0
+
+    def start_heartbeat(self) -> None:
+        """Renew the leases of running tasks from now on, in a thread (a green one where eventlet has patched)."""
+        if not self._beating:
+            self._beating = True
+            threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+
+    def stop_heartbeat(self) -> None:
+        """Stop renewing; running tasks are taken over by others once their leases end."""
+        self._beating = False
+
+    def heartbeat(self) -> None:
+        """Renew the running tasks' leases once, and look which of them are to stop."""
+        held = [running.task for running in self._running.values()]
+        if not held:
+            return
+        with self.database.write() as tx:
+            lost, cancelled = tasks.renew(tx, held, self.lease)
+        self._mark(cancelled, lost)
+
+    def hear_cancels(self) -> None:
+        """Look which running tasks are to stop, without waiting for the next heartbeat."""
+        if self._running:
+            with self.database.read() as connection:
+                self._mark(tasks.to_stop(connection, self.database, list(self._running)))
+
+    def hand_over(self, held: Iterable[Task]) -> None:
+        """Give up the leases of tasks whose work was broken off, so that another engine need not wait for their end."""
+        for task in held:
+            try:
+                with self.database.write() as tx:
+                    tasks.let_go(tx, task, claims=max(0, task.claims - 1))
+            except StaleEpoch:
+                continue
+
+    def held(self) -> list[Task]:
+        """The tasks in this engine's hands."""
+        return [running.task for running in self._running.values()]
+
+    def _mark(self, cancelled: Set[str], lost: Set[str] = frozenset()) -> None:
+        for task_id, running in self._running.items():
+            running.cancelled |= task_id in cancelled
+            running.lost |= task_id in lost
+
+    def _beat(self) -> None:
+        while self._beating:
+            self.database.clock.sleep(HEARTBEAT_SECONDS)
+            try:
+                self.heartbeat()
+            except Unavailable as error:
+                log.warning("leases could not be renewed: %s", error)
+            except Exception:
+                log.exception("heartbeat failed")
+
+    def _one_step(self, running: Running) -> Task | None:
         """Run the present step and store what came of it; return the task at its next step, or None to let it go."""
         task = running.task
-        workflow = self.workflows[task.kind]
+        workflow = self.workflows.get(task.kind) or Workflow(task.kind, ())
         if task.mode == "forward" and (running.cancelled or task.cancel_requested):
             return self._turn_back(task, workflow, None)
-        try:
-            step = workflow.step(task.step)
-        except Failure as error:
-            return self._end(task, workflow, problem_of(error, task.step, task.host))
+        step = workflow.find(task.step) or Step(task.step or "begin", _strange, _strange, deadline=STRANGE_SECONDS)
         task = running.task = replace(task, step=step.name)
         if task.claims > MAX_CLAIMS:
             return self._fail(
@@ -133,7 +155,7 @@ class StepEngine:
             )  # fmt: skip
         if task.claims == 1 and task.attempt == 0 and not task.message:
             self.announce(task, "running")
-        reporter = _Reporter(self, running)
+        reporter = Reporter(running, self.announce, self.database.clock)
         context = StepContext(task, reporter.report, reporter.check)
         try:
             action = step.run if task.mode == "forward" else step.undo
@@ -180,7 +202,7 @@ class StepEngine:
             if wait.reason != task.message:
                 self._emit(tx, task, "waiting", percent=wait.percent, message=wait.reason)
             due = now + timedelta(seconds=wait.seconds)
-            tasks.save(tx, task, step=step.name, due_at=due, message=wait.reason, lease_until=None, claims=0)
+            tasks.let_go(tx, task, step=step.name, due_at=due, message=wait.reason, claims=0)
         return None
 
     def _try_again(self, task: Task, workflow: Workflow, step: Step, error: DtroveError) -> Task | None:
@@ -190,8 +212,9 @@ class StepEngine:
         with self.database.write() as tx:
             self._emit(tx, task, "retrying", message=error.message)
             due = self.database.clock.now() + timedelta(seconds=pause)
-            tasks.save(tx, task, step=step.name, attempt=task.attempt + 1, due_at=due, message=error.message,
-                       lease_until=None, claims=0)  # fmt: skip
+            tasks.let_go(
+                tx, task, step=step.name, attempt=task.attempt + 1, due_at=due, message=error.message, claims=0
+            )
         return None
 
     def _fail(self, task: Task, workflow: Workflow, step: Step, problem: Problem) -> Task | None:
@@ -241,19 +264,25 @@ class StepEngine:
         problem = None if task.problem is None else dump(task.problem)
         tasks.save(tx, task, step=step, done=list(done), attempt=0, claims=1, message="", step_started_at=now,
                    mode=task.mode, problem=problem, lease_until=now + timedelta(seconds=self.lease))  # fmt: skip
-        return tasks.with_step(task, step, done=done, step_started_at=now)
+        asked = bool(tasks.to_stop(tx.connection, self.database, [task.id]))
+        return tasks.with_step(task, step, done=done, step_started_at=now, cancel_requested=asked)
 
     def _next_sequence(self) -> int:
         """Microseconds since 1970, pushed on where two reports fall into one: it grows over workers as well."""
         self._sequence = max(self._sequence + 1, int(self.database.clock.now().timestamp() * 1_000_000))
         return self._sequence
 
+    def _first_step(self, task: Task) -> str:
+        workflow = self.workflows.get(task.kind)
+        return workflow.steps[0].name if workflow else "begin"
+
     def _age(self, task: Task) -> float:
         return (self.database.clock.now() - task.step_started_at).total_seconds()
 
     def announce(self, task: Task, status: str, **values: Any) -> None:
-        """Tell the world how a task's present step stands."""
+        """Tell the world how a task's present step stands. Raises StaleEpoch: it is another's to tell."""
         with self.database.write() as tx:
+            tasks.stand(tx, task)
             self._emit(tx, task, status, **values)
 
     def _emit(self, tx: Tx, task: Task, status: str, **values: Any) -> None:
@@ -261,47 +290,13 @@ class StepEngine:
         tx.emit(
             OperationProgressed(
                 operation_id=task.operation_id, cluster_id=task.cluster_id, service=self.database.service,
-                kind=task.kind, step=prefix + (task.step or self.workflows[task.kind].steps[0].name), status=status,
+                kind=task.kind, step=prefix + (task.step or self._first_step(task)), status=status,
                 sequence=self._next_sequence(), host=task.host, **values,
             )
         )  # fmt: skip
 
 
-class _Reporter:
-    """What a step says while it works, gathered so that a chatty step does not flood the bus."""
-
-    def __init__(self, engine: StepEngine, running: _Running) -> None:
-        self._engine = engine
-        self._running = running
-        self._task = running.task
-        self._said: tuple[int | None, str] = (None, "")
-        self._output = ""
-        self._last = 0.0
-
-    def report(self, percent: int | None, message: str, output: str) -> None:
-        """Pass on at once what is new in kind, at most twice a second what only moves."""
-        self._output += output
-        fresh = bool(message) and message != self._said[1]
-        self._said = (self._said[0] if percent is None else percent, message or self._said[1])
-        if fresh or self._engine.database.clock.monotonic() - self._last >= REPORT_SECONDS:
-            self._send()
-
-    def flush(self) -> None:
-        """Send the output that is still held back; then see whether the claim still stands."""
-        if self._output:
-            self._send()
-        if self._running.lost:
-            raise StaleEpoch(f"task {self._task.id} was taken over by another worker")
-
-    def check(self) -> None:
-        """Raise StaleEpoch when the claim is lost, Cancelled when the user wants the work to stop."""
-        if self._running.lost:
-            raise StaleEpoch(f"task {self._task.id} was taken over by another worker")
-        if self._running.cancelled and self._task.mode == "forward":
-            raise Cancelled("the operation was cancelled")
-
-    def _send(self) -> None:
-        percent, message = self._said
-        self._last = self._engine.database.clock.monotonic()
-        output, self._output = self._output, ""
-        self._engine.announce(self._task, "running", percent=percent, message=message, output=output)
+def _strange(context: StepContext) -> Outcome:
+    task = context.task
+    raise Retryable(f"this version knows no step {task.step!r} of {task.kind}",
+                    what_to_do="finish the upgrade of this service, then retry the operation")  # fmt: skip

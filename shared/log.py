@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -36,6 +37,15 @@ def configure(service: str, level: str = "INFO") -> None:
     # These talk about every frame and heartbeat below WARNING.
     for noisy in ("amqp", "kombu", "paramiko", "urllib3", "docker", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # It would tell each refusal with a traceback; whoever refuses has told it in a sentence.
+    logging.getLogger("nameko.containers").setLevel(max(logging.ERROR, root.level))
+
+
+def about(value: object) -> AbstractContextManager[None]:
+    """Put the operation and cluster that `value` (an event, a task) speaks of into every line logged inside."""
+    ids = {name: str(found) for name in ("operation_id", "cluster_id") if (found := getattr(value, name, ""))}
+    bound: AbstractContextManager[None] = structlog.contextvars.bound_contextvars(**ids)
+    return bound
 
 
 def _with_service(service: str) -> Any:

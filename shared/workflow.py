@@ -127,14 +127,9 @@ class Workflow:
     on_cancelled: Callable[[Tx, Task], None] | None = None
     undo_on_failure: bool = False
 
-    def step(self, name: str) -> Step:
-        """The step called `name` (the first one for an empty name). Raises Failure for one that is unknown."""
-        if not name:
-            return self.steps[0]
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise Failure(f"workflow {self.name} has no step {name}", what_to_do="finish the upgrade of this service")
+    def find(self, name: str) -> Step | None:
+        """The step called `name` (the first one for an empty name), or None where this version has no such step."""
+        return next((step for step in self.steps if step.name == name or not name), None)
 
     def after(self, name: str) -> Step | None:
         """The step that follows `name`, or None at the end."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
+import eventlet
 from kombu import Connection
 from nameko import config
 
+CONNECT_SECONDS, CLOSE_SECONDS = 5, 2
+# A broker that freezes is given up after two of these.
+HEARTBEAT_SECONDS = 15
+SAY_EVERY = 10.0
+
 log = logging.getLogger(__name__)
-# Without these a frozen broker blocks a publisher without end.
-TIMEOUTS = {"connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
 
 
 def uri() -> str:
@@ -20,28 +23,50 @@ def uri() -> str:
     return str(config["AMQP_URI"])
 
 
-@contextmanager
-def patient(address: str = "") -> Iterator[Connection]:
-    """A fresh connection with confirmed publishing and timeouts. Raises OSError where the broker is away."""
-    options = {**TIMEOUTS, "confirm_publish": True}
-    with Connection(address or uri(), transport_options=options, connect_timeout=5) as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0)
-        yield connection
+def connection(heartbeat: int = HEARTBEAT_SECONDS) -> Connection:
+    """The parameters of a connection; nothing is sent before its first use. Whoever asks for heartbeats sends them."""
+    return Connection(uri(), connect_timeout=CONNECT_SECONDS, heartbeat=heartbeat)
 
 
-def wait_for_broker(address: str, seconds: float = float("inf")) -> None:
-    """Wait until the broker takes connections, saying so once in ten seconds. Raises TimeoutError."""
-    until, said = time.monotonic() + seconds, 0.0
-    while True:
+def drop(connection: Connection) -> None:
+    """Close a connection; where the broker does not answer the good-bye, close its socket all the same."""
+    try:
+        with eventlet.Timeout(CLOSE_SECONDS, False):
+            connection.release()
+    except Exception as error:  # noqa: BLE001 - it is to be gone, whatever it says
+        log.debug("a connection ended without good-bye: %s", error)
+    connection.collect()
+
+
+class Grumble:
+    """Says that the broker is away: at once, then once in ten seconds, then that it is back."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._said: float | None = None
+
+    def away(self, error: object) -> None:
+        """The broker does not answer."""
+        now = time.monotonic()
+        if self._said is None or now - self._said >= SAY_EVERY:
+            log.warning("waiting for RabbitMQ (%s): %s", self._what, error)
+            self._said = now
+
+    def back(self) -> None:
+        """The broker answers."""
+        if self._said is not None:
+            log.info("RabbitMQ answers again (%s)", self._what)
+        self._said = None
+
+
+def wait_for_broker(address: str, give_up: Callable[[], bool] = lambda: False) -> None:
+    """Wait until the broker takes connections, saying so, or until `give_up` says true."""
+    grumble = Grumble("start")
+    while not give_up():
         try:
-            with Connection(address, connect_timeout=3) as connection:
-                connection.connect()
+            with Connection(address, connect_timeout=3) as probe:
+                probe.connect()
                 return
-        except Exception as error:
-            now = time.monotonic()
-            if now > until:
-                raise TimeoutError(f"RabbitMQ does not answer: {error}") from error
-            if now - said > 10:
-                log.warning("waiting for RabbitMQ: %s", error)
-                said = now
+        except Exception as error:  # noqa: BLE001 - refused, unknown, silent: all of it is waited out
+            grumble.away(error)
             time.sleep(0.3)

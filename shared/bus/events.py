@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import eventlet
-from kombu import Exchange, Producer, Queue
-from kombu.serialization import loads
+from kombu import Exchange, Queue
 from marshmallow import ValidationError
-from nameko.amqp.consume import Consumer as ConsumerCore
-from nameko.messaging import Consumer
+from nameko.exceptions import ContainerBeingKilled
+from nameko.extensions import Entrypoint
 
-from shared.bus.connection import patient
+from shared.bus import parking
+from shared.bus.consumer import Listener
 from shared.contracts.base import Event
-from shared.errors import DtroveError, Retryable, Unavailable
+from shared.errors import DtroveError, Unavailable
+from shared.log import about
 
-DELIVERY_LIMIT = 5
-PARKED = Exchange("parked", type="topic", durable=True)
-FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
-
+AWAY_PAUSE = 2.0
+Method = TypeVar("Method", bound=Callable[..., Any])
 log = logging.getLogger(__name__)
 
 
@@ -29,89 +30,127 @@ def exchange_of(publisher: str) -> Exchange:
     return Exchange(f"{publisher}.events", type="topic", durable=True, auto_delete=False)
 
 
-def parked_queue(service: str) -> Queue:
-    """Where a service's refused and worn-out messages wait for an operator."""
-    return Queue(f"parked.{service}", PARKED, routing_key=f"{service}.#", durable=True,
-                 queue_arguments={"x-queue-type": "quorum"})  # fmt: skip
+class Handler(Entrypoint):
+    """An entrypoint on a queue of its own. Subclasses say which, and what they make of a message."""
+
+    listener = Listener()
+    queue: Queue
+    topic = ""
+
+    def __init__(self, **options: Any) -> None:
+        # nameko tells of these in one line instead of a traceback; we tell ourselves.
+        super().__init__(expected_exceptions=(DtroveError,), **options)
+
+    def read(self, message: Any) -> Any:
+        """What the method is given. Raises ValueError with the reason where the message makes no sense."""
+        raise NotImplementedError
+
+    def gives_up(self, error: BaseException, tries: int) -> bool:
+        """Whether a message whose `tries`-th try ended with `error` is to be parked."""
+        return not parking.tries_left(error, tries)
+
+    def setup(self) -> None:
+        self.listener.register(self, parking.SIDINGS)
+
+    def stop(self) -> None:
+        self.listener.stop()
+
+    def receive(self, message: Any) -> None:
+        """Called by the listener, which must not wait: all goes on in a green thread of its own."""
+        if self.listener.consumer.should_stop:
+            self.listener.consumer.requeue_message(message)
+            return
+        self._aside(partial(self._start, message))
+
+    def _start(self, message: Any) -> None:
+        try:
+            value = self.read(message)
+        except ValueError as error:
+            self._settle(message, partial(self._park, message, str(error)))
+            return
+        try:
+            self.container.spawn_worker(self, (value,), {}, handle_result=partial(self._ended, message, value))
+        except ContainerBeingKilled:
+            self.listener.consumer.requeue_message(message)
+
+    def _ended(self, message: Any, value: Any, _worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        if exc_info is None:
+            self.listener.consumer.ack_message(message)
+            return result, exc_info
+        error, tries = exc_info[1], parking.tries_of(message.headers) + 1
+        with about(value):
+            log.warning("%s could not be handled (try %d): %s: %s", self.topic, tries, type(error).__name__, error)
+        if self.gives_up(error, tries):
+            settle = partial(self._park, message, f"{type(error).__name__}: {error}")
+        else:
+            settle = partial(parking.try_later, message, self.queue.name, self.topic)
+        # A worker is worth more than to wait for the broker.
+        self._aside(partial(self._settle, message, settle))
+        return result, exc_info
+
+    def _park(self, message: Any, reason: str) -> None:
+        log.warning("parked a message of %s: %s", self.queue.name, reason)
+        topic = message.headers.get(parking.TOPIC) or self.topic
+        parking.park(message, self.container.service_name, self.queue.name, topic, reason)
+
+    def _settle(self, message: Any, settle: Callable[[], None]) -> None:
+        """Take a message out of the queue once it is safe elsewhere; without its channel it comes again by itself."""
+        while message.channel.connection is not None:
+            try:
+                settle()
+            except Unavailable as error:
+                log.warning("a message stays where it is: %s", error)
+                eventlet.sleep(AWAY_PAUSE)
+                continue
+            self.listener.consumer.ack_message(message)
+            return
+
+    def _aside(self, function: Callable[[], None]) -> None:
+        self.container.spawn_managed_thread(function, identifier=f"{type(self).__name__} {self.method_name}")
 
 
-class _RawConsumer(ConsumerCore):
-    """Hands over bodies that do not decode as well, instead of losing them."""
+class EventHandler(Handler):
+    """Takes one event class from one publisher and hands its dataclass to the method."""
 
-    def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
-        consumers = super().get_consumers(consumer_cls, channel)
-        for consumer in consumers:
-            consumer.on_decode_error = self._undecodable
-            parked_queue(self.service)(channel).declare()
-        return list(consumers)
-
-    def _undecodable(self, message: Any, error: Exception) -> None:
-        self.park(message, f"the body does not decode: {error}")
-
-
-class EventHandler(Consumer):
-    """An entrypoint that takes one event class from one publisher and hands its dataclass to the method."""
-
-    consumer_cls = _RawConsumer
-
-    def __init__(self, event: type[Event], publisher: str | None = None, **options: Any) -> None:
+    def __init__(self, event: type[Event], publisher: str | None = None) -> None:
+        super().__init__()
         self.event = event
         self.publisher = publisher or event.publisher
-        super().__init__(queue=None, requeue_on_error=True, **options)
+        self.topic = event.topic
 
     def setup(self) -> None:
         service = self.container.service_name
-        name = f"evt.{self.publisher}.{self.event.topic}--{service}"
-        arguments = {
-            "x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": PARKED.name,
-            "x-dead-letter-routing-key": f"{service}.{name}",
-        }  # fmt: skip
-        self.queue = Queue(name, exchange_of(self.publisher), routing_key=self.event.topic, durable=True,
-                           queue_arguments=arguments)  # fmt: skip
+        name = f"evt.{self.publisher}.{self.topic}--{service}"
+        self.queue = parking.work_queue(name, exchange_of(self.publisher), self.topic, service)
         super().setup()
-        self.consumer.service = service
-        self.consumer.park = self._park
 
-    def start(self) -> None:
-        # The broker may come later than we do: the consumer goes on trying by itself.
-        self.container.spawn_managed_thread(self.consumer.run)
-
-    def handle_message(self, body: Any, message: Any) -> None:
+    def read(self, message: Any) -> Event:
         try:
-            event = self.event.from_payload(
-                body if isinstance(body, dict) else loads(body, "application/json", "utf-8")
-            )
-        except (ValidationError, TypeError, ValueError) as error:
-            self._park(message, f"{self.event.topic} is not valid: {error}")
-            return
-        super().handle_message(event, message)
-
-    def handle_message_processed(self, message: Any, result: Any = None, exc_info: Any = None) -> None:
-        if exc_info is None:
-            self.consumer.ack_message(message)
-            return
-        if isinstance(exc_info[1], DtroveError) and not isinstance(exc_info[1], Retryable | Unavailable):
-            self._park(message, f"{type(exc_info[1]).__name__}: {exc_info[1]}")
-            return
-        tries = int(message.headers.get("x-delivery-count", 0))
-        pause = min(LAST_PAUSE, FIRST_PAUSE * 2**tries)
-        log.warning("%s could not be handled (try %d): %s", self.event.topic, tries + 1, exc_info[1])
-        eventlet.sleep(pause)
-        self.consumer.requeue_message(message)
-
-    def _park(self, message: Any, reason: str) -> None:
-        """Keep a message that can never be handled where an operator finds it, with the reason."""
-        log.warning("parked: %s", reason)
-        service = self.container.service_name
-        headers = {**message.headers, "x-dtrove-reason": reason[:1000], "x-dtrove-queue": self.queue.name}
-        with patient() as connection, connection.channel() as channel:
-            parked_queue(service)(channel).declare()
-            body = message.body if isinstance(message.body, str | bytes) else json.dumps(message.body)
-            Producer(channel, exchange=PARKED).publish(
-                body, routing_key=f"{service}.{self.queue.name}", headers=headers, content_type=message.content_type,
-                content_encoding=message.content_encoding, delivery_mode=2, serializer=None,
-            )  # fmt: skip
-        self.consumer.ack_message(message)
+            payload = json.loads(parking.body_of(message))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the body does not decode: {error}") from error
+        if not isinstance(payload, dict):
+            raise ValueError(f"{self.topic} is not a JSON object")
+        try:
+            return self.event.from_payload(payload)
+        except (ValidationError, TypeError, RecursionError) as error:
+            raise ValueError(f"{self.topic} is not valid: {error}") from error
 
 
-on = EventHandler.decorator
+def on(event: type[Event], publisher: str | None = None) -> Callable[[Method], Method]:
+    """Make a method handle `event`, as `publisher` announces it (the event's own publisher, if none is named).
+
+    A known error but Retryable and Unavailable is a refusal: the message is parked at once with its words. Whatever
+    the method logs carries the event's operation and cluster.
+    """
+
+    def register(method: Method) -> Method:
+        @wraps(method)
+        def bound(service: Any, value: Event) -> Any:
+            with about(value):
+                return method(service, value)
+
+        EventHandler.decorator(event, publisher)(bound)
+        return cast("Method", bound)
+
+    return register

@@ -1,4 +1,8 @@
-"""Runs one or more services in a process: `python -m shared.bus.process --config config.yaml services.api.service`."""
+"""Runs one or more services in a process: `python -m shared.bus.process --config config.yaml services.api.service`.
+
+It waits for its database and its broker and says so, ends at once where the configuration is wrong, and never lives
+on half dead: a container that dies ends the process, whatever the rest of it is stuck in.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,48 @@ import eventlet
 eventlet.monkey_patch()
 
 import argparse  # noqa: E402
-import importlib.util  # noqa: E402
+import importlib  # noqa: E402
 import inspect  # noqa: E402
 import logging  # noqa: E402
+import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
+import time  # noqa: E402
 from typing import Any  # noqa: E402
 
+from eventlet.patcher import original  # noqa: E402
 from nameko import config  # noqa: E402
 from nameko.cli.utils.config import load_config  # noqa: E402
+from nameko.containers import ServiceContainer  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
 from shared import log as logs  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
-from shared.config import EXIT_CODE, ConfigInvalid, problems_of  # noqa: E402
-from shared.errors import DtroveError  # noqa: E402
+from shared.config import ConfigInvalid  # noqa: E402
+from shared.errors import DtroveError, Unavailable  # noqa: E402
+
+ENDED, DIED, WRONG = 0, 1, 2
+# Less than a supervisor's patience: whoever is told to end has this long, whatever he is in the middle of.
+GRACE_SECONDS = 8.0
+WAIT_SECONDS = 1.0
 
 log = logging.getLogger("dtrove.process")
+
+
+class Container(ServiceContainer):
+    """A container that cannot get stuck in dying."""
+
+    def kill(self, exc_info: Any = None) -> None:
+        if exc_info is not None:
+            log.critical("the container of %s died: %s", self.service_name, exc_info[1])
+            end_within(GRACE_SECONDS, DIED)
+        super().kill(exc_info)
 
 
 def main() -> int:
     """Run until SIGTERM (0), or until a container dies (1), so that a supervisor starts the process anew.
 
-    78 says that the configuration has to be mended first: the log lists all that is wrong with it.
+    2: the configuration is wrong, and starting again would not mend it.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True)
@@ -37,35 +60,101 @@ def main() -> int:
     asked = parser.parse_args()
     with open(asked.config) as file:  # noqa: PTH123
         config.setup(load_config(file))
-    problems = problems_of(_settings_of(asked.modules), config)
-    level = "INFO" if problems else str(config.get("DTROVE_LOG_LEVEL") or "INFO")
-    logs.configure(asked.modules[0].split(".")[1], level)
-    if problems:
-        log.error(str(ConfigInvalid(problems)))
-        return EXIT_CODE
-    wait_for_broker(str(config["AMQP_URI"]))
-    runner = ServiceRunner()
+    logs.configure(_name_of(asked.modules[0]), str(config.get("DTROVE_LOG_LEVEL") or "INFO"))
+    told = Told()
     try:
-        for name in asked.modules:
-            runner.add_service(_service_of(name))
-        signal.signal(signal.SIGTERM, lambda *_: eventlet.spawn_n(runner.stop))
-        signal.signal(signal.SIGINT, lambda *_: eventlet.spawn_n(runner.stop))
-        runner.start()
-        log.info("%s runs", ", ".join(asked.modules))
-        runner.wait()
+        services = [_service_of(name) for name in asked.modules]
+        prepare(services, told)
+        wait_for_broker(str(config["AMQP_URI"]), told.to_end)
+        return ENDED if told.to_end() else _serve(services, told)
+    except ConfigInvalid as error:
+        log.error("%s %s", error.message, error.what_to_do)
+        return WRONG
     except DtroveError as error:
         log.error("%s %s", error.message, error.what_to_do)
-        return 2
+        return DIED
     except Exception:
         log.exception("a container died; the process ends")
-        return 1
-    return 0
+        return DIED
 
 
-def _settings_of(modules: list[str]) -> list[type[Any]]:
-    """The settings of the services that have some."""
-    beside = [module.rpartition(".")[0] + ".settings" for module in modules if "." in module]
-    return [importlib.import_module(name).Settings for name in beside if importlib.util.find_spec(name)]
+class Told:
+    """Whether a signal told the process to end."""
+
+    def __init__(self) -> None:
+        self._ending = False
+        self._runner: ServiceRunner | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hear)
+
+    def to_end(self) -> bool:
+        """Whether it is time."""
+        return self._ending
+
+    def stops(self, runner: ServiceRunner) -> None:
+        """From now on a signal stops `runner`."""
+        self._runner = runner
+
+    def _hear(self, *_: Any) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        end_within(GRACE_SECONDS, ENDED)
+        if self._runner is not None:
+            eventlet.spawn_n(self._runner.stop)
+
+
+def prepare(services: list[Any], told: Told) -> None:
+    """Let each service open what it stands on, again and again while that is away; raises what waiting cannot mend.
+
+    A service class says so with a static method `prepare`, which raises ConfigInvalid, or Unavailable.
+    """
+    problems: list[str] = []
+    for service in services:
+        said = ""
+        while not told.to_end():
+            try:
+                getattr(service, "prepare", lambda: None)()
+                break
+            except ConfigInvalid as error:
+                problems += [one for one in error.problems if one not in problems]
+                break
+            except Unavailable as error:
+                if str(error) != said:
+                    log.warning("%s waits: %s", service.name, error)
+                    said = str(error)
+                time.sleep(WAIT_SECONDS)
+    if problems:
+        raise ConfigInvalid(problems)
+
+
+def _serve(services: list[Any], told: Told) -> int:
+    runner = ServiceRunner()
+    runner.container_cls = Container
+    for service in services:
+        runner.add_service(service)
+    told.stops(runner)
+    runner.start()
+    log.info("%s runs", ", ".join(service.name for service in services))
+    runner.wait()
+    return ENDED
+
+
+def end_within(seconds: float, code: int) -> None:
+    """End the process with `code` after `seconds`, from a real thread: green ones may all be stuck by then."""
+
+    def end() -> None:
+        os.write(2, f"ended by force {seconds:g} s after its time\n".encode())
+        os._exit(code)
+
+    timer = original("threading").Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _name_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "services" and len(parts) > 1 else parts[-1]
 
 
 def _service_of(module: str) -> Any:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import eventlet
-from amqp import RecoverableConnectionError
-from amqp.basic_message import Message
-from eventlet.event import Event as Signal
 from nameko.extensions import DependencyProvider
 
-from shared.bus.connection import patient
+from shared.bus.bell import Bell
+from shared.bus.connection import Grumble
 from shared.bus.events import exchange_of
+from shared.bus.publisher import Outgoing, Publisher, Rejected, Sent
 from shared.errors import Unavailable
 
-BATCH = 100
-TICK, BACKOFF_CAP = 1.0, 10.0
+BATCH = 200
+TICK, BACKOFF_CAP = 1.0, 5.0
 
 log = logging.getLogger(__name__)
 
@@ -32,32 +31,44 @@ class OutboxRow(Protocol):
 
     @property
     def exchange(self) -> str:
-        """Where it goes."""
+        """Where it goes; empty: to the queue that the routing key names."""
 
     @property
     def routing_key(self) -> str:
         """The event's topic."""
 
     @property
-    def body(self) -> str:
-        """JSON."""
+    def body(self) -> str | bytes:
+        """JSON, or the bytes of a message that is sent again."""
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Goes with it."""
 
     @property
     def attempts(self) -> int:
         """Failed tries so far."""
 
 
+class OutboxBatch(Protocol):
+    """Rows in one relay's hands."""
+
+    @property
+    def rows(self) -> Sequence[OutboxRow]:
+        """Oldest first."""
+
+    def sent(self, row_id: int) -> None:
+        """The broker has it: it goes."""
+
+    def postponed(self, row_id: int, why: str) -> None:
+        """Try this one again later."""
+
+
 class OutboxPort(Protocol):
     """Where the messages wait; shared.db.outbox has the real one."""
 
-    def fetch_batch(self, limit: int) -> list[Any]:
-        """The next due rows, oldest first."""
-
-    def mark_sent(self, ids: Iterable[int]) -> None:
-        """The broker has them."""
-
-    def mark_failed(self, row_id: int, error: str, next_due: datetime) -> None:
-        """Try this one again later."""
+    def batch(self, limit: int) -> AbstractContextManager[OutboxBatch]:
+        """The next due rows, oldest first; what was said of them is stored at the end of the block."""
 
 
 class Relay(DependencyProvider):
@@ -65,7 +76,9 @@ class Relay(DependencyProvider):
 
     def __init__(self, outbox: Callable[[], tuple[OutboxPort, Callable[[Callable[[], None]], None]]]) -> None:
         self._factory = outbox
-        self._signal = Signal()
+        self._bell = Bell()
+        self._publisher = Publisher()
+        self._grumble = Grumble("outbox")
         self._stopping = False
 
     def setup(self) -> None:
@@ -84,61 +97,61 @@ class Relay(DependencyProvider):
 
     def wake(self) -> None:
         """Look into the outbox now."""
-        if not self._signal.ready():
-            self._signal.send(True)
+        self._bell.ring()
 
     def _run(self) -> None:
         pause = TICK
         while not self._stopping:
             try:
-                with patient() as connection, connection.channel() as channel:
-                    known: set[str] = set()
-                    pause = TICK
-                    while not self._stopping:
-                        if not self._send_batch(channel, known):
-                            self._wait(TICK)
+                found = self._send_batch()
             except Unavailable as error:
-                log.warning("the outbox cannot be read: %s", error)
-                eventlet.sleep(pause)
-            except Exception as error:  # noqa: BLE001 - whatever the broker does, the outbox keeps it
-                log.warning("RabbitMQ does not take messages: %s; they wait in the outbox", error)
+                self._grumble.away(error.message)
                 eventlet.sleep(pause)
                 pause = min(BACKOFF_CAP, pause * 1.5)
+                continue
+            except Exception:
+                log.exception("the relay stumbled; the outbox keeps its messages")
+                eventlet.sleep(BACKOFF_CAP)
+                continue
+            pause = TICK
+            if not found:
+                self._bell.wait(TICK)
 
-    def _wait(self, seconds: float) -> None:
-        with eventlet.Timeout(seconds, False):
-            self._signal.wait()
-        self._signal = Signal() if self._signal.ready() else self._signal
+    def _send_batch(self) -> int:
+        """Publish what is due; return how many rows there were."""
+        with self._outbox.batch(BATCH) as batch:
+            if batch.rows:
+                self._publish(batch)
+            return len(batch.rows)
 
-    def _send_batch(self, channel: Any, known: set[str]) -> bool:
-        self._signal = Signal() if self._signal.ready() else self._signal
-        rows = self._outbox.fetch_batch(BATCH)
-        sent = []
-        returned: list[str] = []
-        channel.events["basic_return"].clear()
-        channel.events["basic_return"].add(lambda error, *_: returned.append(str(error)))
+    def _publish(self, batch: OutboxBatch) -> None:
         try:
-            for row in rows:
-                if row.exchange not in known:
-                    exchange_of(row.exchange.removesuffix(".events"))(channel).declare()
-                    known.add(row.exchange)
-                del returned[:]
-                message = Message(row.body, content_type="application/json", content_encoding="utf-8", delivery_mode=2)
-                channel.basic_publish_confirm(message, row.exchange, row.routing_key, mandatory=True)
-                if returned:
-                    self._postpone(row)
-                else:
-                    sent.append(row.id)
-        finally:
-            if sent:
-                self._outbox.mark_sent(sent)
-        if channel.connection is None:
-            raise RecoverableConnectionError("the channel was closed")
-        return bool(rows)
+            self._note(batch, batch.rows, self._send(batch.rows))
+        except Rejected:
+            # One that the broker cannot take (too large, an exchange of another kind) must not hold up the others.
+            for row in batch.rows:
+                self._publish_alone(batch, row)
+        self._grumble.back()
 
-    def _postpone(self, row: OutboxRow) -> None:
-        """Nobody is bound for this topic yet: keep it, look again later."""
-        pause = min(30.0, 0.5 * 2.0 ** min(row.attempts, 10))
-        if row.attempts in (3, 10):
-            log.warning("nobody takes %s from %s yet", row.routing_key, row.exchange)
-        self._outbox.mark_failed(row.id, "no queue is bound", datetime.now(UTC) + timedelta(seconds=pause))
+    def _publish_alone(self, batch: OutboxBatch, row: OutboxRow) -> None:
+        try:
+            self._note(batch, [row], self._send([row]))
+        except Rejected as error:
+            log.warning("%s to %s cannot be sent: %s", row.routing_key, row.exchange, error)
+            batch.postponed(row.id, error.message)
+
+    def _send(self, rows: Sequence[OutboxRow]) -> Sent:
+        exchanges = {row.exchange: exchange_of(row.exchange.removesuffix(".events")) for row in rows if row.exchange}
+        messages = [Outgoing(row.body, row.routing_key, row.exchange, row.headers) for row in rows]
+        return self._publisher.send(messages, list(exchanges.values()))
+
+    def _note(self, batch: OutboxBatch, rows: Sequence[OutboxRow], outcome: Sent) -> None:
+        for position, row in enumerate(rows):
+            if position in outcome.returned:
+                if row.attempts in (3, 10):
+                    log.warning("nobody takes %s from %s yet", row.routing_key, row.exchange or "the default exchange")
+                batch.postponed(row.id, "no queue is bound")
+            elif position in outcome.refused:
+                batch.postponed(row.id, "the broker refused it")
+            else:
+                batch.sent(row.id)

@@ -3,41 +3,89 @@
 from __future__ import annotations
 
 import logging
+import sys
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
+import eventlet
 from amqp.exceptions import AMQPError
+from kombu import Queue
 from kombu.exceptions import KombuError
-from nameko import config
-from nameko.exceptions import RemoteError, RpcTimeout, UnknownService, safe_for_serialization
-from nameko.rpc import Rpc
-from nameko.standalone.rpc import ServiceRpcClient
+from kombu.utils.json import dumps, loads
+from nameko.exceptions import safe_for_serialization, serialize
+from nameko.rpc import Rpc, RpcConsumer, get_rpc_exchange
 
 from shared import errors
-from shared.bus.connection import TIMEOUTS
+from shared.bus.connection import connection, drop
+from shared.bus.consumer import RobustConsumer
+from shared.bus.publisher import Outgoing, publisher
+from shared.errors import FieldError, Unavailable
 
 TIMEOUT = 10.0
 log = logging.getLogger(__name__)
 
 
-class RobustRpc(Rpc):
-    """nameko's RPC entrypoint, for which a lost reply is the caller's loss and not the container's end."""
+class RobustRpcConsumer(RpcConsumer):
+    """nameko's consumer of requests, for which a lost reply is the caller's loss and not the container's end."""
+
+    consumer_cls = RobustConsumer
+
+    def start(self) -> None:
+        # The broker may come later than we do: the consumer goes on trying by itself.
+        self.container.spawn_managed_thread(self.consumer.run, identifier="rpc")
 
     def handle_message(self, body: Any, message: Any) -> None:
         if not message.properties.get("reply_to"):
-            log.warning("dropped an RPC request without reply_to for %s", self.method_name)
-            self.rpc_consumer.consumer.ack_message(message)
+            log.warning("dropped an RPC request without reply_to for %s", message.delivery_info.get("routing_key"))
+            self.consumer.ack_message(message)
             return
-        super().handle_message(body, message)
-
-    def handle_result(self, message: Any, worker_ctx: Any, result: Any = None, exc_info: Any = None) -> Any:
         try:
-            return super().handle_result(message, worker_ctx, result, exc_info)
-        except (OSError, AMQPError, KombuError) as error:
-            log.warning("the reply of %s is lost, RabbitMQ is away: %s", self.method_name, error)
-            return result, exc_info
+            self.get_provider_for_method(message.delivery_info["routing_key"]).handle_message(body, message)
+        except Exception:  # noqa: BLE001 - the caller made it, the caller gets it
+            refuse = partial(self.handle_result, message, None, sys.exc_info())
+            self.container.spawn_managed_thread(refuse, identifier="rpc refusal")
+
+    def handle_result(self, message: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        reply = Outgoing(
+            _payload(result, exc_info), str(message.properties["reply_to"]), get_rpc_exchange().name, mandatory=False,
+            properties={"correlation_id": str(message.properties.get("correlation_id") or "")},
+        )  # fmt: skip
+        try:
+            publisher().send([reply])
+        except Unavailable as error:
+            log.warning("the reply to %s is lost: %s", message.delivery_info.get("routing_key"), error)
+        self.consumer.ack_message(message)
+        return result, exc_info
+
+
+class RobustRpc(Rpc):
+    """nameko's RPC entrypoint on that consumer."""
+
+    rpc_consumer = RobustRpcConsumer()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(expected_exceptions=(errors.DtroveError,), **options)
 
 
 rpc = RobustRpc.decorator
+
+
+def _payload(result: Any, exc_info: Any) -> str:
+    """Nameko's reply, with what our errors hold beside their message."""
+    error = None if exc_info is None else serialize(exc_info[1])
+    if error is not None and isinstance(exc_info[1], errors.DtroveError):
+        error["what_to_do"] = exc_info[1].what_to_do
+        error["errors"] = [[one.field, one.reason] for one in getattr(exc_info[1], "errors", ())]
+    try:
+        return str(dumps({"result": result, "error": error}))
+    except (TypeError, ValueError) as problem:
+        log.error("an RPC's result is not JSON: %s", problem)
+        return str(dumps({"result": None, "error": serialize(problem)}))
+
+
+class _Late(Exception):
+    """No answer in time."""
 
 
 class RpcCaller:
@@ -54,21 +102,49 @@ class RpcCaller:
         """Call `method` and return its JSON-ready answer."""
         what_to_do = f"see whether the service {self.service} runs"
         try:
-            with ServiceRpcClient(self.service, timeout=self.timeout, uri=config["AMQP_URI"],
-                                  transport_options={**TIMEOUTS, "read_timeout": None}) as client:  # fmt: skip
-                return getattr(client, method)(*args, **kwargs)
-        except RemoteError as error:
-            raise _same(error) from error
-        except RpcTimeout as error:
+            with eventlet.Timeout(self.timeout, _Late()):
+                reply = self._ask(method, args, kwargs)
+        except _Late as error:
             message = f"{self.service} did not answer within {self.timeout:.0f} s"
-            raise errors.Unavailable(message, what_to_do=what_to_do) from error
-        except (OSError, AMQPError, KombuError, UnknownService) as error:
-            raise errors.Unavailable(f"{self.service} cannot be reached: {error}", what_to_do=what_to_do) from error
+            raise Unavailable(message, what_to_do=what_to_do) from error
+        except (OSError, AMQPError, KombuError, AttributeError) as error:
+            raise Unavailable(f"{self.service} cannot be reached: {error}", what_to_do=what_to_do) from error
+        if reply.get("error"):
+            raise _same(reply["error"])
+        return reply.get("result")
+
+    def _ask(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        made = connection(heartbeat=0)
+        try:
+            made.connect()
+            return self._converse(made.channel(), dumps({"args": args, "kwargs": kwargs}), method)
+        finally:
+            drop(made)
+
+    def _converse(self, channel: Any, body: str, method: str) -> dict[str, Any]:
+        address, replies = str(uuid4()), list[Any]()
+        queue = Queue(f"rpc.reply-{address}", get_rpc_exchange(), routing_key=address, exclusive=True, durable=False)
+        queue(channel).declare()
+        channel.basic_consume(queue.name, no_ack=True, callback=replies.append)
+        channel.events["basic_return"].add(lambda *_: replies.append(None))
+        # A request that nobody took in time is not to be run once nobody waits for it.
+        properties = {"reply_to": address, "correlation_id": address, "expiration": str(int(self.timeout * 1000)),
+                      "content_type": "application/json", "content_encoding": "utf-8"}  # fmt: skip
+        message = channel.prepare_message(body, properties=properties)
+        channel.basic_publish(message, get_rpc_exchange().name, f"{self.service}.{method}", mandatory=True)
+        while not replies:
+            channel.connection.drain_events()
+        if replies[0] is None:
+            raise ConnectionError(f"there is no service {self.service} on the bus")
+        return dict(loads(replies[0].body))
 
 
-def _same(error: RemoteError) -> errors.DtroveError:
-    kind = getattr(errors, str(error.exc_type), None)
-    message = safe_for_serialization(error.value)
-    if isinstance(kind, type) and issubclass(kind, errors.DtroveError):
-        return kind(str(message))
-    return errors.Unavailable(f"the other service failed: {error.exc_type} {message}")
+def _same(error: dict[str, Any]) -> errors.DtroveError:
+    """The other side's error as one of ours."""
+    kind, message = getattr(errors, str(error.get("exc_type")), None), str(safe_for_serialization(error.get("value")))
+    if not (isinstance(kind, type) and issubclass(kind, errors.DtroveError)):
+        return Unavailable(f"the other service failed: {error.get('exc_type')} {message}")
+    made = kind(message, what_to_do=str(error.get("what_to_do") or ""))
+    if isinstance(made, errors.Invalid):
+        made.errors = tuple(FieldError(str(name), str(reason)) for name, reason in error.get("errors") or ())
+    return made

@@ -1,26 +1,45 @@
-"""Hosts the step engine in a nameko container: a few green workers that run what is due, at once."""
+"""Hosts the step engine in a nameko container: what is ready is given to free hands at once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import eventlet
-from eventlet.event import Event as Signal
+from eventlet.greenthread import GreenThread
 from nameko.extensions import DependencyProvider
 
-from shared.errors import Unavailable
+from shared.bus.bell import Bell
+from shared.errors import DtroveError, Unavailable
+from shared.workflow import Task
 
+# The clock is only the safety net, and an ear for what other processes do to a shared database.
 SAFETY_TICK, ERROR_PAUSE = 1.0, 1.0
+HAND_OVER_SECONDS = 3.0
 log = logging.getLogger(__name__)
 
 
 class EnginePort(Protocol):
     """What runs steps; shared.engine has the real one."""
 
-    def run_due(self, worker_id: str) -> float | None:
-        """Run one due task; return the seconds to the next one, None when idle."""
+    def take(self) -> Task | None:
+        """Claim the task that has waited longest, or None."""
+
+    def work(self, task: Task) -> None:
+        """Run a task that `take` gave as far as it goes."""
+
+    def seconds_to_next(self) -> float | None:
+        """How long until time makes a task ready; None: only a message can."""
+
+    def hear_cancels(self) -> None:
+        """Look which running tasks are to stop."""
+
+    def held(self) -> list[Task]:
+        """The tasks in its hands."""
+
+    def hand_over(self, held: Iterable[Task]) -> None:
+        """Give up the leases of tasks whose work was broken off."""
 
     def start_heartbeat(self) -> None:
         """Keep leases alive from now on."""
@@ -30,69 +49,86 @@ class EnginePort(Protocol):
 
 
 class Steps(DependencyProvider):
-    """Runs the engine that `factory` makes, with a number of workers; `wake()` starts what has just been filed."""
+    """Runs the engine that `factory` makes, with so many hands; `wake()` starts what has just been filed or freed."""
 
     def __init__(self, factory: Callable[[], tuple[EnginePort, int, Callable[[Callable[[], None]], None]]]) -> None:
         self._factory = factory
-        self._signals: set[Signal] = set()
+        self._bell = Bell()
+        self._hands: set[GreenThread] = set()
         self._stopping = False
 
     def setup(self) -> None:
-        self.engine, self._workers, subscribe = self._factory()
+        self.engine, self._number, subscribe = self._factory()
         subscribe(self.wake)
 
     def start(self) -> None:
         self.engine.start_heartbeat()
-        for number in range(self._workers):
-            self.container.spawn_managed_thread(lambda n=number: self._run(str(n)), identifier=f"step worker {number}")
+        self.container.spawn_managed_thread(self._run, identifier="steps")
 
     def stop(self) -> None:
+        """Break off what runs and leave it to the next process, which finds out how far each step came."""
         self._stopping = True
         self.engine.stop_heartbeat()
-        self.wake()
+        held = self.engine.held()
+        for hand in list(self._hands):
+            hand.kill()
+        try:
+            with eventlet.Timeout(HAND_OVER_SECONDS, False):
+                self.engine.hand_over(held)
+        except DtroveError as error:
+            log.warning("leases are left to run out: %s", error)
 
     def get_dependency(self, worker_ctx: Any) -> EnginePort:
         return self.engine
 
     def wake(self) -> None:
-        """Wake one idle worker; it wakes the next when it finds work."""
-        if self._signals:
-            self._signals.pop().send(True)
+        """Look now for what is ready."""
+        self._bell.ring()
 
-    def _run(self, worker: str) -> None:
+    def _run(self) -> None:
         while not self._stopping:
             try:
-                pause = self.engine.run_due(worker)
-            except Unavailable:
+                pause = self._hand_out()
+            except Unavailable as error:
+                log.warning("the step engine waits: %s", error)
                 pause = ERROR_PAUSE
             except Exception:
                 log.exception("the step engine stumbled")
                 pause = ERROR_PAUSE
-            if pause == 0.0:
-                continue
-            # Idle workers look rarely by themselves; the first one is woken at once when something is filed.
-            tick = SAFETY_TICK if worker == "0" else SAFETY_TICK * 5
-            self._wait(min(pause, tick) if pause is not None else tick)
+            self._bell.wait(pause)
 
-    def _wait(self, seconds: float) -> None:
-        signal = Signal()
-        self._signals.add(signal)
-        with eventlet.Timeout(seconds, False):
-            signal.wait()
-        self._signals.discard(signal)
+    def _hand_out(self) -> float:
+        """Give every ready task to a free hand; return the seconds until the next look."""
+        self.engine.hear_cancels()
+        while len(self._hands) < self._number and not self._stopping:
+            task = self.engine.take()
+            if task is None:
+                pause = self.engine.seconds_to_next()
+                return SAFETY_TICK if pause is None else min(SAFETY_TICK, pause)
+            hand = eventlet.spawn(self.engine.work, task)
+            self._hands.add(hand)
+            hand.link(self._is_free)
+        # All hands are busy: the first one that is free rings.
+        return SAFETY_TICK
+
+    def _is_free(self, hand: GreenThread) -> None:
+        self._hands.discard(hand)
+        self.wake()
 
 
 class Ticker(DependencyProvider):
     """Calls a function every `seconds`, whatever it raises; for work that time itself files."""
 
     def __init__(self, function: Callable[[], Any], seconds: float) -> None:
-        self._function, self._seconds, self._stopping = function, seconds, False
+        self._function, self._seconds = function, seconds
+        self._bell, self._stopping = Bell(), False
 
     def start(self) -> None:
         self.container.spawn_managed_thread(self._run, identifier="ticker")
 
     def stop(self) -> None:
         self._stopping = True
+        self._bell.ring()
 
     def get_dependency(self, worker_ctx: Any) -> None:
         return None
@@ -105,4 +141,4 @@ class Ticker(DependencyProvider):
                 log.warning("a tick found nothing to work with: %s", error)
             except Exception:
                 log.exception("a tick failed")
-            eventlet.sleep(self._seconds)
+            self._bell.wait(self._seconds)

@@ -6,78 +6,88 @@ import json
 import logging
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, MetaData, Table, create_engine, delete, insert, select
 from sqlalchemy import event as sa_event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.clock import Clock, SystemClock
 from shared.contracts.base import Event
 from shared.db import tables
 from shared.errors import Unavailable
+from shared.secrets import Secret
 from shared.workflow import TaskDraft
 
+OUTBOX, TASKS = "outbox", "tasks"
 Subscribe = Callable[[Callable[[], None]], None]
 BUSY_SECONDS = 10.0
-INBOX_DAYS = 14
+# A message comes again within days, an operation is retried within weeks; nobody asks after that.
+INBOX_DAYS, TASK_DAYS = 14, 90
+FORGET_AT_ONCE = 1000
 
 
 @dataclass
 class Tx:
-    """An open write transaction. `emit` and `file` take effect if and only if it commits."""
+    """An open write transaction. `emit`, `send` and `file` take effect if and only if it commits."""
 
     connection: Connection
     database: Database
+    wakes: set[str] = field(default_factory=set)
 
     def emit(self, event: Event) -> None:
         """Announce `event` once this transaction has committed."""
         publisher = self.database.service if event.publisher == "*" else event.publisher
-        now = self.database.clock.now()
-        self.connection.execute(
-            insert(self.database.outbox).values(
-                exchange=f"{publisher}.events", routing_key=event.topic, body=json.dumps(event.to_payload()),
-                headers={}, attempts=0, due_at=now, error="", created_at=now,
-            )
-        )  # fmt: skip
+        self._put(exchange=f"{publisher}.events", routing_key=event.topic, body=json.dumps(event.to_payload()))
+
+    def send(self, queue: str, body: Secret, headers: Mapping[str, Any]) -> None:
+        """Send a message to one queue once this transaction has committed; until then it is kept sealed.
+
+        `body` is its bytes, read as Latin-1.
+        """
+        self._put(exchange="", routing_key=queue, body="", sealed_body=body, headers=dict(headers))
 
     def first_seen(self, event_id: str, consumer: str) -> bool:
         """Whether `consumer` meets this event for the first time; from now on it has seen it."""
-        seen = self.database.inbox
-        known = self.connection.execute(
-            select(seen.c.event_id).where(seen.c.event_id == event_id, seen.c.consumer == consumer)
-        ).first()
-        if known is not None:
-            return False
-        try:
-            with self.connection.begin_nested():
-                self.connection.execute(
-                    insert(seen).values(event_id=event_id, consumer=consumer, seen_at=self.database.clock.now())
-                )
-        except IntegrityError:
-            return False
-        return True
+        now = self.database.clock.now()
+        return self.insert_new(self.database.inbox, event_id=event_id, consumer=consumer, seen_at=now)
 
     def file(self, draft: TaskDraft) -> bool:
         """File a task; false when one with its id was filed before."""
-        tasks = self.database.tasks
-        if self.connection.execute(select(tasks.c.id).where(tasks.c.id == draft.id)).first() is not None:
-            return False
         now = self.database.clock.now()
-        self.connection.execute(
-            insert(tasks).values(
-                id=draft.id, kind=draft.kind, subject=draft.subject, cluster_id=draft.cluster_id,
-                operation_id=draft.operation_id, host=draft.host, payload=draft.payload, status="open",
-                mode="forward", step="", done=[], attempt=0, claims=0, epoch=0, due_at=now,
-                cancel_requested=False, message="", created_at=now,
-            )
+        self.wakes.add(TASKS)
+        return self.insert_new(
+            self.database.tasks,
+            id=draft.id, kind=draft.kind, subject=draft.subject, cluster_id=draft.cluster_id,
+            operation_id=draft.operation_id, host=draft.host, payload=draft.payload, status="open",
+            mode="forward", step="", done=[], attempt=0, claims=0, epoch=0, due_at=now,
+            cancel_requested=False, message="", created_at=now,
         )  # fmt: skip
-        return True
+
+    def insert_new(self, table: Table, **values: Any) -> bool:
+        """Insert a row unless its key is there; whether it was new. A rival's row is waited for, not raced."""
+        dialect = postgresql if self.database.locks_rows else sqlite
+        return self.connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+
+    def _put(self, **values: Any) -> None:
+        now = self.database.clock.now()
+        row = {
+            "headers": {},
+            "sealed_body": None,
+            "attempts": 0,
+            "due_at": now,
+            "error": "",
+            "created_at": now,
+            **values,
+        }
+        self.connection.execute(insert(self.database.outbox).values(**row))
+        self.wakes.add(OUTBOX)
 
 
 class Database:
@@ -97,11 +107,17 @@ class Database:
         self.tasks = metadata.tables["tasks"]
         self.fences = metadata.tables["fences"]
         self.engine = make_engine(url)
-        self._after_commit: list[Callable[[], None]] = []
+        # Whether rows can be locked one by one; SQLite lets one writer in at a time.
+        self.locks_rows = self.engine.dialect.name != "sqlite"
+        self._listeners: dict[str, list[Callable[[], None]]] = {OUTBOX: [], TASKS: []}
 
-    def on_commit(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after each committed write: it wakes the relay and the step runner."""
-        self._after_commit.append(callback)
+    def on_outbox(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each commit that put something into the outbox."""
+        self._listeners[OUTBOX].append(callback)
+
+    def on_tasks(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each commit that filed, freed, ended or cancelled a task."""
+        self._listeners[TASKS].append(callback)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -110,9 +126,11 @@ class Database:
         Never wait on anything inside the block: SQLite lets one writer in at a time.
         """
         with translated(), self._begin() as connection:
-            yield Tx(connection, self)
-        for callback in self._after_commit:
-            callback()
+            tx = Tx(connection, self)
+            yield tx
+        for name in tx.wakes:
+            for callback in self._listeners[name]:
+                callback()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -120,11 +138,24 @@ class Database:
         with translated(), self.engine.connect() as connection:
             yield connection
 
-    def forget_old_inbox(self) -> int:
-        """Drop inbox rows older than any redelivery can be; return how many."""
-        limit = self.clock.now() - timedelta(days=INBOX_DAYS)
-        with self.write() as tx:
-            return tx.connection.execute(delete(self.inbox).where(self.inbox.c.seen_at < limit)).rowcount
+    def forget_old(self) -> int:
+        """Drop inbox rows older than any redelivery, and tasks that ended long ago; return how many."""
+        now = self.clock.now()
+        inbox, tasks = self.inbox.c, self.tasks.c
+        return self.forget(self.inbox, inbox.event_id, inbox.seen_at < now - timedelta(days=INBOX_DAYS)) + self.forget(
+            self.tasks, tasks.id, tasks.finished_at < now - timedelta(days=TASK_DAYS)
+        )
+
+    def forget(self, table: Table, key: ColumnElement[Any], old: ColumnElement[bool]) -> int:
+        """Delete a table's `old` rows, some at a time so that nobody waits long; return how many went."""
+        total = 0
+        while True:
+            with self.write() as tx:
+                some = select(key).where(old).limit(FORGET_AT_ONCE)
+                gone = tx.connection.execute(delete(table).where(key.in_(some), old)).rowcount
+            total += gone
+            if gone < FORGET_AT_ONCE:
+                return total
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
@@ -139,7 +170,7 @@ class Database:
 
     def _lock(self, connection: Connection) -> None:
         """Take SQLite's write lock, waiting for others with the hub free; other engines lock by row."""
-        if self.engine.dialect.name != "sqlite":
+        if self.locks_rows:
             return
         until = self.clock.monotonic() + BUSY_SECONDS
         while True:
@@ -170,14 +201,16 @@ def translated() -> Iterator[None]:
 def make_engine(url: str) -> Engine:
     """An engine with the settings that DTrove needs: see the comments."""
     if url.startswith("sqlite"):
-        engine = create_engine(url, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            url, pool_size=8, max_overflow=24, pool_timeout=10, connect_args={"check_same_thread": False}
+        )
         sa_event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
     timeouts = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
     return create_engine(
-        url, pool_size=8, max_overflow=24, pool_pre_ping=True, pool_timeout=10,
+        url, pool_size=8, max_overflow=24, pool_pre_ping=True, pool_timeout=10, isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 5, "keepalives_idle": 10, "options": timeouts},
     )  # fmt: skip
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
 from shared.db.engine import Database
+
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True)
@@ -18,46 +22,93 @@ class OutboxRow:
     id: int
     exchange: str
     routing_key: str
-    body: str
-    headers: dict[str, str] = field(default_factory=dict)
+    body: str | bytes
+    headers: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
 
 
+@dataclass
+class Batch:
+    """Rows in one relay's hands, and what it says of them."""
+
+    rows: Sequence[OutboxRow]
+    done: list[int] = field(default_factory=list)
+    later: dict[int, str] = field(default_factory=dict)
+
+    def sent(self, row_id: int) -> None:
+        """The broker has confirmed it: it goes."""
+        self.done.append(row_id)
+
+    def postponed(self, row_id: int, why: str) -> None:
+        """The broker refused it, or nobody is bound yet: it is due again after a pause that grows."""
+        self.later[row_id] = why
+
+
 class Outbox:
-    """What the relay needs of the database; see shared.bus.relay for the port."""
+    """What the relay needs of the database; see shared.bus.relay for the port.
+
+    On PostgreSQL the rows of a batch stay locked until its end, so that the relays of several replicas share the
+    work. SQLite has no such locks, and one process: should there be two, each message goes out twice, which its
+    `event_id` makes harmless. A relay that dies leaves its rows as they were.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._table = database.outbox
 
-    def fetch_batch(self, limit: int) -> list[OutboxRow]:
-        """The next due rows, oldest first."""
-        table = self._table
-        query = (
-            select(table.c.id, table.c.exchange, table.c.routing_key, table.c.body, table.c.headers, table.c.attempts)
-            .where(table.c.due_at <= self._database.clock.now())
-            .order_by(table.c.id)
-            .limit(limit)
-        )
+    def batch(self, limit: int) -> AbstractContextManager[Batch]:
+        """The next due rows, oldest first; what was said of them is stored at the end of the block, however it ends."""
+        return self._locked(limit) if self._database.locks_rows else self._unlocked(limit)
+
+    @contextmanager
+    def _locked(self, limit: int) -> Iterator[Batch]:
+        failures: list[Exception] = []
+        with self._database.write() as tx:
+            batch = Batch(self._rows(tx.connection, self._due(limit).with_for_update(skip_locked=True)))
+            try:
+                yield batch
+            except Exception as error:  # noqa: BLE001 - raised below, once it is stored what went out before it
+                failures.append(error)
+            self._store(tx.connection, batch)
+        if failures:
+            raise failures[0]
+
+    @contextmanager
+    def _unlocked(self, limit: int) -> Iterator[Batch]:
         with self._database.read() as connection:
-            return [OutboxRow(*row) for row in connection.execute(query)]
-
-    def mark_sent(self, ids: Iterable[int]) -> None:
-        """The broker has confirmed these: they go."""
-        with self._database.write() as tx:
-            tx.connection.execute(delete(self._table).where(self._table.c.id.in_(list(ids))))
-
-    def mark_failed(self, row_id: int, error: str, next_due: datetime) -> None:
-        """The broker refused this one, or nobody is bound yet: try again at `next_due`."""
-        table = self._table
-        with self._database.write() as tx:
-            tx.connection.execute(
-                update(table)
-                .where(table.c.id == row_id)
-                .values(attempts=table.c.attempts + 1, error=error[:500], due_at=next_due)
-            )
+            batch = Batch(self._rows(connection, self._due(limit)))
+        try:
+            yield batch
+        finally:
+            if batch.done or batch.later:
+                with self._database.write() as tx:
+                    self._store(tx.connection, batch)
 
     def depth(self) -> int:
         """How many messages wait."""
         with self._database.read() as connection:
             return int(connection.execute(select(func.count()).select_from(self._table)).scalar_one())
+
+    def _due(self, limit: int) -> Select[Any]:
+        table = self._table
+        return select(table).where(table.c.due_at <= self._database.clock.now()).order_by(table.c.id).limit(limit)
+
+    def _rows(self, connection: Connection, query: Select[Any]) -> list[OutboxRow]:
+        found = connection.execute(query)
+        return [
+            OutboxRow(one.id, one.exchange, one.routing_key, _body(one), one.headers, one.attempts) for one in found
+        ]
+
+    def _store(self, connection: Connection, batch: Batch) -> None:
+        table, now = self._table, self._database.clock.now()
+        if batch.done:
+            connection.execute(delete(table).where(table.c.id.in_(batch.done)))
+        for row in (row for row in batch.rows if row.id in batch.later):
+            pause = timedelta(seconds=min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)))
+            values = {"attempts": row.attempts + 1, "error": batch.later[row.id][:500], "due_at": now + pause}
+            connection.execute(update(table).where(table.c.id == row.id).values(**values))
+
+
+def _body(row: Row[Any]) -> str | bytes:
+    """The message; one that is kept sealed may be any bytes, read as Latin-1."""
+    return str(row.body) if row.sealed_body is None else row.sealed_body.reveal().encode("latin-1")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.schema import SchemaItem
 
-from shared.db.types import UtcDateTime
+from shared.db.types import Sealed, UtcDateTime
 
 # SQLite counts rows by itself only for INTEGER primary keys; PostgreSQL wants the wider type.
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
@@ -19,6 +19,7 @@ def inbox_table(metadata: MetaData) -> Table:
         Column("event_id", String(64), primary_key=True),
         Column("consumer", String(128), primary_key=True),
         Column("seen_at", UtcDateTime, nullable=False),
+        Index("inbox_seen", "seen_at"),
     ))  # fmt: skip
 
 
@@ -29,6 +30,8 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("exchange", String(128), nullable=False),
         Column("routing_key", String(128), nullable=False),
         Column("body", Text, nullable=False),
+        # Instead of the body, where it may hold a secret.
+        Column("sealed_body", Sealed),
         Column("headers", JSON, nullable=False),
         Column("attempts", Integer, nullable=False, default=0),
         Column("due_at", UtcDateTime, nullable=False),
@@ -68,6 +71,7 @@ def tasks_table(metadata: MetaData) -> Table:
         Index("tasks_subject", "subject", "status"),
         Index("tasks_cluster", "cluster_id", "status"),
         Index("tasks_operation", "operation_id"),
+        Index("tasks_finished", "finished_at"),
     ))  # fmt: skip
 
 

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, exists, func, or_, select, update
 
 from shared.contracts.base import dump, load
 from shared.contracts.values import Problem
-from shared.db.engine import Database, Tx
+from shared.db.engine import TASKS, Database, Tx
 from shared.errors import StaleEpoch
 from shared.workflow import Task
 
 OPEN = "open"
 
 
-def due(connection: Connection, database: Database, limit: int = 20) -> list[tuple[str, str]]:
-    """Ids and subjects of tasks that could be claimed now, longest due first."""
+def due(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> list[tuple[str, str]]:
+    """Ids and subjects of tasks that could be claimed now, longest due first; none of `held`, none that is blocked."""
     t, now = database.tasks, database.clock.now()
-    free = or_(t.c.lease_until.is_(None), t.c.lease_until <= now)
-    query = select(t.c.id, t.c.subject).where(t.c.status == OPEN, t.c.due_at <= now, free)
-    return [(row.id, row.subject) for row in connection.execute(query.order_by(t.c.due_at).limit(limit))]
+    query = select(t.c.id, t.c.subject).where(
+        t.c.status == OPEN, t.c.due_at <= now, _unleased(t, now), ~_blocked(t, now), t.c.id.not_in(list(held))
+    )
+    return [(row.id, row.subject) for row in connection.execute(query.order_by(t.c.due_at, t.c.id).limit(limit))]
 
 
 def seconds_to_next(connection: Connection, database: Database) -> float | None:
-    """How long until a task could become due, or None when no task is open."""
+    """How long until time alone makes a task ready: one comes due, or a lease runs out. None when time brings nothing."""
     t, now = database.tasks, database.clock.now()
-    rows = connection.execute(
-        select(t.c.due_at, t.c.lease_until).where(t.c.status == OPEN).order_by(t.c.due_at).limit(50)
-    )
-    times = [max(row.due_at, row.lease_until or row.due_at) for row in rows]
-    return max(0.0, (min(times) - now).total_seconds()) if times else None
+    ready = case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
+    query = select(ready.label("ready")).where(t.c.status == OPEN, ready > now).order_by("ready").limit(1)
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else max(0.0, (found - now).total_seconds())
 
 
 def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task | None:
     """Take a task, unless somebody has it or works on the same subject. The subject's fence row orders rivals."""
-    database, now = tx.database, tx.database.clock.now()
-    t = database.tasks
-    epoch = _next_epoch(tx, subject)
-    other = t.alias("other")
-    busy = exists().where(
-        and_(other.c.subject == subject, other.c.id != task_id, other.c.status == OPEN, other.c.lease_until > now)
-    )
-    free = or_(t.c.lease_until.is_(None), t.c.lease_until <= now)
+    database = tx.database
+    epoch = _lock_fence(tx, subject) + 1
+    # Only now: a rival may have held the fence until a moment ago.
+    t, now = database.tasks, database.clock.now()
     won = tx.connection.execute(
         update(t)
-        .where(t.c.id == task_id, t.c.status == OPEN, t.c.due_at <= now, free, ~busy)
+        .where(t.c.id == task_id, t.c.status == OPEN, t.c.due_at <= now, _unleased(t, now), ~_blocked(t, now))
         .values(
             lease_owner=owner, lease_until=now + timedelta(seconds=lease), epoch=epoch, claims=t.c.claims + 1,
             step_started_at=func.coalesce(t.c.step_started_at, now),
@@ -55,14 +52,36 @@ def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task 
     )  # fmt: skip
     if won.rowcount != 1:
         return None
+    fences = database.fences
+    tx.connection.execute(update(fences).where(fences.c.subject == subject).values(value=epoch))
     return get(tx.connection, database, task_id)
 
 
-def renew(tx: Tx, task: Task, lease: float) -> bool:
-    """Lengthen the lease; true when the user wants the task to stop. Raises StaleEpoch when it is another's."""
+def renew(tx: Tx, held: Iterable[Task], lease: float) -> tuple[set[str], set[str]]:
+    """Lengthen the leases of claimed tasks; ids of those that another worker has taken, of those that are to stop."""
+    until = tx.database.clock.now() + timedelta(seconds=lease)
+    lost = set()
+    for task in held:
+        try:
+            save(tx, task, lease_until=until)
+        except StaleEpoch:
+            lost.add(task.id)
+    return lost, to_stop(tx.connection, tx.database, [task.id for task in held])
+
+
+def to_stop(connection: Connection, database: Database, ids: Iterable[str]) -> set[str]:
+    """Which of these tasks the user wants to stop."""
+    t = database.tasks
+    query = select(t.c.id).where(t.c.id.in_(list(ids)), t.c.cancel_requested.is_(True))
+    return set(connection.execute(query).scalars())
+
+
+def stand(tx: Tx, task: Task) -> None:
+    """Raise StaleEpoch when the claim is no longer ours."""
     t = tx.database.tasks
-    save(tx, task, lease_until=tx.database.clock.now() + timedelta(seconds=lease))
-    return bool(tx.connection.execute(select(t.c.cancel_requested).where(t.c.id == task.id)).scalar_one())
+    ours = select(t.c.id).where(t.c.id == task.id, t.c.epoch == task.epoch, t.c.status == OPEN)
+    if tx.connection.execute(ours.with_for_update()).first() is None:
+        raise _stale(task)
 
 
 def save(tx: Tx, task: Task, **values: Any) -> None:
@@ -72,15 +91,21 @@ def save(tx: Tx, task: Task, **values: Any) -> None:
         update(t).where(t.c.id == task.id, t.c.epoch == task.epoch, t.c.status == OPEN).values(**values)
     )
     if changed.rowcount != 1:
-        raise StaleEpoch(f"task {task.id} was claimed by another worker after epoch {task.epoch}")
+        raise _stale(task)
+
+
+def let_go(tx: Tx, task: Task, **values: Any) -> None:
+    """Write columns of a claimed task and give up its lease: whoever waits for its subject may go on at once."""
+    save(tx, task, lease_until=None, **values)
+    tx.wakes.add(TASKS)
 
 
 def finish(tx: Tx, task: Task, status: str, problem: Problem | None = None) -> None:
     """End a task as succeeded, failed or cancelled."""
-    values: dict[str, Any] = {"status": status, "lease_until": None, "finished_at": tx.database.clock.now()}
+    values: dict[str, Any] = {"status": status, "finished_at": tx.database.clock.now()}
     if problem is not None:
         values["problem"] = dump(problem)
-    save(tx, task, **values)
+    let_go(tx, task, **values)
 
 
 def cancel(tx: Tx, *, cluster_id: str = "", operation_id: str = "", kinds: tuple[str, ...] = ()) -> int:
@@ -93,12 +118,14 @@ def cancel(tx: Tx, *, cluster_id: str = "", operation_id: str = "", kinds: tuple
         query = query.where(t.c.operation_id == operation_id)
     if kinds:
         query = query.where(t.c.kind.in_(kinds))
+    tx.wakes.add(TASKS)
     return tx.connection.execute(query.values(cancel_requested=True, due_at=tx.database.clock.now())).rowcount
 
 
 def reopen(tx: Tx, operation_id: str) -> int:
     """Let the failed tasks of an operation go on from the step that failed; returns how many."""
     t, now = tx.database.tasks, tx.database.clock.now()
+    tx.wakes.add(TASKS)
     query = update(t).where(t.c.operation_id == operation_id, t.c.status == "failed")
     # What was undone is made again from the first step.
     tx.connection.execute(query.where(t.c.mode == "undo").values(step="", done=[]))
@@ -136,10 +163,27 @@ def _task(row: Row[Any], now: datetime) -> Task:
     )  # fmt: skip
 
 
-def _next_epoch(tx: Tx, subject: str) -> int:
+def _unleased(t: FromClause, now: datetime) -> ColumnElement[bool]:
+    return or_(t.c.lease_until.is_(None), t.c.lease_until <= now)
+
+
+def _blocked(t: FromClause, now: datetime) -> ColumnElement[bool]:
+    """Whether another task holds a lease on the same subject."""
+    other = t.alias("other")
+    same = and_(other.c.subject == t.c.subject, other.c.id != t.c.id)
+    return exists().where(same, other.c.status == OPEN, other.c.lease_until > now)
+
+
+def _lock_fence(tx: Tx, subject: str) -> int:
+    """Lock a subject until the end of the transaction; return the highest epoch that it was ever given."""
     fences = tx.database.fences
-    moved = tx.connection.execute(update(fences).where(fences.c.subject == subject).values(value=fences.c.value + 1))
-    if moved.rowcount == 0:
-        with tx.connection.begin_nested():
-            tx.connection.execute(insert(fences).values(subject=subject, value=1))
-    return int(tx.connection.execute(select(fences.c.value).where(fences.c.subject == subject)).scalar_one())
+    row = select(fences.c.value).where(fences.c.subject == subject).with_for_update()
+    value = tx.connection.execute(row).scalar_one_or_none()
+    if value is None:
+        tx.insert_new(fences, subject=subject, value=0)
+        value = tx.connection.execute(row).scalar_one()
+    return int(value)
+
+
+def _stale(task: Task) -> StaleEpoch:
+    return StaleEpoch(f"task {task.id} was claimed by another worker after epoch {task.epoch}")

@@ -305,7 +305,7 @@ def test_a_report_carries_percent_message_and_output(database: Database, clock: 
     assert sequences == sorted(set(sequences))
 
 
-def test_a_task_of_a_past_version_with_an_unknown_step_fails_with_a_sentence(
+def test_a_task_whose_step_no_version_knows_waits_for_the_upgrade_then_fails_with_a_sentence(
     database: Database, clock: ManualClock
 ) -> None:
     file(database)
@@ -313,5 +313,5 @@ def test_a_task_of_a_past_version_with_an_unknown_step_fails_with_a_sentence(
         tx.connection.execute(update(database.tasks).values(step="gone"))
     seen: list[Task] = []
     workflow = Workflow("w", (Step("a", noting([], "a")),), on_failure=lambda _tx, task, _p: seen.append(task))
-    drain(engine_of(database, workflow), clock)
+    drain(engine_of(database, workflow), clock, rounds=300)
     assert status(database) == "failed"

@@ -29,6 +29,9 @@ def upgrade() -> None:
         sa.Column("seen_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "consumer"),
     )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.create_index("inbox_seen", ["seen_at"], unique=False)
+
     op.create_table(
         "instances",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -64,6 +67,7 @@ def upgrade() -> None:
         sa.Column("exchange", sa.String(length=128), nullable=False),
         sa.Column("routing_key", sa.String(length=128), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("sealed_body", shared.db.types.Sealed(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
@@ -104,6 +108,7 @@ def upgrade() -> None:
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.create_index("tasks_cluster", ["cluster_id", "status"], unique=False)
         batch_op.create_index("tasks_due", ["status", "due_at"], unique=False)
+        batch_op.create_index("tasks_finished", ["finished_at"], unique=False)
         batch_op.create_index("tasks_operation", ["operation_id"], unique=False)
         batch_op.create_index("tasks_subject", ["subject", "status"], unique=False)
 
@@ -116,6 +121,7 @@ def downgrade() -> None:
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.drop_index("tasks_subject")
         batch_op.drop_index("tasks_operation")
+        batch_op.drop_index("tasks_finished")
         batch_op.drop_index("tasks_due")
         batch_op.drop_index("tasks_cluster")
 
@@ -128,6 +134,9 @@ def downgrade() -> None:
         batch_op.drop_index("instances_cluster")
 
     op.drop_table("instances")
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_index("inbox_seen")
+
     op.drop_table("inbox")
     op.drop_table("fences")
     # ### end Alembic commands ###

@@ -1,0 +1,115 @@
+"""A consumer that comes back within seconds of its broker, whatever it met meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import eventlet
+from kombu import Connection, Queue
+from nameko.amqp.consume import Consumer
+from nameko.extensions import SharedExtension
+
+from shared.bus.connection import Grumble, connection, drop, uri
+
+# How many messages of a queue may be in hand at a time.
+PREFETCH = 10
+PAUSE, LONGEST_PAUSE = 0.3, 2.0
+log = logging.getLogger(__name__)
+
+
+class RobustConsumer(Consumer):
+    """nameko's consumer, whose loop ends only when it is told to."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._grumble = Grumble("consumer")
+
+    @property
+    def connection(self) -> Connection:
+        return connection()
+
+    def run(self, *_: Any, **__: Any) -> None:
+        while not self.should_stop:
+            try:
+                for _message in self.consume(limit=None):
+                    pass
+            except Exception as error:  # noqa: BLE001 - whatever ended it, consuming must go on
+                self._grumble.away(error)
+                eventlet.sleep(PAUSE)
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        made = self.connection
+        try:
+            made.ensure_connection(
+                lambda error, _pause: self._grumble.away(error), interval_start=PAUSE, interval_step=PAUSE,
+                interval_max=LONGEST_PAUSE,
+            )  # fmt: skip
+            yield made
+        finally:
+            drop(made)
+
+    def on_consume_ready(self, *args: Any, **options: Any) -> None:
+        self._grumble.back()
+        super().on_consume_ready(*args, **options)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        log.warning("dropped a message whose body does not decode: %s", exc)
+        self.ack_message(message)
+
+
+class Receiver(Protocol):
+    """What takes the messages of one queue."""
+
+    queue: Queue
+
+    def receive(self, message: Any) -> None:
+        """Take one raw message; must not wait for anything."""
+
+
+class _Listener(RobustConsumer):
+    """One connection for all queues of a service, each with its own receiver and its own prefetch."""
+
+    def __init__(self, receivers: list[Receiver], declared: dict[str, Queue]) -> None:
+        super().__init__(uri())
+        self._receivers, self._declared = receivers, declared
+
+    def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
+        for queue in self._declared.values():
+            queue(channel).declare()
+        return [
+            consumer_cls(queues=[one.queue], on_message=one.receive, on_decode_error=lambda m, _e, r=one: r.receive(m),
+                         prefetch_count=PREFETCH)
+            for one in self._receivers
+        ]  # fmt: skip
+
+
+class Listener(SharedExtension):
+    """Shares one `_Listener` among all handlers of a service; they register in their setup."""
+
+    def __init__(self) -> None:
+        self._receivers: list[Receiver] = []
+        self._declared: dict[str, Queue] = {}
+        self.consumer: _Listener
+
+    def setup(self) -> None:
+        # Handlers register before, after or meanwhile; all have when it starts.
+        self.consumer = _Listener(self._receivers, self._declared)
+
+    def register(self, receiver: Receiver, declared: list[Queue]) -> None:
+        """Consume `receiver`'s queue, after the queues `declared` have been made. Raises ValueError for a queue twice."""
+        if any(one.queue.name == receiver.queue.name for one in self._receivers):
+            raise ValueError(f"two handlers of {self.container.service_name} consume {receiver.queue.name}")
+        self._receivers.append(receiver)
+        self._declared |= {queue.name: queue for queue in declared}
+
+    def start(self) -> None:
+        # The broker may come later than we do: the consumer goes on trying by itself.
+        self.container.spawn_managed_thread(self.consumer.run, identifier="listener")
+
+    def stop(self) -> None:
+        """Take no more messages; those in hand go back to the broker with the connection."""
+        self.consumer.stop()
