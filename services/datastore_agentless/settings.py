@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from services.datastore_agentless.datastores import manager_class
-from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.instance import PROPERTIES
 from shared import options
 from shared.config import option
 from shared.errors import Failure
@@ -63,7 +63,7 @@ def _manager_problem(path: str) -> str:
 
 def parse_prefix(raw: Any) -> str:
     """A prefix that names only properties that an instance has. Raises ValueError with a sentence."""
-    known = {item.name: "x" for item in fields(Instance) if item.name != "admin_password"}
+    known = dict.fromkeys(PROPERTIES, "x")
     try:
         str(raw) % known
     except KeyError as error:

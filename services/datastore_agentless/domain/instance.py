@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
-from shared.errors import Conflict
+from services.datastore_agentless.domain.key import Key
+from shared.errors import Conflict, Failure
 from shared.secrets import Secret
 
 
@@ -28,12 +29,25 @@ TRANSITIONS = {
 }
 
 
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """How to log in to a host: `host_key` is the pinned public key, two lines while it is being replaced."""
+
+    host: str
+    port: int
+    user: str
+    private_key: Secret
+    passphrase: Secret
+    host_key: str
+
+
 @dataclass
 class Instance:
     """A host that carries (or will carry) a node of a cluster. Sizes in MB and GB.
 
     `data_dir` is the root under which the manager keeps its data: the volume's mount point, or empty for the engine's own default.
-    `admin_user`/`admin_password` are the database administrator's login that the manager sets up.
+    `admin_user`/`admin_password` are the database administrator's login that the manager sets up. `reach` maps a port to
+    the `host:port` where the controller finds it, for addresses that are not routed. `key` is the cluster's SSH key.
     """
 
     id: str
@@ -55,9 +69,33 @@ class Instance:
     parameters: dict[str, str] = field(default_factory=dict)
     reach: dict[str, str] = field(default_factory=dict)
     status: Status = Status.EXPECTED
+    key: Key | None = field(default=None, repr=False)
+
+    @property
+    def connection_info(self) -> ConnectionInfo:
+        """How to connect, with the key stored for this server. Raises Failure where there is none."""
+        if self.key is None:
+            raise Failure(f"cluster {self.cluster_id} has no SSH key", what_to_do="delete the cluster and make it anew")
+        host, port = self.found_at(self.ssh_port)
+        return ConnectionInfo(host, port, self.user, self.key.private, self.key.passphrase, self.host_key)
+
+    @property
+    def properties(self) -> dict[str, object]:
+        """What DTROVE_PREFIX may name: every property that is no secret."""
+        return {name: getattr(self, name) for name in PROPERTIES}
+
+    def found_at(self, port: int) -> tuple[str, int]:
+        """Where the controller finds a port of this host."""
+        if str(port) not in self.reach:
+            return self.addr, port
+        host, _, text = self.reach[str(port)].rpartition(":")
+        return host, int(text)
 
     def become(self, status: Status) -> None:
         """Move to `status`; repeating the current one is allowed. Raises Conflict on any other move."""
         if status != self.status and status not in TRANSITIONS[self.status]:
             raise Conflict(f"instance {self.id} is {self.status} and cannot become {status}")
         self.status = status
+
+
+PROPERTIES = tuple(item.name for item in fields(Instance) if item.name not in ("admin_password", "key"))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import NotFound
@@ -75,11 +76,16 @@ def _columns(entry: Instance) -> dict[str, Any]:
 
 
 def _joined() -> Any:
-    i, c = tables.instances, tables.clusters
-    return select(i, c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password).join(
-        c, c.c.id == i.c.cluster_id
+    i, c, k = tables.instances, tables.clusters, tables.keys
+    keys = (k.c.name.label("key_name"), k.c.passphrase, k.c.private, k.c.public)
+    return (
+        select(i, c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password, *keys)
+        .join(c, c.c.id == i.c.cluster_id)
+        .outerjoin(k, k.c.cluster_id == i.c.cluster_id)
     )
 
 
 def _instance(row: Row[Any]) -> Instance:
-    return Instance(**{**row._mapping, "status": Status(row.status)})
+    values = dict(row._mapping)
+    pair = Key(*(values.pop(name) for name in ("key_name", "passphrase", "private", "public")))
+    return Instance(**{**values, "status": Status(row.status), "key": pair if pair.public else None})

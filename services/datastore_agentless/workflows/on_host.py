@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.hosts import prefix
 from services.datastore_agentless.hosts.base import HostKeyChanged, Script, Target
 from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.runner import HostRunner
@@ -19,8 +20,7 @@ from services.datastore_agentless.store import catalogue, clusters, transcripts
 from shared.contracts.datastore_agentless import NodeIdentityChanged, TranscriptRecorded
 from shared.contracts.values import TranscriptEntry
 from shared.db import Database
-from shared.errors import Cancelled, Failure
-from shared.secrets import Secret
+from shared.errors import Cancelled
 from shared.workflow import StepContext
 
 ManagerFor = Callable[[Datastore], BaseManager]
@@ -54,20 +54,17 @@ class Hosts:
 
     def target(self, instance: Instance) -> Target:
         """How to reach an instance over SSH: its connection_info, with the cluster's own key."""
-        with self.database.read() as connection:
-            pair = catalogue.key(connection, instance.cluster_id)
-        if pair is None:
-            raise Failure(
-                f"cluster {instance.cluster_id} has no SSH key", what_to_do="delete the cluster and make it anew"
-            )
-        addr, port = instance.addr, instance.ssh_port
-        if str(port) in instance.reach:
-            addr, text = instance.reach[str(port)].rsplit(":", 1)
-            port = int(text)
+        info = instance.connection_info
         return Target(
-            name=instance.name, addr=addr, port=port, user=instance.user, private_key=pair.private,
-            passphrase=pair.passphrase, known_host=instance.host_key, prefix=self._prefix(instance), jump=self.jump,
+            name=instance.name, addr=info.host, port=info.port, user=info.user, private_key=info.private_key,
+            passphrase=info.passphrase, known_host=info.host_key, jump=self.jump,
+            prefix=prefix.fill(self.prefix, instance.properties, info.user),
         )  # fmt: skip
+
+    @property
+    def through_console(self) -> bool:
+        """Whether hosts are reached by a command on another one: then sshd there is not the instance's own."""
+        return prefix.names_instance(self.prefix)
 
     def run(
         self, context: StepContext, instance: Instance, script: Script,
@@ -95,12 +92,6 @@ class Hosts:
         if is_simulated(target.addr):
             return SimulatedRunner(hosts=self.simulated, target=target, **options)
         return HostRunner(pool=self.pool, target=target, **options)
-
-    def _prefix(self, instance: Instance) -> str:
-        if instance.user == "root" and self.prefix.strip().startswith("sudo") and "%(" not in self.prefix:
-            return ""
-        properties = {name: str(value) for name, value in asdict(instance).items() if not isinstance(value, Secret)}
-        return self.prefix % properties
 
     def _announce_identity(self, instance: Instance, error: HostKeyChanged) -> None:
         with self.database.write() as tx:

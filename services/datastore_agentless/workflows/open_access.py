@@ -72,7 +72,7 @@ class OpenAccess:
 
     def _refuse(self, instance: Instance, target: Target) -> None:
         """Raise Failure where a login at the instance's address is no login on the instance."""
-        if "%(" in self.hosts.prefix:
+        if self.hosts.through_console:
             raise Failure(
                 f"instance {instance.name} is reached through the console of its compute host (DTROVE_PREFIX): a login "
                 "there is no login on the instance", what_to_do="use `dtrove instance perform`",

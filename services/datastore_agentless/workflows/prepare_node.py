@@ -39,6 +39,10 @@ class PrepareNode:
         if "\n" in instance.host_key:
             return Next()
         context.report(f"connecting to {instance.addr}")
+        if self.hosts.through_console:
+            # What is logged in to is the compute host: its identity belongs to whoever runs it.
+            self.hosts.run(context, instance, identity.reach())
+            return Next(message="reached through its compute host")
         fresh = str(self.hosts.run(context, instance, identity.make_host_key()))
         both = replace(instance, host_key=f"{instance.host_key}\n{fresh}")
         return Next(save=lambda tx: clusters.save_instance(tx, both), message="logged in; a new host key was made")
@@ -79,10 +83,7 @@ class PrepareNode:
 
     def _endpoint(self, instance: Instance) -> Endpoint:
         manager = self.hosts.manager(instance)
-        host, port = instance.addr, manager.port
-        if str(port) in instance.reach:
-            host, text = instance.reach[str(port)].rsplit(":", 1)
-            port = int(text)
+        host, port = instance.found_at(manager.port)
         return Endpoint(primary=Address(host=host, port=port), url=manager.url(host, port, instance.admin_user))
 
     def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:

@@ -16,6 +16,7 @@ class Line:
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._left: int | None = None
+        self._silent_after: int | None = None
         self._flowing = threading.Event()
         self._flowing.set()
         self.accepted = 0
@@ -38,6 +39,15 @@ class Line:
     def silence(self) -> None:
         """Take in what comes, pass nothing on."""
         self._flowing.clear()
+
+    def silence_after(self, size: int) -> None:
+        """Go silent once `size` more bytes have gone to the host."""
+        self._silent_after = size
+
+    @property
+    def silent(self) -> bool:
+        """Whether it passes nothing on."""
+        return not self._flowing.is_set()
 
     def resume(self) -> None:
         """Pass on again."""
@@ -81,6 +91,11 @@ class Line:
                         return
                     continue
                 to.sendall(data)
+                if not back and self._silent_after is not None:
+                    self._silent_after -= len(data)
+                    if self._silent_after <= 0:
+                        self._silent_after = None
+                        self.silence()
         for one in (source, to):
             self._open.discard(one)
             one.close()

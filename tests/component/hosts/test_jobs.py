@@ -1,0 +1,309 @@
+"""Detached jobs on a real sshd: started once, followed to their end whatever happens to the line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachable, Job, Result, Script
+from services.datastore_agentless.hosts.jobs import JobFolder
+from services.datastore_agentless.hosts.runner import HostRunner
+from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
+from services.datastore_agentless.hosts.transcript import Transcript
+from shared.clock import SystemClock
+from shared.errors import Cancelled, Retryable, StaleEpoch
+from shared.secrets import Secret
+from tests.component.hosts.line import Line
+from tests.component.hosts.sshd import Sshd
+from tests.support.installation import wait_for
+
+MakeRunner = Callable[..., HostRunner]
+
+
+def one(job: Job) -> Script:
+    return (yield job)
+
+
+def folder_of(driver: HostRunner, job: Job) -> Path:
+    return Path(driver.root, "jobs", JobFolder(f"{driver.task_id}-{job.name}").name)
+
+
+def start(driver: HostRunner, job: Job) -> Path:
+    """Start a job without following it."""
+    made = JobFolder(f"{driver.task_id}-{job.name}", driver.root, driver.memory)
+    assert driver.remote(made.start(job.script)).code == 0
+    return folder_of(driver, job)
+
+
+def test_a_job_brings_its_output_its_errors_and_its_exit_code(runner: MakeRunner) -> None:
+    job = Job("mixed", "cat; echo oh >&2; exit 4", stdin="hello\n", ok_codes=(4,))
+    assert runner().execute(one(job)) == Result(4, "hello\n", "oh\n")
+
+
+def test_a_failed_job_runs_anew_at_the_next_try(runner: MakeRunner, tmp_path: Path) -> None:
+    job = Job("flaky", f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -ge 2 ]")
+    with pytest.raises(CommandFailed, match="ended with code 1"):
+        runner().execute(one(job))
+    assert runner().execute(one(job)).code == 0
+
+
+def test_whoever_comes_later_attaches_and_reads_the_same(runner: MakeRunner, tmp_path: Path) -> None:
+    job = Job("once", f"echo x >> {tmp_path}/count; echo from $$; sleep 1")
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda _: runner().execute(one(job)).stdout, range(8)))
+    assert len(set(results)) == 1
+    assert runner().execute(one(job)).stdout == results[0]
+    assert (tmp_path / "count").read_text() == "x\n"
+
+
+class Impatient(SystemClock):
+    """The system's time, with short pauses."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(min(seconds, 0.02))
+
+
+def test_a_hundred_cuts_of_the_line_lose_and_repeat_nothing(
+    sshd: Sshd, line: Line, runner: MakeRunner, tmp_path: Path
+) -> None:
+    chance = random.Random(20261124)
+    pool = SshPool(PoolSettings(new_per_second=1000, breaker_failures=1000, watch_seconds=0.1))
+    script = (
+        f"echo x >> {tmp_path}/count; while [ ! -f {tmp_path}/enough ]; do "
+        f"head -c 9000 /dev/urandom | base64 -w 99 | tee -a {tmp_path}/log; sleep 0.02; done; exit 9"
+    )
+    heard: list[str] = []
+
+    def spoil(*_: object) -> None:
+        if line.cuts >= 100:
+            (tmp_path / "enough").touch()
+        else:
+            line.cut_after(chance.randrange(1, 25_000))
+
+    def hear(_: str, text: str) -> None:
+        heard.append(text)
+        spoil()
+
+    driver = runner(target=sshd.target(port=line.port), pool=pool, on_output=hear, on_progress=spoil, clock=Impatient())
+    result = driver.execute(one(Job("log", script, ok_codes=(9,), timeout=300)))
+    digest = hashlib.sha256((tmp_path / "log").read_bytes()).hexdigest()
+    assert line.cuts >= 100
+    assert result.code == 9
+    assert hashlib.sha256(result.stdout.encode()).hexdigest() == digest
+    assert hashlib.sha256("".join(heard).encode()).hexdigest() == digest
+    assert (tmp_path / "count").read_text() == "x\n"
+    pool.close()
+
+
+def test_ten_megabytes_come_whole(runner: MakeRunner) -> None:
+    result = runner().execute(one(Job("big", "head -c 10000000 /dev/zero | tr '\\0' 'x'", timeout=60)))
+    assert len(result.stdout) == 10_000_000
+    assert set(result.stdout) == {"x"}
+
+
+def test_binary_output_does_no_harm(runner: MakeRunner) -> None:
+    result = runner().execute(
+        one(
+            Job(
+                "binary",
+                "printf '\\377\\000\\303'; head -c 100000 /dev/urandom >&2; printf '\\303'; sleep 0.2; printf '\\244'",
+            )
+        )
+    )
+    assert result.stdout == "�\0�ä"
+    assert len(result.stderr) > 10_000
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "x;touch /tmp/never", "ä€", "../../etc", "'\"$(id)`", "n" * 300, "two\nlines", "-rf"]
+)
+def test_names_with_odd_characters_are_names_and_nothing_else(runner: MakeRunner, name: str) -> None:
+    job = Job(name, "echo fine")
+    driver = runner()
+    assert driver.execute(one(job)).stdout == "fine\n"
+    assert folder_of(driver, job).parent == Path(driver.root, "jobs")
+    assert folder_of(driver, job).is_dir()
+
+
+def test_names_that_look_alike_are_different_jobs(runner: MakeRunner) -> None:
+    assert runner().execute(one(Job("a/b", "echo 1"))).stdout == "1\n"
+    assert runner().execute(one(Job("a-b", "echo 2"))).stdout == "2\n"
+    assert runner().execute(one(Job("a b", "echo 3"))).stdout == "3\n"
+
+
+def test_a_reboot_shows_as_lost_and_the_next_try_starts_it_again(runner: MakeRunner) -> None:
+    job = Job("long", "sleep 60", title="work")
+    folder = start(runner(), job)
+    wait_for((folder / "pid").exists, 5)
+    pid = int((folder / "pid").read_text().split()[0])
+    os.killpg(pid, 9)
+    (folder / "pid").write_text(f"{pid} 1 00000000-0000-0000-0000-000000000000\n")
+    with pytest.raises(Retryable, match="`work` on node-1 is lost: starting it again"):
+        runner().execute(one(job))
+    assert not folder.exists()
+    assert runner().execute(one(Job("long", "echo anew"))).stdout == "anew\n"
+
+
+def test_a_job_whose_process_was_killed_shows_as_vanished(runner: MakeRunner) -> None:
+    job = Job("killed", "sleep 60", title="work")
+    folder = start(runner(), job)
+    wait_for((folder / "pid").exists, 5)
+    os.killpg(int((folder / "pid").read_text().split()[0]), 9)
+    with pytest.raises(Retryable, match="is vanished"):
+        runner().execute(one(job))
+
+
+def test_a_job_that_was_claimed_and_never_came_to_life_is_started_again(runner: MakeRunner) -> None:
+    driver, job = runner(), Job("stillborn", "echo alive", title="work")
+    folder = folder_of(driver, job)
+    folder.mkdir(parents=True)
+    os.utime(folder, (time.time() - 60, time.time() - 60))
+    with pytest.raises(Retryable, match="is vanished"):
+        driver.execute(one(job))
+    assert driver.execute(one(job)).stdout == "alive\n"
+
+
+def test_a_job_declared_dead_never_comes_to_life_behind_our_backs(runner: MakeRunner, tmp_path: Path) -> None:
+    driver, job = runner(), Job("late", f"echo ran >> {tmp_path}/ran")
+    made = JobFolder(f"{driver.task_id}-{job.name}", driver.root, driver.memory)
+    # Started by hand up to the moment before its birth, then given up by somebody else.
+    script = made.start(job.script).replace("setsid sh ./run", "sleep 1; setsid sh ./run").replace("&\nfi", "\nfi")
+    slow = threading.Thread(target=driver.remote, args=(script,))
+    slow.start()
+    wait_for((folder_of(driver, job) / "run").exists, 5)
+    driver.remote(made.stop())
+    slow.join()
+    assert driver.execute(one(Job("late", "echo second"))).stdout == "second\n"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_cancelling_ends_everything_that_the_job_started(runner: MakeRunner, tmp_path: Path) -> None:
+    mark = f"{tmp_path}/marked-sleep"
+    asked = threading.Event()
+
+    def check() -> None:
+        if asked.is_set():
+            raise Cancelled("the operation was cancelled")
+
+    job = Job("tree", f"cp /bin/sleep {mark}; {mark} 60 & ({mark} 60; true) & trap '' TERM; {mark} 60; {mark} 60; wait")
+    threading.Thread(target=lambda: wait_for(lambda: _count(mark) >= 3, 10) and asked.set()).start()
+    with pytest.raises(Cancelled):
+        runner(check=check).execute(one(job))
+    assert _count(mark) == 0
+    assert not folder_of(runner(), job).exists()
+
+
+def test_a_host_out_of_reach_does_not_keep_a_user_from_cancelling(own_sshd: Sshd, runner: MakeRunner) -> None:
+    pool = SshPool(PoolSettings(connect_timeout=1))
+    asked = threading.Event()
+
+    def check() -> None:
+        if asked.is_set():
+            raise Cancelled("the operation was cancelled")
+
+    def stop(text: str, _: int | None) -> None:
+        if "goes on there" in text:
+            asked.set()
+
+    driver = runner(target=own_sshd.target(), pool=pool, check=check, on_progress=stop)
+    threading.Timer(0.7, own_sshd.stop).start()
+    with pytest.raises(Cancelled):
+        driver.execute(one(Job("away", "sleep 5")))
+
+
+def test_a_job_past_its_time_is_ended_and_says_so(runner: MakeRunner, tmp_path: Path) -> None:
+    mark = f"{tmp_path}/marked-sleep"
+    job = Job("slow", f"cp /bin/sleep {mark}; echo still here >&2; {mark} 60", title="wait", timeout=2)
+    with pytest.raises(CommandFailed, match="did not end within 2 s") as caught:
+        runner().execute(one(job))
+    assert caught.value.stderr == "still here"
+    wait_for(lambda: _count(mark) == 0, 5)
+
+
+def test_output_is_told_while_the_job_still_runs(runner: MakeRunner) -> None:
+    heard: list[tuple[str, str, float]] = []
+    began = time.monotonic()
+    driver = runner(on_output=lambda stream, text: heard.append((stream, text, time.monotonic() - began)))
+    driver.execute(one(Job("talk", "echo first; echo oh >&2; sleep 2; echo last")))
+    assert [(stream, text) for stream, text, _ in sorted(heard, key=lambda one: one[2])][-1] == ("out", "last\n")
+    assert {(stream, text) for stream, text, _ in heard} == {("out", "first\n"), ("err", "oh\n"), ("out", "last\n")}
+    assert heard[0][2] < 1.5
+
+
+def test_a_secret_that_two_pieces_share_is_never_told_in_halves(runner: MakeRunner) -> None:
+    heard: list[str] = []
+    transcript = Transcript("node-1", secrets=(Secret("canary-4711"),))
+    driver = runner(transcript=transcript, on_output=lambda _, text: heard.append(text))
+    driver.execute(
+        one(Job("leak", "printf 'is can'; sleep 1; printf 'ary-47'; sleep 1; printf '11 and can'; sleep 0.3; echo did"))
+    )
+    assert "".join(heard) == "is *** and candid\n"
+
+
+def test_input_of_a_job_lies_in_memory_for_as_long_as_it_runs(runner: MakeRunner) -> None:
+    driver = runner()
+    script = f"read -r secret; stat -c %a {driver.memory}/*; grep -rl canary-[0-9] {driver.root}; echo end"
+    result = driver.execute(one(Job("secretive", script, stdin=Secret("canary-9"))))
+    assert result.stdout == "600\nend\n"
+    assert list(Path(driver.memory).iterdir()) == []
+
+
+def test_input_that_did_not_arrive_whole_starts_nothing(runner: MakeRunner, tmp_path: Path) -> None:
+    driver = runner()
+    made = JobFolder("t-cut", driver.root, driver.memory)
+    output = driver.remote(made.start(f"touch {tmp_path}/ran", size=10))
+    assert output.code == 1
+    assert b"did not arrive whole" in output.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not Path(driver.root, "jobs", "t-cut").exists()
+
+
+def test_a_script_longer_than_an_argument_may_be_runs(runner: MakeRunner) -> None:
+    script = f": {'x' * 300_000}\necho long"
+    assert runner().execute(one(Job("long", script))).stdout == "long\n"
+
+
+def test_folders_of_jobs_long_ended_go_with_the_next_start(runner: MakeRunner) -> None:
+    driver, old = runner(), Job("old", "echo old")
+    driver.execute(one(old))
+    ended = folder_of(driver, old)
+    os.utime(ended, (time.time() - 5 * 86_400,) * 2)
+    driver.execute(one(Job("new", "echo new")))
+    assert not ended.exists()
+
+
+def test_an_older_epoch_is_refused_for_its_subject_alone(runner: MakeRunner) -> None:
+    job = Job("work", "echo ran")
+    runner(epoch=7).execute(one(job))
+    with pytest.raises(StaleEpoch, match="newer epoch than 6"):
+        runner(epoch=6).execute(one(job))
+    assert runner(epoch=1, subject="another instance").execute(one(job)).stdout == "ran\n"
+
+
+def test_a_prefix_that_talks_is_named_as_the_cause(sshd: Sshd, runner: MakeRunner) -> None:
+    driver = runner(target=sshd.target(prefix="echo welcome; env "))
+    with pytest.raises(CommandFailed, match="cannot be followed") as caught:
+        driver.execute(one(Job("noisy", "echo hi", title="work")))
+    assert "DTROVE_PREFIX" in caught.value.what_to_do
+
+
+def test_a_host_that_stays_away_ends_the_wait_at_the_timeout(own_sshd: Sshd, runner: MakeRunner) -> None:
+    pool = SshPool(PoolSettings(connect_timeout=1))
+    driver = runner(target=own_sshd.target(), pool=pool)
+    threading.Timer(0.7, own_sshd.stop).start()
+    with pytest.raises(HostUnreachable):
+        driver.execute(one(Job("gone", "sleep 1", timeout=3)))
+
+
+def _count(mark: str) -> int:
+    done = subprocess.run(["pgrep", "-fc", f"^{mark}"], capture_output=True, text=True, check=False)
+    return int(done.stdout or 0)
