@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import eventlet
 import falcon
 from nameko import config
-from sqlalchemy import select
 
+from services.api import idempotency
 from services.api.actions.access import bootstrap
 from services.api.app import make_app
+from services.api.changes import Changes
 from services.api.http import Context
+from services.api.readiness import Readiness
 from services.api.settings import Settings
 from services.api.store import tables
 from shared.bus import RpcCaller
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
-from shared.errors import DtroveError
+from shared.db.reseal import reseal
+from shared.once import once
 from shared.secrets import KeyringFile, keyring_path
 
+# A round trip over the bus to each of the others, by a question that costs them little.
+OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "datastore_agentless": ("list_datastores", ()),
+    "provisioner": ("flavors", ()),
+    "scheduler": ("schedules", ("",)),
+}
+PING_SECONDS = 3.0
 
-@cache
+
+@once
 def settings() -> Settings:
     """This service's settings. Raises ConfigInvalid."""
     return read(Settings, config)
 
 
-@cache
+@once
 def keyring() -> KeyringFile:
     """The keys that seal secrets on the bus and at rest."""
     return KeyringFile(keyring_path(settings().keyring, settings().home))
 
 
-@cache
+@once
 def database() -> Database:
     """This service's database, brought up to date, with the first administrator in it."""
     Sealed.keyring = keyring()
-    migrate.upgrade("api", settings().database_url)
+    migrate.upgrade("api", settings().database_url, migrate.FOR_EVER)
     made = Database(settings().database_url, "api", tables.metadata)
     bootstrap(made, settings().bootstrap_token_hash)
     return made
+
+
+@once
+def changes() -> Changes:
+    """Who follows what in this process."""
+    return Changes()
+
+
+@once
+def readiness() -> Readiness:
+    """What has to answer before this service can work."""
+    others = {name: RpcCaller(name, timeout=PING_SECONDS) for name in OTHERS}
+    return Readiness(database(), {name: _asking(name, caller) for name, caller in others.items()}, _together)
 
 
 def app() -> falcon.App[falcon.Request, falcon.Response]:
@@ -49,30 +75,28 @@ def app() -> falcon.App[falcon.Request, falcon.Response]:
     return make_app(
         Context(
             database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
-            unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size, ready=ready,
+            unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
+            reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
         )
     )  # fmt: skip
 
 
 def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
-    return Outbox(database()), database().on_commit
+    return Outbox(database()), database().on_outbox
 
 
-def ready() -> dict[str, str]:
-    """Each dependency's state: `ok`, or what is missing."""
-    checks = {"database": "ok", "datastores": "ok", "flavors": "ok"}
-    try:
-        with database().read() as connection:
-            for name, table in (("datastores", tables.datastores), ("flavors", tables.flavors)):
-                if connection.execute(select(table.c.id).limit(1)).first() is None:
-                    checks[name] = "not heard of yet"
-    except DtroveError as error:
-        return {"database": error.message}
-    for name, method in (("datastore_agentless", "list_datastores"), ("provisioner", "flavors")):
-        try:
-            RpcCaller(name, timeout=3.0).call(method)
-            checks[name] = "ok"
-        except DtroveError as error:
-            checks[name] = error.message
-    return checks
+def forget_old() -> None:
+    """Drop what nobody can ask for any more: old Idempotency-Keys, and events long since handled."""
+    idempotency.forget_old(database())
+    database().forget_old()
+
+
+def _asking(name: str, caller: RpcCaller) -> Callable[[], object]:
+    method, arguments = OTHERS[name]
+    return lambda: caller.call(method, *arguments)
+
+
+def _together(checks: Sequence[Callable[[], str]]) -> list[str]:
+    """Run checks side by side, so that several which are away cost one timeout."""
+    return list(eventlet.GreenPool().imap(lambda check: check(), checks))

@@ -1,20 +1,21 @@
-"""The HTTP edge: who asks, what a body may be, and how an error reads."""
+"""The HTTP edge: who asks, what a body may be, where a page ends, and how an error reads."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import falcon
-from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
-from services.api.actions.access import Caller, caller_of
-from services.api.store import tables
-from shared.db import Database, Tx
+from services.api.actions.access import Caller, Callers
+from services.api.changes import Changes
+from services.api.metrics import Metrics
+from services.api.settings import OPEN_PATHS
+from shared.db import Database
 from shared.errors import (
     Conflict,
     DtroveError,
@@ -28,8 +29,7 @@ from shared.errors import (
 )
 
 MAX_BODY = 256 * 1024
-MAX_LIMIT, DEFAULT_LIMIT = 100, 20
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
+RETRY_SECONDS = 2
 STATUS = ((Unauthorized, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
           (Failure, 422))  # fmt: skip
 log = logging.getLogger(__name__)
@@ -52,23 +52,32 @@ class Context:
     unseal: Callable[[str], str]
     max_cluster_size: int
     ready: Callable[[], dict[str, str]]
+    reseal: Callable[[], dict[str, Any]] = dict
+    changes: Changes = field(default_factory=Changes)
+    metrics: Metrics = field(default_factory=Metrics)
+    open_paths: tuple[str, ...] = OPEN_PATHS
+    callers: Callers = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "callers", Callers(self.database))
 
 
 class Authentication:
     """Every route but the open ones needs a token; the caller is left in the request's context."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Find the caller. Raises Unauthorized."""
-        if request.path in OPEN_PATHS:
+        if request.path in self._context.open_paths:
             return
         header = request.get_header("Authorization") or ""
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("no token was given", what_to_do="send the header `Authorization: Bearer <token>`")
-        request.context.caller = caller_of(self._database, token.strip())
+        request.context.token = token.strip()
+        request.context.caller = self._context.callers.of(request.context.token)
 
 
 def caller(request: falcon.Request, role: str = "reader") -> Caller:
@@ -79,15 +88,17 @@ def caller(request: falcon.Request, role: str = "reader") -> Caller:
 
 
 def body(request: falcon.Request) -> dict[str, Any]:
-    """The JSON object in the request; an empty one for no body. Raises HTTPError 400 or 413, Invalid."""
-    if (request.content_length or 0) > MAX_BODY:
-        raise falcon.HTTPContentTooLarge(title="The body is too large", description=f"send at most {MAX_BODY} bytes")
-    raw = request.bounded_stream.read(MAX_BODY + 1)
-    if len(raw) > MAX_BODY:
-        raise falcon.HTTPContentTooLarge(title="The body is too large", description=f"send at most {MAX_BODY} bytes")
-    request.context.raw = raw
+    """The JSON object in the request; an empty one for no body. Raises HTTPError 400, 413 or 415, Invalid."""
+    raw = request.context.raw = _raw(request)
+    if not raw.strip():
+        return {}
+    kind = (request.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    if kind != falcon.MEDIA_JSON and not kind.endswith("+json"):
+        raise falcon.HTTPUnsupportedMediaType(
+            title="The body is not JSON", description="send the header `Content-Type: application/json`, and JSON"
+        )
     try:
-        parsed = json.loads(raw) if raw.strip() else {}
+        parsed = json.loads(raw.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise falcon.HTTPBadRequest(title="The body is not JSON", description=str(error)[:200]) from error
     if not isinstance(parsed, dict):
@@ -95,54 +106,34 @@ def body(request: falcon.Request) -> dict[str, Any]:
     return parsed
 
 
-def once(
-    context: Context, request: falcon.Request, response: falcon.Response, work: Callable[[Tx], tuple[int, Any, str]]
-) -> None:
-    """Do a POST's work in one transaction; the same Idempotency-Key and body give the first answer again.
-
-    `work` returns status, body and Location. Raises Invalid where the key came with another body before.
-    """
-    key = request.get_header("Idempotency-Key") or ""
-    if len(key) > 255:
-        raise Invalid("the Idempotency-Key is too long", (FieldError("Idempotency-Key", "at most 255 characters"),))
-    project = request.context.caller.project_id
-    digest = hashlib.sha256(f"{request.method} {request.relative_uri} ".encode() + request.context.raw).hexdigest()
-    t = tables.idempotency
-    with context.database.write() as tx:
-        known = None
-        if key:
-            known = tx.connection.execute(select(t).where(t.c.project_id == project, t.c.key == key)).first()
-        if known is not None:
-            if known.request_hash != digest:
-                reason = (FieldError("Idempotency-Key", "was used with another request"),)
-                raise Invalid("this Idempotency-Key belongs to another request", reason, what_to_do="use a new key")
-            status, answer, location = known.status, known.body, known.location
-        else:
-            status, answer, location = work(tx)
-            if key:
-                tx.connection.execute(
-                    insert(t).values(project_id=project, key=key, request_hash=digest, status=status, body=answer,
-                                     location=location, created_at=tx.database.clock.now())
-                )  # fmt: skip
-    response.status, response.media = status, answer
-    if location:
-        response.set_header("Location", location)
+def _raw(request: falcon.Request) -> bytes:
+    """The body's bytes, at most MAX_BODY of them, whether its length was announced or it comes in chunks."""
+    too_large = falcon.HTTPContentTooLarge(
+        title="The body is too large", description=f"send at most {MAX_BODY} bytes", headers={"Connection": "close"}
+    )
+    if (request.content_length or 0) > MAX_BODY:
+        raise too_large
+    chunked = (request.get_header("Transfer-Encoding") or "").lower() == "chunked"
+    stream = request.stream if chunked else request.bounded_stream
+    try:
+        raw: bytes = stream.read(MAX_BODY + 1)
+    except (OSError, ValueError) as error:
+        raise falcon.HTTPBadRequest(title="The body broke off", description="send it again, whole") from error
+    if len(raw) > MAX_BODY:
+        raise too_large
+    return raw
 
 
-def page(request: falcon.Request) -> tuple[int, str]:
-    """`limit` and `marker` of a list. Raises Invalid."""
-    raw = request.get_param("limit") or str(DEFAULT_LIMIT)
-    if not raw.isdigit() or not 1 <= int(raw) <= MAX_LIMIT:
-        raise Invalid("the page is not valid", (FieldError("limit", f"must be a number from 1 to {MAX_LIMIT}"),))
-    return int(raw), request.get_param("marker") or ""
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def next_url(request: falcon.Request, limit: int, rows: list[Any]) -> str | None:
-    """The URL of the next page, when this one is full."""
-    if len(rows) < limit:
+    """The URL of the next page, where `rows` has more than `limit`: read one more than you show."""
+    if len(rows) <= limit:
         return None
     kept = {name: value for name, value in request.params.items() if name not in ("marker", "limit")}
-    return f"{request.path}{falcon.to_query_str({**kept, 'limit': limit, 'marker': rows[-1].id})}"
+    return f"{request.path}{falcon.to_query_str({**kept, 'limit': limit, 'marker': rows[limit - 1].id})}"
 
 
 def problem(error: DtroveError) -> tuple[int, dict[str, Any]]:
@@ -150,13 +141,7 @@ def problem(error: DtroveError) -> tuple[int, dict[str, Any]]:
     status = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
     detail = f"{error.message}; {error.what_to_do}" if error.what_to_do else error.message
     errors = [vars(one) for one in error.errors] if isinstance(error, Invalid) else []
-    return status, {
-        "type": "about:blank",
-        "title": type(error).__name__,
-        "status": status,
-        "detail": detail,
-        "errors": errors,
-    }
+    return status, _document(type(error).__name__, status, detail, errors)
 
 
 def handle_known(request: falcon.Request, response: falcon.Response, error: DtroveError, _params: Any) -> None:
@@ -166,22 +151,36 @@ def handle_known(request: falcon.Request, response: falcon.Response, error: Dtro
 
 def handle_http(request: falcon.Request, response: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:
     """Answer an error of the framework (no such route, method not allowed, bad JSON) in the same shape."""
-    document = {"type": "about:blank", "title": error.title, "status": error.status_code,
-                "detail": error.description or error.title, "errors": []}  # fmt: skip
+    title, detail = error.title or "Error", error.description or error.title or "Error"
+    if isinstance(error, falcon.HTTPRouteNotFound):
+        title, detail = "NotFound", "there is no such path; /v1/openapi.json lists those that there are"
+    elif isinstance(error, falcon.HTTPMethodNotAllowed):
+        allowed = dict(error.headers or {}).get("Allow", "")
+        title, detail = "MethodNotAllowed", f"{request.method} is not possible here; try one of {allowed}"
     response.set_headers(dict(error.headers or {}))
-    _answer(response, error.status_code, document)
+    _answer(response, error.status_code, _document(title, error.status_code, detail))
+
+
+def handle_clash(request: falcon.Request, response: falcon.Response, error: IntegrityError, _params: Any) -> None:
+    """Answer a write that another one has just ruled out."""
+    log.warning("two writes met on %s %s: %s", request.method, request.path, error.orig)
+    _answer(response, 409, _document("Conflict", 409, "another request changed the same thing just now; try again"))
 
 
 def handle_unknown(request: falcon.Request, response: falcon.Response, error: Exception, _params: Any) -> None:
     """Answer a bug without showing it; the log has the rest."""
     log.exception("unexpected error on %s %s", request.method, request.path)
-    document = {"type": "about:blank", "title": "Internal error", "status": 500, "errors": [],
-                "detail": "DTrove met an error of its own; its log has the details"}  # fmt: skip
-    _answer(response, 500, document)
+    _answer(response, 500, _document("InternalError", 500, "DTrove met an error of its own; its log has the details"))
+
+
+def _document(title: str, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors or []}
 
 
 def _answer(response: falcon.Response, status: int, document: dict[str, Any]) -> None:
-    response.status, response.media = status, document
+    response.status, response.data = status, json.dumps(document).encode()
     response.content_type = "application/problem+json"
-    if status == 401:
+    if status == falcon.http_status_to_code(falcon.HTTP_401):
         response.set_header("WWW-Authenticate", "Bearer")
+    if status == falcon.http_status_to_code(falcon.HTTP_503):
+        response.set_header("Retry-After", str(RETRY_SECONDS))

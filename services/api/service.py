@@ -5,10 +5,13 @@ from __future__ import annotations
 from services.api import dependencies
 from services.api.actions import outside
 from services.api.actions.hearing import hear
-from shared.bus import Relay, Web, on
+from shared.bus import Relay, Ticker, Web, on
 from shared.contracts import datastore_agentless as databases
-from shared.contracts import external, provisioner
+from shared.contracts import external, provisioner, scheduler
+from shared.contracts.base import Event
 from shared.contracts.operations import OperationProgressed
+
+TIDY_SECONDS = 600.0
 
 
 class ApiService:
@@ -18,91 +21,32 @@ class ApiService:
 
     relay = Relay(dependencies.relay)
     web = Web(dependencies.app)
-
-    @on(provisioner.InstanceActive)
-    def instance_active(self, event: provisioner.InstanceActive) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(provisioner.InstanceFailed)
-    def instance_failed(self, event: provisioner.InstanceFailed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(provisioner.InstanceDeleted)
-    def instance_deleted(self, event: provisioner.InstanceDeleted) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(provisioner.FlavorsListed)
-    def flavors_listed(self, event: provisioner.FlavorsListed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.NodeReady)
-    def node_ready(self, event: databases.NodeReady) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.NodeIdentityChanged)
-    def node_identity_changed(self, event: databases.NodeIdentityChanged) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.ClusterActive)
-    def cluster_active(self, event: databases.ClusterActive) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.ClusterFailed)
-    def cluster_failed(self, event: databases.ClusterFailed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.ClusterDeleted)
-    def cluster_deleted(self, event: databases.ClusterDeleted) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.PerformCompleted)
-    def perform_completed(self, event: databases.PerformCompleted) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.PerformFailed)
-    def perform_failed(self, event: databases.PerformFailed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.BackupCompleted)
-    def backup_completed(self, event: databases.BackupCompleted) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.BackupFailed)
-    def backup_failed(self, event: databases.BackupFailed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.DatastoreRegistered)
-    def datastore_registered(self, event: databases.DatastoreRegistered) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
-    @on(databases.TranscriptRecorded)
-    def transcript_recorded(self, event: databases.TranscriptRecorded) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
+    tidying = Ticker(dependencies.forget_old, TIDY_SECONDS)
 
     @on(OperationProgressed, "provisioner")
-    def provisioner_progressed(self, event: OperationProgressed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
-
     @on(OperationProgressed, "datastore_agentless")
-    def datastore_agentless_progressed(self, event: OperationProgressed) -> None:
-        """Take it into the read model."""
-        hear(dependencies.database(), event)
+    @on(provisioner.InstanceActive)
+    @on(provisioner.InstanceFailed)
+    @on(provisioner.InstanceDeleted)
+    @on(provisioner.FlavorsListed)
+    @on(databases.NodeReady)
+    @on(databases.NodeIdentityChanged)
+    @on(databases.ClusterActive)
+    @on(databases.ClusterFailed)
+    @on(databases.ClusterDeleted)
+    @on(databases.PerformCompleted)
+    @on(databases.PerformFailed)
+    @on(databases.BackupCompleted)
+    @on(databases.BackupFailed)
+    @on(databases.AccessGranted)
+    @on(databases.AccessRevoked)
+    @on(databases.AccessFailed)
+    @on(databases.DatastoreRegistered)
+    @on(databases.TranscriptRecorded)
+    @on(scheduler.BackupDue)
+    def heard(self, event: Event) -> None:
+        """Take what the other services say into the read model."""
+        hear(dependencies.database(), event, dependencies.changes())
 
     @on(external.ExternalClusterRequested)
     def external_cluster_requested(self, event: external.ExternalClusterRequested) -> None:
@@ -112,9 +56,9 @@ class ApiService:
     @on(external.ExternalClusterDeleteRequested)
     def external_cluster_delete_requested(self, event: external.ExternalClusterDeleteRequested) -> None:
         """Another system's wish, checked like one over HTTP."""
-        outside.delete_cluster(dependencies.database(), event, dependencies.settings().max_cluster_size)
+        outside.delete_cluster(dependencies.database(), event)
 
     @on(external.ExternalBackupDue)
     def external_backup_due(self, event: external.ExternalBackupDue) -> None:
         """Another system's wish, checked like one over HTTP."""
-        outside.request_backup(dependencies.database(), event, dependencies.settings().max_cluster_size)
+        outside.request_backup(dependencies.database(), event)

@@ -10,6 +10,7 @@ from typing import Any
 from shared import options
 from shared.config import option
 
+OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/docs")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -19,6 +20,16 @@ def parse_hash(raw: Any) -> str:
     if not _SHA256.fullmatch(text):
         raise ValueError("is no SHA-256: 64 hexadecimal digits are wanted, not the token itself")
     return text
+
+
+def parse_open_paths(raw: Any) -> tuple[str, ...]:
+    """Which of the paths that may be open are. Raises ValueError with a sentence."""
+    chosen = tuple(str(raw).split())
+    if chosen == ("none",):
+        return ()
+    if wrong := [path for path in chosen if path not in OPEN_PATHS]:
+        raise ValueError(f"{', '.join(wrong)} always needs a token; only {', '.join(OPEN_PATHS)} can be open")
+    return chosen
 
 
 def warn_open(address: str) -> str:
@@ -48,6 +59,10 @@ class Settings:
     web_address: str = option(
         "WEB_SERVER_ADDRESS", "host:port where the API listens", default="127.0.0.1:8780",
         parse=options.parse_address, warn=warn_open,
+    )  # fmt: skip
+    open_paths: tuple[str, ...] = option(
+        "DTROVE_OPEN_PATHS", "paths that need no token, with blanks between them; `none` closes them all",
+        default=OPEN_PATHS, parse=parse_open_paths,
     )  # fmt: skip
     log_level: str = options.log_level()
 

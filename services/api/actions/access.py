@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from services.api.store import tables
 from shared.contracts.base import new_id
@@ -15,7 +17,9 @@ from shared.db import Database, Tx
 from shared.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Unauthorized
 
 ROLES = ("reader", "member", "admin")
-DEFAULT_PROJECT = "default"
+# Every installation has this project, under one id, whichever replica makes it.
+DEFAULT_PROJECT, DEFAULT_NAME = str(uuid5(NAMESPACE_URL, "dtrove:project:default")), "default"
+CACHE_SECONDS, CACHE_SIZE = 1.0, 1000
 
 
 @dataclass(frozen=True)
@@ -35,32 +39,60 @@ class Caller:
 
 def digest(token: str) -> str:
     """What is stored of a token: tokens are random, so a plain SHA-256 cannot be guessed back."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
+
+
+class Callers:
+    """The callers behind tokens, remembered for a second: a revocation that another replica made takes so long here."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[Caller, datetime | None, float]] = {}
+
+    def of(self, token: str) -> Caller:
+        """The caller behind a token. Raises Unauthorized, Unavailable."""
+        clock = self._database.clock
+        key = digest(token)
+        found = self._known.get(key)
+        if found is not None and clock.monotonic() < found[2]:
+            caller, expires_at, _ = found
+            if expires_at is None or clock.now() < expires_at:
+                return caller
+        caller, expires_at = _look_up(self._database, key)
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[key] = (caller, expires_at, clock.monotonic() + CACHE_SECONDS)
+        return caller
+
+    def forget(self) -> None:
+        """Ask the database again from now on: a token was revoked here."""
+        self._known.clear()
 
 
 def caller_of(database: Database, token: str) -> Caller:
-    """The caller behind a token. Raises Unauthorized. The look-up is by hash, so its time says nothing of the token."""
+    """The caller behind a token, asked of the database. Raises Unauthorized."""
+    return _look_up(database, digest(token))[0]
+
+
+def _look_up(database: Database, key: str) -> tuple[Caller, datetime | None]:
+    """By hash, so that the time it takes says nothing of the token."""
     t = tables.tokens
     with database.read() as connection:
-        row = connection.execute(select(t).where(t.c.hash == digest(token))).first()
+        row = connection.execute(select(t).where(t.c.hash == key)).first()
     now = database.clock.now()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise Unauthorized("the token is unknown, expired or revoked", what_to_do="ask an administrator for a new one")
-    return Caller(row.id, row.project_id, row.role)
+    return Caller(row.id, row.project_id, row.role), row.expires_at
 
 
 def bootstrap(database: Database, token_hash: str) -> None:
     """Make the default project, and take in the first administrator's token by its hash."""
     now = database.clock.now()
     with database.write() as tx:
-        p, t = tables.projects, tables.tokens
-        if tx.connection.execute(select(p.c.id).where(p.c.id == DEFAULT_PROJECT)).first() is None:
-            tx.connection.execute(insert(p).values(id=DEFAULT_PROJECT, name=DEFAULT_PROJECT, created_at=now))
-        if token_hash and tx.connection.execute(select(t.c.id).where(t.c.hash == token_hash)).first() is None:
-            tx.connection.execute(
-                insert(t).values(id=new_id(), hash=token_hash, name="first administrator", project_id=DEFAULT_PROJECT,
-                                 role="admin", created_at=now)
-            )  # fmt: skip
+        tx.insert_new(tables.projects, id=DEFAULT_PROJECT, name=DEFAULT_NAME, created_at=now)
+        if token_hash:
+            tx.insert_new(tables.tokens, id=new_id(), hash=token_hash, name="first administrator",
+                          project_id=DEFAULT_PROJECT, role="admin", created_at=now)  # fmt: skip
 
 
 def create_token(tx: Tx, asked: dict[str, Any]) -> tuple[str, str]:
@@ -86,12 +118,31 @@ def revoke_token(tx: Tx, token_id: str) -> None:
 
 def create_project(tx: Tx, name: str) -> str:
     """Make a project; returns its id. Raises Conflict."""
-    p = tables.projects
-    if tx.connection.execute(select(p.c.id).where(p.c.name == name)).first():
-        raise Conflict(f"a project called {name!r} exists", what_to_do="choose another name")
     project_id = new_id()
-    tx.connection.execute(insert(p).values(id=project_id, name=name, created_at=tx.database.clock.now()))
+    if not tx.insert_new(tables.projects, id=project_id, name=name, created_at=tx.database.clock.now()):
+        raise Conflict(f"a project called {name!r} exists", what_to_do="choose another name")
     return project_id
+
+
+def delete_project(tx: Tx, project_id: str) -> None:
+    """Delete an empty project, and its tokens with it. Raises NotFound, Conflict."""
+    lock_project(tx, project_id)
+    if project_id == DEFAULT_PROJECT:
+        raise Conflict("the project `default` stays: every installation has it")
+    c = tables.clusters
+    count = select(c.c.name).where(c.c.project_id == project_id, c.c.deleted_at.is_(None)).limit(3)
+    if names := [row.name for row in tx.connection.execute(count)]:
+        raise Conflict(f"the project still has clusters: {', '.join(names)}", what_to_do="delete them first")
+    for table in (tables.tokens, tables.quotas):
+        tx.connection.execute(delete(table).where(table.c.project_id == project_id))
+    tx.connection.execute(delete(tables.projects).where(tables.projects.c.id == project_id))
+
+
+def lock_project(tx: Tx, project_id: str) -> None:
+    """Let nobody else make or delete things of a project until this transaction ends. Raises NotFound."""
+    p = tables.projects
+    if tx.connection.execute(select(p.c.id).where(p.c.id == project_id).with_for_update()).first() is None:
+        raise NotFound(f"there is no project {project_id[:64]}")
 
 
 def find_project(connection: Connection, wanted: str) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from services.api.actions import operations, quotas
+from services.api.actions.choices import check
+from services.api.actions.feed import announce
+from services.api.actions.operations import operation, start_operation
 from services.api.store import tables
 from shared.contracts.api import (
     BackupRequested,
@@ -18,131 +23,87 @@ from shared.contracts.api import (
 from shared.contracts.base import new_id
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Tx
-from shared.errors import Conflict, FieldError, Invalid, NotFound, Unavailable
+from shared.errors import Conflict, NotFound
 
-ALIASES = {"postgresql": "pgsql", "postgres": "pgsql", "mariadb": "mysql"}
-RUNNING = ("pending", "running", "cancelling")
-
-
-def find_datastore(connection: Connection, wanted: str) -> Row[Any]:
-    """A datastore by id or as `mysql 10.11`. Raises Invalid, with what there is."""
-    t = tables.datastores
-    rows = connection.execute(select(t).where(t.c.deleted.is_(False)).order_by(t.c.manager, t.c.version)).all()
-    if not rows:
-        raise Unavailable("the catalogue of datastores has not arrived yet", what_to_do="try again shortly")
-    name, _, version = wanted.replace(" - ", " ").strip().partition(" ")
-    name = ALIASES.get(name.lower(), name.lower())
-    for row in rows:
-        if wanted == row.id or (row.manager == name and row.version == version.strip()):
-            return row
-    there = ", ".join(f"`{row.manager} {row.version}`" for row in rows)
-    raise Invalid("unknown datastore", (FieldError("datastore", f"there is no {wanted[:80]!r}; there are {there}"),))
-
-
-def find_flavor(connection: Connection, wanted: str) -> Row[Any]:
-    """A flavor by id or name. Raises Invalid, with what there is."""
-    rows = connection.execute(select(tables.flavors).order_by(tables.flavors.c.ram_mb)).all()
-    if not rows:
-        raise Unavailable("the provider's flavors have not arrived yet", what_to_do="try again shortly")
-    for row in rows:
-        if wanted in (row.id, row.name):
-            return row
-    there = ", ".join(row.name for row in rows)
-    raise Invalid("unknown flavor", (FieldError("flavor", f"there is no {wanted[:80]!r}; there are {there}"),))
-
-
-def check(connection: Connection, asked: dict[str, Any], max_size: int) -> tuple[Row[Any], Row[Any]]:
-    """The datastore and flavor of a wish, if it can be granted. Raises Invalid with every objection."""
-    datastore, flavor = find_datastore(connection, asked["datastore"]), find_flavor(connection, asked["flavor"])
-    errors = []
-    if asked["size"] > max_size:
-        errors.append(FieldError("size", f"must be at most {max_size} (DTROVE_MAX_CLUSTER_SIZE)"))
-    elif asked["size"] > 1:
-        errors.append(FieldError("size", "clusters of several nodes are not built yet: ask for size 1"))
-    if flavor.ram_mb < datastore.min_ram_mb:
-        errors.append(
-            FieldError("flavor", f"{datastore.name} needs {datastore.min_ram_mb} MB, {flavor.name} has {flavor.ram_mb}")
-        )
-    if asked["volume_gb"] and not flavor.supports_volumes:
-        errors.append(FieldError("volume_gb", "this provider has no volumes: leave it out"))
-    if errors:
-        raise Invalid("the request was not accepted", tuple(errors), what_to_do="mend the fields named in `errors`")
-    return datastore, flavor
+# In these a cluster has nothing that could be backed up.
+BODILESS = ("requested", "building", "deleting")
 
 
 def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tuple[str, str]:
     """Make a cluster's row and ask for it; returns its id and the operation's. Raises Invalid, Conflict."""
     datastore, flavor = check(tx.connection, asked, max_size)
-    t = tables.clusters
-    same = select(t.c.id).where(t.c.project_id == project_id, t.c.name == asked["name"], t.c.deleted_at.is_(None))
-    if tx.connection.execute(same).first():
-        raise Conflict(f"a cluster called {asked['name']!r} exists in this project", what_to_do="choose another name")
+    quotas.make_room(tx, project_id, asked)
     cluster_id = asked.get("id") or new_id()
-    operation_id = start_operation(tx, "create_cluster", cluster_id, project_id)
     size = Flavor(id=flavor.id, name=flavor.name, vcpus=flavor.vcpus, ram_mb=flavor.ram_mb, disk_gb=flavor.disk_gb)
-    tx.connection.execute(
-        insert(t).values(
-            id=cluster_id, project_id=project_id, name=asked["name"], status="requested", size=asked["size"],
-            datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
-            flavor=vars(size), volume_gb=asked["volume_gb"], operation_id=operation_id, message="",
-            deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
-        )
+    is_new = tx.insert_new(
+        tables.clusters,
+        id=cluster_id, project_id=project_id, name=asked["name"], status="requested", size=asked["size"],
+        datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
+        flavor=vars(size), volume_gb=asked["volume_gb"], message="",
+        deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
     )  # fmt: skip
+    if not is_new:
+        raise _taken(asked["name"])
+    operation_id = start_operation(tx, "create_cluster", cluster_id, project_id)
     refs = tuple(InstanceRef(id=new_id(), name=f"{asked['name']}-{number}") for number in range(1, asked["size"] + 1))
     for ref in refs:
         tx.connection.execute(
             insert(tables.instances).values(
                 id=ref.id, cluster_id=cluster_id, project_id=project_id, name=ref.name, status="requested", addr="",
-                server="", message="",
+                server="", message="", server_state="requested", ready=False,
             )
         )  # fmt: skip
-    tx.emit(
-        ClusterRequested(
-            cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
-            size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"],
-            datastore=DatastoreRef(
-                id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
-                packages=tuple(datastore.packages), name=datastore.name,
-            ),
-        )
+    wish = ClusterRequested(
+        cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
+        size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"],
+        datastore=DatastoreRef(
+            id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
+            packages=tuple(datastore.packages), name=datastore.name,
+        ),
     )  # fmt: skip
+    announce(tx, wish, project_id)
     return cluster_id, operation_id
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"a cluster called {name!r} exists in this project", what_to_do="choose another name")
 
 
 def patch(tx: Tx, project_id: str, cluster_id: str, changes: dict[str, Any]) -> None:
     """Change name or deletion protection. Raises NotFound, Conflict."""
-    get(tx.connection, project_id, cluster_id)
-    t = tables.clusters
-    if "name" in changes:
-        same = select(t.c.id).where(
-            t.c.project_id == project_id, t.c.name == changes["name"], t.c.deleted_at.is_(None), t.c.id != cluster_id
-        )
-        if tx.connection.execute(same).first():
-            raise Conflict(
-                f"a cluster called {changes['name']!r} exists in this project", what_to_do="choose another name"
-            )
-    if changes:
-        tx.connection.execute(update(t).where(t.c.id == cluster_id).values(**changes))
+    lock(tx, project_id, cluster_id)
+    if not changes:
+        return
+    try:
+        with tx.connection.begin_nested():
+            tx.connection.execute(update(tables.clusters).where(tables.clusters.c.id == cluster_id).values(**changes))
+    except IntegrityError as error:
+        raise _taken(changes["name"]) from error
 
 
 def delete(tx: Tx, project_id: str, cluster_id: str) -> str:
-    """Ask for a cluster's end, whatever state it is in; asking again gives the same operation. Returns the operation's id."""
-    row = get(tx.connection, project_id, cluster_id)
+    """Ask for a cluster's end, whatever state it is in; returns the operation's id.
+
+    Asking again gives the same operation, or a new one where the first has failed. Raises NotFound, Conflict.
+    """
+    row = lock(tx, project_id, cluster_id)
     if row.deletion_protection:
         raise Conflict(f"cluster {row.name} is protected from deletion",
                        what_to_do='first PATCH it with {"deletion_protection": false}')  # fmt: skip
-    if row.status == "deleting":
+    if row.status == "deleting" and row.operation_id:
         return str(row.operation_id)
-    _end_running(tx, cluster_id, "cancelled")
+    operations.end_all(tx, cluster_id, "cancelled")
     operation_id = start_operation(tx, "delete_cluster", cluster_id, project_id)
     _request_delete(tx, row, operation_id)
     return operation_id
 
 
 def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
-    """Stop an operation; a create is undone whole. Raises NotFound, Conflict."""
-    row = operation(tx.connection, project_id, operation_id)
-    if row.status not in RUNNING:
+    """Stop an operation; a create is undone whole. Asking again changes nothing. Raises NotFound, Conflict."""
+    row = _lock_operation(tx, project_id, operation_id)
+    if row.status == "cancelling":
+        return
+    if row.status not in operations.RUNNING:
         raise Conflict(f"the operation is {row.status} already")
     if row.kind == "delete_cluster":
         raise Conflict("a delete cannot be cancelled", what_to_do="wait for its end")
@@ -151,24 +112,26 @@ def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
     if row.kind == "create_cluster":
         _request_delete(tx, get(tx.connection, project_id, row.cluster_id), operation_id)
     else:
-        tx.emit(OperationCancelRequested(operation_id=operation_id, cluster_id=row.cluster_id))
+        wish = OperationCancelRequested(operation_id=operation_id, cluster_id=row.cluster_id)
+        announce(tx, wish, project_id)
 
 
 def retry(tx: Tx, project_id: str, operation_id: str) -> None:
     """Let a failed operation go on from the step that failed. Raises NotFound, Conflict."""
-    row = operation(tx.connection, project_id, operation_id)
+    row = _lock_operation(tx, project_id, operation_id)
     if row.status != "failed":
         raise Conflict(f"only a failed operation can be retried; this one is {row.status}")
-    t = tables.operations
-    tx.connection.execute(
-        update(t).where(t.c.id == operation_id).values(status="running", problem=None, finished_at=None)
-    )
+    c = tables.clusters
+    cluster = tx.connection.execute(select(c.c.deleted_at).where(c.c.id == row.cluster_id)).first()
+    if cluster is None or cluster.deleted_at is not None:
+        raise Conflict("the cluster of this operation is gone")
+    operations.resume(tx, operation_id)
+    here = update(c).where(c.c.id == row.cluster_id)
+    if row.exclusive:
+        tx.connection.execute(here.values(operation_id=operation_id))
     if row.kind == "create_cluster":
-        c = tables.clusters
-        tx.connection.execute(
-            update(c).where(c.c.id == row.cluster_id, c.c.status == "failed").values(status="building", message="")
-        )
-    tx.emit(OperationRetryRequested(operation_id=operation_id, cluster_id=row.cluster_id))
+        tx.connection.execute(here.where(c.c.status == "failed").values(status="building", message=""))
+    announce(tx, OperationRetryRequested(operation_id=operation_id, cluster_id=row.cluster_id), project_id)
 
 
 def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) -> str:
@@ -178,36 +141,37 @@ def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) ->
         raise Conflict(
             f"instance {row.name} is {row.status}: it has no address yet", what_to_do="wait until it is active"
         )
-    operation_id = start_operation(tx, "perform", row.cluster_id, project_id)
-    tx.emit(
-        PerformRequested(
-            operation_id=operation_id, cluster_id=row.cluster_id, project_id=project_id, instance_id=instance_id,
-            name=asked["name"], commands=tuple(asked["commands"]),
-        )
+    operation_id = start_operation(tx, "perform", row.cluster_id, project_id, exclusive=False)
+    wish = PerformRequested(
+        operation_id=operation_id, cluster_id=row.cluster_id, project_id=project_id, instance_id=instance_id,
+        name=asked["name"], commands=tuple(asked["commands"]),
     )  # fmt: skip
+    announce(tx, wish, project_id)
     return operation_id
 
 
 def backup(tx: Tx, project_id: str, cluster_id: str, kind: str = "full") -> str:
-    """Ask for a backup now; returns the operation's id. Raises NotFound."""
-    get(tx.connection, project_id, cluster_id)
+    """Ask for a backup now; returns the operation's id. Raises NotFound, Conflict."""
+    row = lock(tx, project_id, cluster_id)
+    if row.status in BODILESS:
+        raise Conflict(f"cluster {row.name} is {row.status}: there is nothing to back up",
+                       what_to_do="wait until it is active")  # fmt: skip
     operation_id = start_operation(tx, "backup", cluster_id, project_id)
-    tx.emit(
-        BackupRequested(
-            operation_id=operation_id, backup_id=new_id(), cluster_id=cluster_id, project_id=project_id, kind=kind
-        )
+    wish = BackupRequested(
+        operation_id=operation_id, backup_id=new_id(), cluster_id=cluster_id, project_id=project_id, kind=kind
     )
+    announce(tx, wish, project_id)
     return operation_id
 
 
 def get(connection: Connection, project_id: str, cluster_id: str) -> Row[Any]:
     """A cluster of this project that is not deleted. Raises NotFound, also for another project's."""
-    t = tables.clusters
-    query = select(t).where(t.c.id == cluster_id, t.c.project_id == project_id, t.c.deleted_at.is_(None))
-    row = connection.execute(query).first()
-    if row is None:
-        raise NotFound(f"there is no cluster {cluster_id[:64]}")
-    return row
+    return _found(connection.execute(_mine(project_id, cluster_id)).first(), cluster_id)
+
+
+def lock(tx: Tx, project_id: str, cluster_id: str) -> Row[Any]:
+    """The same, and nobody else changes it until this transaction ends. Raises NotFound."""
+    return _found(tx.connection.execute(_mine(project_id, cluster_id).with_for_update()).first(), cluster_id)
 
 
 def instance(connection: Connection, project_id: str, instance_id: str) -> Row[Any]:
@@ -219,49 +183,32 @@ def instance(connection: Connection, project_id: str, instance_id: str) -> Row[A
     return row
 
 
-def operation(connection: Connection, project_id: str, operation_id: str) -> Row[Any]:
-    """An operation of this project. Raises NotFound."""
-    t = tables.operations
-    row = connection.execute(select(t).where(t.c.id == operation_id, t.c.project_id == project_id)).first()
+def _mine(project_id: str, cluster_id: str) -> Any:
+    t = tables.clusters
+    return select(t).where(t.c.id == cluster_id, t.c.project_id == project_id, t.c.deleted_at.is_(None))
+
+
+def _found(row: Row[Any] | None, cluster_id: str) -> Row[Any]:
     if row is None:
-        raise NotFound(f"there is no operation {operation_id[:64]}")
+        raise NotFound(f"there is no cluster {cluster_id[:64]}")
     return row
 
 
-def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str) -> str:
-    """A new operation. Raises Conflict where another one that changes the cluster is under way."""
-    t = tables.operations
-    if kind not in ("delete_cluster", "perform"):
-        busy = select(func.count()).select_from(t).where(
-            t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING), t.c.kind != "perform"
-        )  # fmt: skip
-        if tx.connection.execute(busy).scalar_one():
-            raise Conflict("another operation is under way on this cluster", what_to_do="wait for it, or cancel it")
-    operation_id = new_id()
-    tx.connection.execute(
-        insert(t).values(
-            id=operation_id, kind=kind, cluster_id=cluster_id, project_id=project_id, status="pending", output="",
-            created_at=tx.database.clock.now(),
-        )
-    )  # fmt: skip
-    return operation_id
+def _lock_operation(tx: Tx, project_id: str, operation_id: str) -> Row[Any]:
+    """An operation as it stands once its cluster is locked: everybody locks in this order. Raises NotFound."""
+    cluster_id = operation(tx.connection, project_id, operation_id).cluster_id
+    c = tables.clusters
+    tx.connection.execute(select(c.c.id).where(c.c.id == cluster_id).with_for_update())
+    return operation(tx.connection, project_id, operation_id)
 
 
 def _request_delete(tx: Tx, row: Row[Any], operation_id: str) -> None:
     t = tables.clusters
-    tx.connection.execute(update(t).where(t.c.id == row.id).values(status="deleting", operation_id=operation_id))
+    here = update(t).where(t.c.id == row.id)
+    tx.connection.execute(here.values(status="deleting", operation_id=operation_id, message=""))
     i = tables.instances
     ids = tuple(one.id for one in tx.connection.execute(select(i.c.id).where(i.c.cluster_id == row.id)))
-    tx.emit(
-        ClusterDeleteRequested(
-            cluster_id=row.id, operation_id=operation_id, project_id=row.project_id, instance_ids=ids
-        )
+    wish = ClusterDeleteRequested(
+        cluster_id=row.id, operation_id=operation_id, project_id=row.project_id, instance_ids=ids
     )
-
-
-def _end_running(tx: Tx, cluster_id: str, status: str) -> None:
-    t = tables.operations
-    now = tx.database.clock.now()
-    tx.connection.execute(
-        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING)).values(status=status, finished_at=now)
-    )
+    announce(tx, wish, row.project_id)

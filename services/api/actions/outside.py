@@ -27,20 +27,21 @@ def request_cluster(database: Database, event: ExternalClusterRequested, max_siz
             clusters.create(tx, who.project_id, asked, max_size)
 
 
-def delete_cluster(database: Database, event: ExternalClusterDeleteRequested, _max_size: int) -> None:
+def delete_cluster(database: Database, event: ExternalClusterDeleteRequested) -> None:
     """Delete a cluster."""
     who = _member(database, event.token)
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
-            clusters.delete(tx, who.project_id, event.cluster_id)
+            clusters.delete(tx, who.project_id, _uuid("cluster_id", event.cluster_id))
 
 
-def request_backup(database: Database, event: ExternalBackupDue, _max_size: int) -> None:
+def request_backup(database: Database, event: ExternalBackupDue) -> None:
     """Back a cluster up."""
     who = _member(database, event.token)
+    asked = schemas.accept(schemas.BackupKind, {"kind": event.kind})
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
-            clusters.backup(tx, who.project_id, event.cluster_id, event.kind)
+            clusters.backup(tx, who.project_id, _uuid("cluster_id", event.cluster_id), asked["kind"])
 
 
 def _member(database: Database, token: str) -> Caller:

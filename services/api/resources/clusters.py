@@ -1,16 +1,19 @@
-"""Clusters and instances over HTTP."""
+"""Clusters over HTTP."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from falcon import Request, Response
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from services.api import schemas
-from services.api.actions import clusters
-from services.api.http import Context, body, caller, next_url, once, page
-from services.api.store import tables, views
+from services.api.actions import choices, clusters, credentials, operations
+from services.api.http import Context, next_url
+from services.api.idempotency import Answer, give, once
+from services.api.schemas import plans, queries, shown
+from services.api.serving import serves
+from services.api.store import pages, tables, views
 from shared.db import Tx
 from shared.errors import FieldError, Invalid
 
@@ -21,49 +24,41 @@ class Clusters:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @serves(query=queries.ClusterPage, gives=shown.Clusters)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of the project's clusters, newest first."""
-        who = caller(request)
-        limit, marker = page(request)
+        asked, project_id = request.context.query, request.context.caller.project_id
         t = tables.clusters
-        query = select(t).where(t.c.project_id == who.project_id, t.c.deleted_at.is_(None))
+        query = select(t).where(t.c.project_id == project_id, t.c.deleted_at.is_(None))
         for name in ("status", "name"):
-            if wanted := request.get_param(name):
-                query = query.where(t.c[name] == wanted)
+            if asked[name]:
+                query = query.where(t.c[name] == asked[name])
         with self._context.database.read() as connection:
-            if marker:
-                last = connection.execute(
-                    select(t.c.created_at).where(t.c.id == marker, t.c.project_id == who.project_id)
-                ).first()
-                if last is None:
-                    raise Invalid(
-                        "the page is not valid", (FieldError("marker", "is not known: begin at the first page"),)
-                    )
-                query = query.where(
-                    or_(t.c.created_at < last.created_at, and_(t.c.created_at == last.created_at, t.c.id < marker))
-                )
-            rows = connection.execute(query.order_by(t.c.created_at.desc(), t.c.id.desc()).limit(limit)).all()
-            shown = views.clusters(connection, rows)
-        response.media = {"clusters": shown, "next": next_url(request, limit, list(rows))}
+            rows = pages.page(connection, t, query, project_id, asked["marker"], asked["limit"])
+            if rows is None:
+                raise unknown_marker()
+            found = views.clusters(connection, rows[: asked["limit"]])
+        response.media = {"clusters": found, "next": next_url(request, asked["limit"], rows)}
 
+    @serves(role="member", takes=schemas.ClusterCreate, query=queries.Plan, gives=shown.Cluster, status=202,
+            also={200: plans.Plan}, conflicts=True)  # fmt: skip
     def on_post(self, request: Request, response: Response) -> None:
         """Ask for a cluster, or with `?plan=true` for its plan."""
-        who = caller(request, "member")
-        asked = schemas.accept(schemas.ClusterCreate, body(request))
-        if request.get_param_as_bool("plan"):
-            response.media = {"plan": self._plan(asked)}
+        asked, project_id = request.context.asked, request.context.caller.project_id
+        if request.context.query["plan"]:
+            response.status, response.media = 200, {"plan": self._plan(asked)}
             return
 
-        def work(tx: Tx) -> tuple[int, Any, str]:
-            cluster_id, operation_id = clusters.create(tx, who.project_id, asked, self._context.max_cluster_size)
-            row = clusters.get(tx.connection, who.project_id, cluster_id)
+        def work(tx: Tx) -> Answer:
+            cluster_id, operation_id = clusters.create(tx, project_id, asked, self._context.max_cluster_size)
+            row = clusters.get(tx.connection, project_id, cluster_id)
             return 202, views.clusters(tx.connection, [row])[0], f"/v1/operations/{operation_id}"
 
         once(self._context, request, response, work)
 
     def _plan(self, asked: dict[str, Any]) -> Any:
         with self._context.database.read() as connection:
-            datastore, flavor = clusters.check(connection, asked, self._context.max_cluster_size)
+            datastore, flavor = choices.check(connection, asked, self._context.max_cluster_size)
         names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
         spec = {"datastore_id": datastore.id, "names": names, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus,
                 "volume_gb": asked["volume_gb"]}  # fmt: skip
@@ -76,45 +71,42 @@ class Cluster:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @serves(gives=shown.Cluster)
     def on_get(self, request: Request, response: Response, cluster_id: str) -> None:
         """One cluster."""
-        who = caller(request)
         with self._context.database.read() as connection:
-            row = clusters.get(connection, who.project_id, cluster_id)
+            row = clusters.get(connection, request.context.caller.project_id, cluster_id)
             response.media = views.clusters(connection, [row])[0]
 
+    @serves(role="member", takes=schemas.ClusterPatch, gives=shown.Cluster, conflicts=True)
     def on_patch(self, request: Request, response: Response, cluster_id: str) -> None:
-        """Change name or deletion protection."""
-        who = caller(request, "member")
-        changes = schemas.accept(schemas.ClusterPatch, body(request))
+        """Change its name or deletion protection."""
+        project_id = request.context.caller.project_id
         with self._context.database.write() as tx:
-            clusters.patch(tx, who.project_id, cluster_id, changes)
-            row = clusters.get(tx.connection, who.project_id, cluster_id)
+            clusters.patch(tx, project_id, cluster_id, request.context.asked)
+            row = clusters.get(tx.connection, project_id, cluster_id)
             response.media = views.clusters(tx.connection, [row])[0]
 
+    @serves(role="member", query=queries.Plan, gives=shown.Cluster, status=202, also={200: plans.Plan}, conflicts=True)
     def on_delete(self, request: Request, response: Response, cluster_id: str) -> None:
         """Delete it, whatever state it is in; with `?plan=true` say what would be lost."""
-        who = caller(request, "member")
-        if request.get_param_as_bool("plan"):
-            response.media = {"plan": self._plan(who.project_id, cluster_id)}
+        project_id = request.context.caller.project_id
+        if request.context.query["plan"]:
+            response.status, response.media = 200, {"plan": self._plan(project_id, cluster_id)}
             return
         with self._context.database.write() as tx:
-            operation_id = clusters.delete(tx, who.project_id, cluster_id)
-            row = clusters.get(tx.connection, who.project_id, cluster_id)
-            response.media = views.clusters(tx.connection, [row])[0]
-        response.status = 202
-        response.set_header("Location", f"/v1/operations/{operation_id}")
+            operation_id = clusters.delete(tx, project_id, cluster_id)
+            row = clusters.get(tx.connection, project_id, cluster_id)
+            answer = 202, views.clusters(tx.connection, [row])[0], f"/v1/operations/{operation_id}"
+        give(self._context, request, response, answer)
 
     def _plan(self, project_id: str, cluster_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:
             row = clusters.get(connection, project_id, cluster_id)
-            shown = views.clusters(connection, [row])[0]
-        lost = [
-            f"server {one['name']} at {one['addr'] or 'no address yet'}, with all its data"
-            for one in shown["instances"]
-        ]
+            nodes = views.clusters(connection, [row])[0]["instances"]
+        lost = [f"server {one['name']} at {one['addr'] or 'no address yet'}, with all its data" for one in nodes]
         if row.volume_gb:
-            lost += [f"volume of {row.volume_gb} GB of {one['name']}" for one in shown["instances"]]
+            lost += [f"volume of {row.volume_gb} GB of {one['name']}" for one in nodes]
         lost.append("the cluster's SSH key and its administrator's login")
         return {"hosts": [], "restarts": [], "lost": lost}
 
@@ -125,21 +117,18 @@ class Credentials:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @serves(role="member", gives=shown.Credentials)
     def on_get(self, request: Request, response: Response, cluster_id: str) -> None:
         """The administrator's login; that it was read is written down."""
-        who = caller(request, "member")
+        who = request.context.caller
         with self._context.database.read() as connection:
             row = clusters.get(connection, who.project_id, cluster_id)
         answer = self._context.databases.call("credentials", cluster_id)
         password = self._context.unseal(answer["sealed_password"])
         with self._context.database.write() as tx:
-            tx.connection.execute(
-                tables.audit.insert().values(project_id=who.project_id, token_id=who.token_id, subject=cluster_id,
-                                             action="credentials.read", at=tx.database.clock.now())
-            )  # fmt: skip
+            credentials.note_reading(tx, who, cluster_id)
         url = row.endpoint["url"].replace("@", f":{password}@", 1) if row.endpoint else None
         response.media = {"username": answer["username"], "password": password, "url": url}
-        response.set_header("Cache-Control", "no-store")
 
 
 class ClusterInstances:
@@ -148,12 +137,12 @@ class ClusterInstances:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @serves(gives=shown.Instances)
     def on_get(self, request: Request, response: Response, cluster_id: str) -> None:
         """The cluster's instances."""
-        who = caller(request)
         t = tables.instances
         with self._context.database.read() as connection:
-            clusters.get(connection, who.project_id, cluster_id)
+            clusters.get(connection, request.context.caller.project_id, cluster_id)
             rows = connection.execute(select(t).where(t.c.cluster_id == cluster_id).order_by(t.c.name)).all()
         response.media = {"instances": [views.instance(row) for row in rows], "next": None}
 
@@ -164,46 +153,19 @@ class Backups:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @serves(role="member", takes=schemas.Empty, gives=shown.OperationBrief, status=202, conflicts=True)
     def on_post(self, request: Request, response: Response, cluster_id: str) -> None:
         """Back up now, by the manager's own `backup`."""
-        who = caller(request, "member")
-        schemas.accept(schemas.Empty, body(request))
+        project_id = request.context.caller.project_id
 
-        def work(tx: Tx) -> tuple[int, Any, str]:
-            operation_id = clusters.backup(tx, who.project_id, cluster_id)
-            row = clusters.operation(tx.connection, who.project_id, operation_id)
+        def work(tx: Tx) -> Answer:
+            operation_id = clusters.backup(tx, project_id, cluster_id)
+            row = operations.operation(tx.connection, project_id, operation_id)
             return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
 
         once(self._context, request, response, work)
 
 
-class Instance:
-    """`/v1/instances/{id}`."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def on_get(self, request: Request, response: Response, instance_id: str) -> None:
-        """One instance."""
-        who = caller(request)
-        with self._context.database.read() as connection:
-            response.media = views.instance(clusters.instance(connection, who.project_id, instance_id))
-
-
-class Perform:
-    """`/v1/instances/{id}/perform`."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def on_post(self, request: Request, response: Response, instance_id: str) -> None:
-        """Run commands on an instance; an administrator's right."""
-        who = caller(request, "admin")
-        asked = schemas.accept(schemas.Perform, body(request))
-
-        def work(tx: Tx) -> tuple[int, Any, str]:
-            operation_id = clusters.perform(tx, who.project_id, instance_id, asked)
-            row = clusters.operation(tx.connection, who.project_id, operation_id)
-            return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
-
-        once(self._context, request, response, work)
+def unknown_marker() -> Invalid:
+    """The error for a page that begins nowhere."""
+    return Invalid("the page is not valid", (FieldError("marker", "is not known: begin at the first page"),))

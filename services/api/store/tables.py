@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, text
 
 from shared.db.tables import add_machinery
-from shared.db.types import UtcDateTime
+from shared.db.types import Sealed, UtcDateTime
 
 metadata = MetaData()
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """An index over some rows only, on both engines."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 projects = Table(
     "projects",
@@ -29,6 +37,17 @@ tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    Index("tokens_project", "project_id"),
+)
+
+# A project without a row, or with an empty column, has no limit of that kind.
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("clusters", Integer),
+    Column("instances", Integer),
+    Column("volume_gb", Integer),
 )
 
 datastores = Table(
@@ -73,7 +92,10 @@ clusters = Table(
     Column("deletion_protection", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
-    Index("clusters_page", "project_id", "created_at", "id"),
+    Index("clusters_page", "project_id", "created_at", "id", **_where("deleted_at IS NULL")),
+    Index("clusters_page_of_status", "project_id", "status", "created_at", "id", **_where("deleted_at IS NULL")),
+    Index("clusters_name", "project_id", "name", unique=True, **_where("deleted_at IS NULL")),
+    Index("clusters_status", "status"),
 )
 
 instances = Table(
@@ -87,7 +109,12 @@ instances = Table(
     Column("addr", String(64), nullable=False),
     Column("server", String(255), nullable=False),
     Column("message", Text, nullable=False),
+    # What `status` follows from: the provisioner's newest word, when it was said, and whether the database was ready.
+    Column("server_state", String(16), nullable=False),
+    Column("server_at", UtcDateTime),
+    Column("ready", Boolean, nullable=False),
     Index("instances_cluster", "cluster_id"),
+    Index("instances_status", "status"),
 )
 
 operations = Table(
@@ -100,10 +127,20 @@ operations = Table(
     Column("status", String(16), nullable=False),
     Column("problem", JSON),
     Column("output", Text, nullable=False),
+    Column("result", JSON),
+    # Whether it is alone on its cluster; and what its steps weigh, by an earlier one of its kind.
+    Column("exclusive", Boolean, nullable=False),
+    Column("weights", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Index("operations_page", "project_id", "created_at", "id"),
-)
+    Index("operations_page_of_cluster", "project_id", "cluster_id", "created_at", "id"),
+    Index("operations_status", "status", "kind", "created_at"),
+    Index(
+        "operations_exclusive", "cluster_id", unique=True,
+        **_where("exclusive AND status IN ('pending', 'running', 'cancelling')"),
+    ),
+)  # fmt: skip
 
 operation_steps = Table(
     "operation_steps",
@@ -148,9 +185,11 @@ idempotency = Table(
     Column("key", String(255), primary_key=True),
     Column("request_hash", String(64), nullable=False),
     Column("status", Integer, nullable=False),
-    Column("body", JSON, nullable=False),
+    # JSON, sealed: the answer may have shown a token. Empty while the work is under way.
+    Column("body", Sealed),
     Column("location", String(255), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Index("idempotency_age", "created_at"),
 )
 
 audit = Table(

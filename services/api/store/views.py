@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from services.api.domain import progress
 from services.api.store import tables
 
 DONE = ("succeeded", "failed", "cancelled")
@@ -48,7 +49,12 @@ def operation(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     """One operation with its steps."""
     t = tables.operation_steps
     steps = connection.execute(select(t).where(t.c.operation_id == row.id).order_by(t.c.position))
-    return operation_without_steps(row) | {"steps": [_step(step) for step in steps], "output": row.output}
+    shown = [_step(step) for step in steps]
+    known = [(f"{step['service']}:{step['step']}", step["status"], step["percent"]) for step in shown]
+    return operation_without_steps(row) | {
+        "percent": progress.percent(row.status, known, row.weights), "steps": shown, "output": row.output,
+        "result": row.result,
+    }  # fmt: skip
 
 
 def operation_without_steps(row: Row[Any]) -> dict[str, Any]:
@@ -72,6 +78,11 @@ def datastores(rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
 def flavor(row: Row[Any]) -> dict[str, Any]:
     """One flavor."""
     return {"id": row.id, "name": row.name, "vcpus": row.vcpus, "ram_mb": row.ram_mb, "disk_gb": row.disk_gb}
+
+
+def project(row: Row[Any]) -> dict[str, Any]:
+    """One project."""
+    return {"id": row.id, "name": row.name}
 
 
 def token(row: Row[Any]) -> dict[str, Any]:

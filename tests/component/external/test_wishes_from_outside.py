@@ -124,5 +124,5 @@ def test_another_projects_cluster_cannot_be_deleted(database: Database) -> None:
         project = access.create_project(tx, "others")
         _, token = access.create_token(tx, {"project": project, "name": "theirs", "role": "admin", "expires_at": None})
     with pytest.raises(NotFound):
-        outside.delete_cluster(database, ExternalClusterDeleteRequested(token=token, cluster_id=chosen), 5)
+        outside.delete_cluster(database, ExternalClusterDeleteRequested(token=token, cluster_id=chosen))
     assert ids(database) == [chosen]

@@ -45,7 +45,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("clusters", schema=None) as batch_op:
-        batch_op.create_index("clusters_page", ["project_id", "created_at", "id"], unique=False)
+        alive = {"sqlite_where": sa.text("deleted_at IS NULL"), "postgresql_where": sa.text("deleted_at IS NULL")}
+        batch_op.create_index("clusters_page", ["project_id", "created_at", "id"], unique=False, **alive)
+        batch_op.create_index(
+            "clusters_page_of_status", ["project_id", "status", "created_at", "id"], unique=False, **alive
+        )
+        batch_op.create_index("clusters_name", ["project_id", "name"], unique=True, **alive)
+        batch_op.create_index("clusters_status", ["status"], unique=False)
 
     op.create_table(
         "datastores",
@@ -94,11 +100,14 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=255), nullable=False),
         sa.Column("request_hash", sa.String(length=64), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("body", shared.db.types.Sealed(), nullable=True),
         sa.Column("location", sa.String(length=255), nullable=False),
         sa.Column("created_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "key"),
     )
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.create_index("idempotency_age", ["created_at"], unique=False)
+
     op.create_table(
         "inbox",
         sa.Column("event_id", sa.String(length=64), nullable=False),
@@ -106,6 +115,9 @@ def upgrade() -> None:
         sa.Column("seen_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "consumer"),
     )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.create_index("inbox_seen", ["seen_at"], unique=False)
+
     op.create_table(
         "instances",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -116,10 +128,14 @@ def upgrade() -> None:
         sa.Column("addr", sa.String(length=64), nullable=False),
         sa.Column("server", sa.String(length=255), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("server_state", sa.String(length=16), nullable=False),
+        sa.Column("server_at", shared.db.types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("ready", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("instances", schema=None) as batch_op:
         batch_op.create_index("instances_cluster", ["cluster_id"], unique=False)
+        batch_op.create_index("instances_status", ["status"], unique=False)
 
     op.create_table(
         "operation_steps",
@@ -146,12 +162,23 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("problem", sa.JSON(), nullable=True),
         sa.Column("output", sa.Text(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=True),
+        sa.Column("exclusive", sa.Boolean(), nullable=False),
+        sa.Column("weights", sa.JSON(), nullable=False),
         sa.Column("created_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("finished_at", shared.db.types.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("operations", schema=None) as batch_op:
         batch_op.create_index("operations_page", ["project_id", "created_at", "id"], unique=False)
+        batch_op.create_index(
+            "operations_page_of_cluster", ["project_id", "cluster_id", "created_at", "id"], unique=False
+        )
+        batch_op.create_index("operations_status", ["status", "kind", "created_at"], unique=False)
+        open_ones = sa.text("exclusive AND status IN ('pending', 'running', 'cancelling')")
+        batch_op.create_index(
+            "operations_exclusive", ["cluster_id"], unique=True, sqlite_where=open_ones, postgresql_where=open_ones
+        )
 
     op.create_table(
         "outbox",
@@ -159,6 +186,7 @@ def upgrade() -> None:
         sa.Column("exchange", sa.String(length=128), nullable=False),
         sa.Column("routing_key", sa.String(length=128), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("sealed_body", shared.db.types.Sealed(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
@@ -176,6 +204,14 @@ def upgrade() -> None:
         sa.Column("created_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "quotas",
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("clusters", sa.Integer(), nullable=True),
+        sa.Column("instances", sa.Integer(), nullable=True),
+        sa.Column("volume_gb", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("project_id"),
     )
     op.create_table(
         "tasks",
@@ -207,6 +243,7 @@ def upgrade() -> None:
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.create_index("tasks_cluster", ["cluster_id", "status"], unique=False)
         batch_op.create_index("tasks_due", ["status", "due_at"], unique=False)
+        batch_op.create_index("tasks_finished", ["finished_at"], unique=False)
         batch_op.create_index("tasks_operation", ["operation_id"], unique=False)
         batch_op.create_index("tasks_subject", ["subject", "status"], unique=False)
 
@@ -223,6 +260,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("hash"),
     )
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.create_index("tokens_project", ["project_id"], unique=False)
+
     op.create_table(
         "transcript",
         sa.Column("operation_id", sa.String(length=64), nullable=False),
@@ -241,10 +281,12 @@ def downgrade() -> None:
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.drop_index("tasks_subject")
         batch_op.drop_index("tasks_operation")
+        batch_op.drop_index("tasks_finished")
         batch_op.drop_index("tasks_due")
         batch_op.drop_index("tasks_cluster")
 
     op.drop_table("tasks")
+    op.drop_table("quotas")
     op.drop_table("projects")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("outbox_due")
@@ -259,6 +301,9 @@ def downgrade() -> None:
         batch_op.drop_index("instances_cluster")
 
     op.drop_table("instances")
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_index("inbox_seen")
+
     op.drop_table("inbox")
     op.drop_table("idempotency")
     op.drop_table("flavors")

@@ -1,0 +1,33 @@
+"""The events that a project's users see: what was wished for, and what became of it.
+
+How far an operation is (`operation.progressed`) is not among them: that is the operation's own stream.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select
+
+from services.api.store import tables
+from shared.contracts.base import Event
+from shared.db import Tx
+
+
+def announce(tx: Tx, event: Event, project_id: str) -> None:
+    """Put an event of ours on the bus and into the feed."""
+    tx.emit(event)
+    remember(tx, event, project_id)
+
+
+def remember(tx: Tx, event: Event, project_id: str) -> None:
+    """Put an event into the feed.
+
+    The project's row is locked first: numbers are given in the order of the commits, so that no follower who has seen a
+    higher one misses a lower one that came later.
+    """
+    p = tables.projects
+    tx.connection.execute(select(p.c.id).where(p.c.id == project_id).with_for_update())
+    tx.connection.execute(
+        insert(tables.events).values(
+            project_id=project_id, topic=event.topic, payload=event.to_payload(), occurred_at=event.occurred_at
+        )
+    )

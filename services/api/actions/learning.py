@@ -1,0 +1,50 @@
+"""What the other services own and the API only shows: datastores, flavors, transcripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from services.api.store import tables
+from shared.contracts import datastore_agentless as databases
+from shared.contracts import provisioner
+from shared.contracts.base import dump
+from shared.db import Tx
+
+_COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "deleted", "default_parameters")
+
+
+def learn_datastore(tx: Tx, event: databases.DatastoreRegistered) -> None:
+    """A version of a datastore can be chosen, or no longer."""
+    put_datastore(tx, {name: getattr(event, name) for name in _COLUMNS} | {"packages": list(event.packages)})
+
+
+def put_datastore(tx: Tx, values: dict[str, Any]) -> None:
+    """Store an entry of the catalogue, new or changed."""
+    t = tables.datastores
+    if tx.connection.execute(update(t).where(t.c.id == values["id"]).values(**values)).rowcount == 0:
+        tx.insert_new(t, **values)
+
+
+def learn_flavors(tx: Tx, event: provisioner.FlavorsListed) -> None:
+    """These are the sizes from now on."""
+    t = tables.flavors
+    tx.connection.execute(delete(t))
+    for flavor in event.flavors:
+        tx.connection.execute(insert(t).values(**dump(flavor), supports_volumes=event.supports_volumes))
+
+
+def learn_transcript(tx: Tx, event: databases.TranscriptRecorded) -> None:
+    """Commands ran; each has a number of its own."""
+    t = tables.transcript
+    numbers = [entry.sequence for entry in event.entries]
+    query = select(t.c.sequence).where(t.c.operation_id == event.operation_id, t.c.sequence.in_(numbers))
+    known = set(tx.connection.execute(query).scalars())
+    rows = [
+        {"operation_id": event.operation_id, "sequence": entry.sequence, "entry": dump(entry)}
+        for entry in event.entries
+        if entry.sequence not in known
+    ]
+    if rows:
+        tx.connection.execute(insert(t), rows)

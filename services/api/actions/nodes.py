@@ -1,0 +1,67 @@
+"""Instances in the read model: facts are gathered as they come, in any order, and the status follows from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, case, or_, update
+
+from services.api.store import tables
+from shared.contracts import datastore_agentless as databases
+from shared.contracts import provisioner
+from shared.db import Tx
+
+
+def server_active(tx: Tx, event: provisioner.InstanceActive) -> None:
+    """The provisioner says that a server is up."""
+    place = {"addr": event.addr, "server": event.server, "message": ""}
+    _server_said(tx, event.instance_id, "active", event.occurred_at, **place)
+
+
+def server_failed(tx: Tx, event: provisioner.InstanceFailed) -> None:
+    """The provisioner says that a server could not be had."""
+    _server_said(tx, event.instance_id, "failed", event.occurred_at, message=event.problem.message)
+
+
+def server_deleted(tx: Tx, event: provisioner.InstanceDeleted) -> None:
+    """The provisioner says that a server is gone: there is nothing after that, whatever is heard later."""
+    t = tables.instances
+    gone = {"status": "deleted", "server_state": "deleted"}
+    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(**gone))
+
+
+def node_ready(tx: Tx, event: databases.NodeReady) -> None:
+    """The database on a server answers."""
+    t = tables.instances
+    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(ready=True))
+    _settle(tx, event.instance_id)
+
+
+def identity_changed(tx: Tx, event: databases.NodeIdentityChanged) -> None:
+    """A host shows a key that is not its own."""
+    t = tables.instances
+    words = f"the host at {event.addr} shows another key than the pinned one; nothing is sent to it"
+    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(message=words))
+
+
+def _server_said(tx: Tx, instance_id: str, state: str, at: datetime, **values: Any) -> None:
+    """Only the provisioner's newest word counts; all of them carry its own time."""
+    t = tables.instances
+    newer = and_(t.c.server_state != "deleted", or_(t.c.server_at.is_(None), t.c.server_at < at))
+    tx.connection.execute(
+        update(t).where(t.c.id == instance_id, newer).values(server_state=state, server_at=at, **values)
+    )
+    _settle(tx, instance_id)
+
+
+def _settle(tx: Tx, instance_id: str) -> None:
+    t = tables.instances
+    status = case(
+        (t.c.server_state == "deleted", "deleted"),
+        (t.c.server_state == "failed", "failed"),
+        (t.c.server_state == "requested", "requested"),
+        (t.c.ready, "active"),
+        else_="building",
+    )
+    tx.connection.execute(update(t).where(t.c.id == instance_id).values(status=status))

@@ -1,0 +1,81 @@
+"""How far operations are, as the services report it, in whatever order the reports come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from services.api.actions import operations
+from services.api.store import tables
+from shared.contracts.operations import OperationProgressed
+from shared.contracts.values import Problem
+from shared.db import Tx
+
+OUTPUT_KEPT = 262_144
+# A task of this kind that fails tells nobody but by its last report: there is nothing that it could undo.
+DELETING = "delete_instance"
+
+
+def progressed(tx: Tx, event: OperationProgressed) -> None:
+    """Only a newer report overwrites an older one; ended operations still take the reports that came late."""
+    o = tables.operations
+    _make_known(tx, event)
+    here = update(o).where(o.c.id == event.operation_id)
+    tx.connection.execute(here.where(o.c.status == "pending").values(status="running"))
+    if event.output:
+        tx.connection.execute(here.values(output=_appended(tx, event)))
+    _put_step(tx, event)
+    if event.kind == DELETING and event.status == "failed":
+        _fail_delete(tx, event)
+
+
+def _put_step(tx: Tx, event: OperationProgressed) -> None:
+    t = tables.operation_steps
+    key = (t.c.operation_id == event.operation_id, t.c.service == event.service, t.c.host == event.host,
+           t.c.step == event.step)  # fmt: skip
+    known = tx.connection.execute(select(t.c.sequence, t.c.position, t.c.message).where(*key)).first()
+    values: dict[str, Any] = {
+        "sequence": event.sequence, "status": event.status, "percent": event.percent, "stderr": event.stderr,
+        "message": event.message or (known.message if known else ""),
+        "finished_at": event.occurred_at if event.status in operations.ENDED else None,
+    }  # fmt: skip
+    first = {"position": event.sequence, "started_at": event.occurred_at}
+    if known is None:
+        tx.insert_new(t, operation_id=event.operation_id, service=event.service, host=event.host, step=event.step,
+                      **first, **values)  # fmt: skip
+        return
+    if event.sequence > known.sequence:
+        tx.connection.execute(update(t).where(*key).values(**values))
+    if event.sequence < known.position:
+        tx.connection.execute(update(t).where(*key).values(**first))
+
+
+def _make_known(tx: Tx, event: OperationProgressed) -> None:
+    """Work that another service began by itself (an operator's RPC, a schedule) becomes an operation here."""
+    o, c = tables.operations, tables.clusters
+    if tx.connection.execute(select(o.c.id).where(o.c.id == event.operation_id)).first() is not None:
+        return
+    owner = tx.connection.execute(select(c.c.project_id).where(c.c.id == event.cluster_id)).first()
+    if owner is None:
+        return
+    operations.add(tx, event.operation_id, event.kind, event.cluster_id, owner.project_id, exclusive=False,
+                   status="running")  # fmt: skip
+
+
+def _fail_delete(tx: Tx, event: OperationProgressed) -> None:
+    """What could not be deleted stays where it is, and the user is told so."""
+    c = tables.clusters
+    problem = Problem(step=event.step, host=event.host, message=event.message, stderr=event.stderr,
+                      what_to_do="retry the operation, or delete the cluster again")  # fmt: skip
+    tx.connection.execute(
+        update(c).where(c.c.id == event.cluster_id, c.c.status == "deleting")
+        .values(message=f"{event.host} could not be deleted: {event.message}")
+    )  # fmt: skip
+    operations.end(tx, event.operation_id, "failed", problem)
+
+
+def _appended(tx: Tx, event: OperationProgressed) -> str:
+    o = tables.operations
+    query = select(o.c.output).where(o.c.id == event.operation_id).with_for_update()
+    return (str(tx.connection.execute(query).scalar_one_or_none() or "") + event.output)[-OUTPUT_KEPT:]

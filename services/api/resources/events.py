@@ -1,0 +1,62 @@
+"""The feed of a project's events over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from falcon import Request, Response
+from sqlalchemy import select
+
+from services.api.following import Stream, message
+from services.api.http import Context
+from services.api.schemas import queries, shown
+from services.api.serving import EVENT_STREAM, serves
+from services.api.store import tables, views
+from shared.errors import FieldError, Invalid
+
+BATCH = 100
+
+
+class Events:
+    """`/v1/events`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @serves(query=queries.EventPage, gives=shown.Events, media=(EVENT_STREAM,))
+    def on_get(self, request: Request, response: Response) -> None:
+        """The project's events after `since`, oldest first; with `?follow=true` as server-sent events.
+
+        A stream is resumed after the header `Last-Event-ID`.
+        """
+        asked, project_id = request.context.query, request.context.caller.project_id
+        since = _last_event_id(request) or asked["since"]
+        if not asked["follow"]:
+            found = self._after(project_id, since, asked["limit"] + 1)
+            shown_now, more = found[: asked["limit"]], len(found) > asked["limit"]
+            following = f"/v1/events?since={shown_now[-1]['id']}&limit={asked['limit']}" if more else None
+            response.media = {"events": shown_now, "next": following}
+            return
+        place = [since]
+
+        def look() -> tuple[list[bytes], bool]:
+            messages = []
+            while found := self._after(project_id, place[0], BATCH):
+                messages += [message(one["type"], one, one["id"]) for one in found]
+                place[0] = found[-1]["id"]
+            return messages, False
+
+        Stream(self._context, request.context.token, project_id, look).answer(response)
+
+    def _after(self, project_id: str, since: int, limit: int) -> list[dict[str, Any]]:
+        t = tables.events
+        query = select(t).where(t.c.project_id == project_id, t.c.id > since).order_by(t.c.id).limit(limit)
+        with self._context.database.read() as connection:
+            return [views.event(row) for row in connection.execute(query)]
+
+
+def _last_event_id(request: Request) -> int:
+    raw = request.get_header("Last-Event-ID") or "0"
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 18):
+        raise Invalid("the stream cannot be resumed", (FieldError("Last-Event-ID", "must be the id of an event"),))
+    return int(raw)

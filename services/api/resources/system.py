@@ -1,0 +1,63 @@
+"""What is asked of the API itself: health, readiness, metrics, and its own description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from falcon import MEDIA_TEXT, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from services.api.docs_page import page
+from services.api.http import RETRY_SECONDS, Context
+from services.api.schemas import shown
+from services.api.serving import HTML, serves
+
+# The page of the documentation is one file: its own style, no script, nothing from elsewhere.
+DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+class Health:
+    """`/healthz`, `/readyz` and `/metrics`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @serves(role="", gives=shown.Health)
+    def on_get(self, request: Request, response: Response) -> None:
+        """Whether the process answers."""
+        response.media = {"status": "ok"}
+
+    @serves(role="", gives=shown.Readiness, also={503: shown.Readiness})
+    def on_get_ready(self, request: Request, response: Response) -> None:
+        """Whether it can work, with each dependency's state: `ok`, or what is missing."""
+        checks = self._context.ready()
+        good = all(state == "ok" for state in checks.values())
+        response.media = {"status": "ok" if good else "unready", "checks": checks}
+        if not good:
+            response.status = 503
+            response.set_header("Retry-After", str(RETRY_SECONDS))
+
+    @serves(role="", media=(MEDIA_TEXT,))
+    def on_get_metrics(self, request: Request, response: Response) -> None:
+        """Numbers for Prometheus, in its text format."""
+        response.content_type = CONTENT_TYPE_LATEST
+        response.data = self._context.metrics.text(self._context.database)
+
+
+class Description:
+    """`/v1/openapi.json` and `/docs`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+
+    @serves(role="")
+    def on_get(self, request: Request, response: Response) -> None:
+        """This document."""
+        response.media = self._document
+
+    @serves(role="", media=(HTML,))
+    def on_get_page(self, request: Request, response: Response) -> None:
+        """The same for people."""
+        response.content_type = HTML
+        response.set_header("Content-Security-Policy", DOCS_POLICY)
+        response.text = page(self._document)

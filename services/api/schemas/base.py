@@ -1,0 +1,120 @@
+"""How input is taken in: strictly, and with a sentence for each field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from shared.errors import FieldError, Invalid
+
+NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z"
+NAME_WORDS = "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter, and not end with a hyphen"
+MAX_DEPTH, MAX_ERRORS, MAX_ECHO = 32, 50, 100
+# A NUL byte no database stores; half a surrogate pair is no character, and has no UTF-8.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+class Strict(ma.Schema):
+    """Refuses what it does not know."""
+
+    class Meta:
+        """marshmallow's own switch."""
+
+        unknown = ma.RAISE
+
+    error_messages = {"unknown": "is not a known field"}
+
+
+class Empty(Strict):
+    """An action without input."""
+
+
+class Count(fields.Integer):
+    """A whole number in a query: digits, and nothing that Python alone takes for a number."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any) -> int:
+        if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
+            raise self.make_error("invalid", input=value)
+        return int(super()._deserialize(value, attr, data, **options) or 0)
+
+
+def label() -> fields.String:
+    """A name that the user chooses, also a host's: a DNS label."""
+    return fields.String(required=True, validate=validate.Regexp(NAME, error=NAME_WORDS), metadata={"example": "shop"})
+
+
+def whole(
+    low: int, high: int, *, default: Any = ma.missing, allow_none: bool = False, **metadata: Any
+) -> fields.Integer:
+    """A whole number from `low` to `high`; `true` and 3.0 are none."""
+    words: Any = {"invalid": "must be a whole number", "required": "is required"}
+    span = validate.Range(low, high, error=f"must be between {low} and {high}")
+    return fields.Integer(strict=True, load_default=default, allow_none=allow_none, validate=span,
+                          error_messages=words, metadata=metadata)  # fmt: skip
+
+
+def flag(default: Any = ma.missing, **metadata: Any) -> fields.Boolean:
+    """True or false in JSON, and nothing that looks like it."""
+    return fields.Boolean(truthy={True}, falsy={False}, load_default=default, metadata=metadata,
+                          error_messages={"invalid": "must be true or false"})  # fmt: skip
+
+
+def switch(**metadata: Any) -> fields.Boolean:
+    """True or false in a query; without a value it is on."""
+    return fields.Boolean(truthy={"", "true", "True", "1", "yes", "on"}, falsy={"false", "False", "0", "no", "off"},
+                          load_default=False, metadata=metadata,
+                          error_messages={"invalid": "must be true or false"})  # fmt: skip
+
+
+def accept(schema: type[ma.Schema], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate a body. Raises Invalid that names each field."""
+    wrong = [FieldError(_cut(path), reason) for path, reason in _no_text(body, "", 1)]
+    if not wrong:
+        try:
+            loaded: dict[str, Any] = _made(schema).load(body)
+            return loaded
+        except ma.ValidationError as error:
+            wrong = [FieldError(_cut(path), reason) for path, reason in _flatten(error.messages)]
+    raise Invalid("the request was not accepted", tuple(wrong[:MAX_ERRORS]),
+                  what_to_do="mend the fields named in `errors`")  # fmt: skip
+
+
+@cache
+def _made(schema: type[ma.Schema]) -> ma.Schema:
+    return schema()
+
+
+def _cut(path: str) -> str:
+    text = _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", path)
+    return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 1] + "…"
+
+
+def _no_text(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Where a text holds what no database and no encoding has a place for, or the nesting has no end."""
+    if isinstance(value, str):
+        if _NO_TEXT.search(value):
+            yield path, "holds a NUL byte or half a character"
+    elif isinstance(value, Mapping | list):
+        if depth > MAX_DEPTH:
+            yield path, f"is nested deeper than {MAX_DEPTH} levels"
+            return
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, inner in pairs:
+            below = f"{path}.{key}" if path else str(key)
+            yield from _no_text(key, below, depth)
+            yield from _no_text(inner, below, depth + 1)
+
+
+def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(messages, list):
+        yield path, "; ".join(str(message) for message in messages)
+    else:
+        yield path, str(messages)

@@ -1,0 +1,67 @@
+"""What may stand behind the question mark of a URL."""
+
+from __future__ import annotations
+
+from marshmallow import fields, validate
+
+from services.api.schemas.base import Count, Strict, switch
+
+MAX_LIMIT, DEFAULT_LIMIT = 100, 20
+_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="must be a UUID")
+_MARKER = "the last id of the page before; `next` has it in it"
+
+
+def _limit() -> Count:
+    words = f"must be a number from 1 to {MAX_LIMIT}"
+    return Count(load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT, error=words),
+                 error_messages={"invalid": words})  # fmt: skip
+
+
+class Nothing(Strict):
+    """No parameters."""
+
+
+class Page(Strict):
+    """A page of a list."""
+
+    limit = _limit()
+    marker = fields.String(load_default="", validate=validate.Length(max=255), metadata={"description": _MARKER})
+
+
+class ClusterPage(Page):
+    """Clusters, all or some."""
+
+    status = fields.String(load_default="", validate=validate.Length(max=64))
+    name = fields.String(load_default="", validate=validate.Length(max=255))
+
+
+class OperationPage(Page):
+    """Operations, all or those of one cluster."""
+
+    cluster = fields.String(load_default="", validate=_ID)
+
+
+class Plan(Strict):
+    """Only a plan?"""
+
+    plan = switch(description="answer 200 with the plan, and change nothing")
+
+
+class Follow(Strict):
+    """Once, or as it goes on?"""
+
+    follow = switch(description="server-sent events, until the end")
+
+
+class EventPage(Follow):
+    """Events after one, once or as they come."""
+
+    limit = _limit()
+    since = Count(load_default=0, error_messages={"invalid": "must be the id of an event"},
+                  metadata={"description": "the id of the last event that is known"})  # fmt: skip
+
+
+class FlavorList(Strict):
+    """Flavors, all or those that a datastore can live in."""
+
+    datastore = fields.String(load_default="", validate=validate.Length(max=255))

@@ -1,0 +1,124 @@
+"""What the bodies of requests may be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from services.api.schemas.base import Strict, flag, label, whole
+
+ROLES = ("reader", "member", "admin")
+LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
+_PACKAGE = validate.Regexp(
+    r"^[a-z0-9][a-z0-9+.:=~-]{0,127}\Z", error="must be the name of a package, also name=version"
+)
+_VERSION = validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}\Z", error="must be a version, as in 10.11")
+
+_PUBLIC_KEY = validate.Regexp(
+    r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,1400}={0,2}\Z",
+    error="must be a public key without options or comment, as in `ssh-ed25519 AAAA...`",
+)
+
+
+class ClusterCreate(Strict):
+    """A cluster that is wanted."""
+
+    name = label()
+    datastore = fields.String(
+        required=True, validate=validate.Length(1, 255),
+        metadata={"description": "an id, or as in `mysql 10.11`", "example": "pgsql 15"},
+    )  # fmt: skip
+    size = whole(1, 1000, default=1, description="how many nodes")
+    flavor = fields.String(
+        load_default="small", validate=validate.Length(1, 255), metadata={"description": "an id or a name"}
+    )
+    volume_gb = whole(1, 65536, default=None, allow_none=True, description="size of each node's own volume")
+    deletion_protection = flag(False, description="whether a DELETE is refused")
+
+
+class ClusterPatch(Strict):
+    """What may be changed of a cluster by itself."""
+
+    name = label()
+    deletion_protection = flag()
+
+    def __init__(self) -> None:
+        super().__init__(partial=True)
+
+
+class Perform(Strict):
+    """Commands to run on an instance."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 255))
+    commands = fields.List(
+        fields.String(validate=validate.Length(1, 65_536)), required=True, validate=validate.Length(1, 100)
+    )
+
+
+class AccessOpen(Strict):
+    """A login to an instance that is wanted."""
+
+    public_key = fields.String(
+        required=True, validate=_PUBLIC_KEY, metadata={"description": "one public key, as in `ssh-ed25519 AAAA...`"}
+    )
+    minutes = whole(1, 480, default=60, description="how long the key opens the instance; a session may last longer")
+
+
+class BackupKind(Strict):
+    """What another system may say of a backup that it wants."""
+
+    kind = fields.String(load_default="full", validate=validate.OneOf(("full", "incremental")))
+
+
+class DatastoreCreate(Strict):
+    """A version for the catalogue."""
+
+    manager = fields.String(
+        required=True, validate=validate.Length(1, 255),
+        metadata={"description": "a manager's name, or the dotted path of its class"},
+    )  # fmt: skip
+    version = fields.String(required=True, validate=_VERSION)
+    image = fields.String(load_default="debian-12", validate=validate.Length(1, 255))
+    packages = fields.List(fields.String(validate=_PACKAGE), required=True, validate=validate.Length(max=100))
+    default_parameters = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
+
+
+class DatastorePatch(Strict):
+    """What may be changed of a version."""
+
+    image = fields.String(validate=validate.Length(1, 255))
+    packages = fields.List(fields.String(validate=_PACKAGE), validate=validate.Length(max=100))
+    default_parameters = fields.Dict(keys=fields.String(), values=fields.String())
+
+
+class TokenCreate(Strict):
+    """A token that is wanted."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 255))
+    project = fields.String(
+        load_default="default", validate=validate.Length(1, 255), metadata={"description": "an id or a name"}
+    )
+    role = fields.String(load_default="member", validate=validate.OneOf(ROLES))
+    expires_at = fields.AwareDateTime(load_default=None, allow_none=True)
+
+    @ma.validates("expires_at")
+    def _in_the_future(self, value: datetime | None, **_: object) -> None:
+        # Far dates overflow on their way to UTC; nobody means them.
+        if value is not None and not datetime.now(UTC) < value < LAST_MOMENT:
+            raise ma.ValidationError("must be a time to come, before the year 2200")
+
+
+class ProjectCreate(Strict):
+    """A project that is wanted."""
+
+    name = label()
+
+
+class QuotasPut(Strict):
+    """The limits of a project; null is none."""
+
+    clusters = whole(0, 1_000_000, default=None, allow_none=True)
+    instances = whole(0, 1_000_000, default=None, allow_none=True)
+    volume_gb = whole(0, 1_000_000_000, default=None, allow_none=True, description="of all volumes together")

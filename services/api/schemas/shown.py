@@ -1,0 +1,265 @@
+"""What answers look like. The views make them; the tests hold each answer against its schema."""
+
+from __future__ import annotations
+
+from marshmallow import fields, validate
+
+from services.api.schemas.answer import Shown, identity, many, moment, number, one, page_of, text
+
+STATUSES = ("requested", "building", "active", "degraded", "updating", "stopped", "failed", "deleting", "deleted")
+
+
+class FieldError(Shown):
+    """One field, and what is wrong with it."""
+
+    field = text()
+    reason = text()
+
+
+class ProblemDetails(Shown):
+    """An error (RFC 9457)."""
+
+    type = text()
+    title = text()
+    status = number()
+    detail = text(words="what happened, and what to do")
+    errors = many(FieldError)
+
+
+class Address(Shown):
+    """Where a database answers."""
+
+    host = text()
+    port = number()
+
+
+class Endpoint(Shown):
+    """How clients reach a cluster; `url` has the administrator's name and no password."""
+
+    primary = one(Address)
+    replicas = many(Address)
+    url = text()
+
+
+class DatastoreRef(Shown):
+    """The datastore of a cluster."""
+
+    id = identity()
+    name = text(words="as in `mysql - 10.11`")
+    manager = text()
+    version = text()
+
+
+class Flavor(Shown):
+    """A size of server."""
+
+    id = text()
+    name = text()
+    vcpus = number()
+    ram_mb = number()
+    disk_gb = number()
+
+
+class Node(Shown):
+    """An instance, as its cluster shows it."""
+
+    id = identity()
+    name = text()
+    status = text()
+    addr = text(null=True)
+
+
+class Instance(Node):
+    """An instance."""
+
+    cluster = identity()
+    server = text(null=True, words="what the provider calls it")
+    message = text()
+
+
+class Cluster(Shown):
+    """A cluster."""
+
+    id = identity()
+    name = text()
+    project = identity()
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    datastore = one(DatastoreRef)
+    flavor = one(Flavor)
+    size = number()
+    volume_gb = number(null=True)
+    endpoint = one(Endpoint, null=True)
+    instances = many(Node)
+    operation = identity(null=True)
+    message = text(words="why it is as it is, where that needs words")
+    deletion_protection = fields.Boolean(required=True)
+    created_at = moment()
+
+
+class Problem(Shown):
+    """Why an operation failed: the step, the redacted command, its last words, the way out."""
+
+    step = text()
+    message = text()
+    host = text()
+    command = text()
+    stderr = text()
+    what_to_do = text()
+
+
+class Step(Shown):
+    """A step of an operation."""
+
+    service = text()
+    step = text()
+    host = text()
+    status = text()
+    percent = number(null=True)
+    message = text()
+    stderr = text()
+    started_at = moment()
+    finished_at = moment(null=True)
+
+
+class OperationBrief(Shown):
+    """An operation without its steps."""
+
+    id = identity()
+    kind = text()
+    cluster = identity()
+    project = identity()
+    status = text()
+    problem = one(Problem, null=True)
+    created_at = moment()
+    finished_at = moment(null=True)
+
+
+class Operation(OperationBrief):
+    """An operation with its steps."""
+
+    percent = number(null=True, words="of the whole; null where nothing is known of its length")
+    steps = many(Step)
+    output = text(words="what commands printed, its last 256 KiB")
+    result = fields.Dict(required=True, allow_none=True, metadata={"description": "what it came to, by its kind"})
+
+
+class TranscriptEntry(Shown):
+    """One command that ran, redacted."""
+
+    sequence = number()
+    host = text()
+    title = text()
+    command = text()
+    started_at = text()
+    seconds = fields.Float(required=True)
+    exit_code = number(null=True)
+    stdout = text()
+    stderr = text()
+
+
+class Transcript(Shown):
+    """The commands of an operation."""
+
+    transcript = many(TranscriptEntry)
+
+
+class Event(Shown):
+    """An event of the project's feed."""
+
+    id = number()
+    type = text(words="its topic, as in `cluster.active`")
+    occurred_at = moment()
+    data = fields.Dict(required=True)
+
+
+class Credentials(Shown):
+    """The administrator's login."""
+
+    username = text()
+    password = text()
+    url = text(null=True, words="with the password in it; null until the cluster has an endpoint")
+
+
+class Datastore(DatastoreRef):
+    """A version of a datastore."""
+
+    image = text()
+    packages = fields.List(fields.String(), required=True)
+    default_parameters = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+class Token(Shown):
+    """A token, without what it opens."""
+
+    id = identity()
+    name = text()
+    project = identity()
+    role = text()
+    created_at = moment()
+    expires_at = moment(null=True)
+    revoked_at = moment(null=True)
+
+
+class NewToken(Token):
+    """A token, this once with what it opens."""
+
+    token = text()
+
+
+class Project(Shown):
+    """A project."""
+
+    id = identity()
+    name = text()
+
+
+class Amounts(Shown):
+    """One number of each kind."""
+
+    clusters = number(null=True)
+    instances = number(null=True)
+    volume_gb = number(null=True)
+
+
+class Quotas(Shown):
+    """The limits of a project (null: none), and what is in use."""
+
+    limits = one(Amounts)
+    used = one(Amounts)
+
+
+class SealState(Shown):
+    """How far a service is with sealing its secrets anew. `key` is what its newest key is known by."""
+
+    resealed = number(words="in this call")
+    left = number()
+    key = text()
+
+
+class Resealed(Shown):
+    """How far each service is."""
+
+    services = fields.Dict(keys=fields.String(), values=fields.Nested(SealState), required=True)
+
+
+class Health(Shown):
+    """Alive."""
+
+    status = text()
+
+
+class Readiness(Shown):
+    """Ready or not, with each dependency's state."""
+
+    status = text()
+    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+Clusters = page_of("clusters", Cluster)
+Instances = page_of("instances", Instance)
+Operations = page_of("operations", OperationBrief)
+Events = page_of("events", Event)
+Datastores = page_of("datastores", Datastore)
+Flavors = page_of("flavors", Flavor)
+Tokens = page_of("tokens", Token)
+Projects = page_of("projects", Project)

@@ -1,0 +1,212 @@
+"""The API without the rest of DTrove: the real app over a real database, and events told by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import falcon
+import marshmallow as ma
+from falcon.testing import Result, TestClient
+from sqlalchemy import insert, select
+
+from services.api.actions import access
+from services.api.actions.hearing import hear
+from services.api.app import make_app
+from services.api.http import Context
+from services.api.openapi import PROBLEM, methods_of
+from services.api.routes import ROUTES
+from services.api.schemas import shown
+from services.api.serving import call_of
+from services.api.store import tables
+from shared.clock import Clock
+from shared.contracts import datastore_agentless as databases
+from shared.contracts import provisioner
+from shared.contracts.base import Event, new_id
+from shared.contracts.values import Flavor
+from shared.db import Database, Sealed, migrate
+from shared.errors import Conflict, DtroveError, Unavailable
+from shared.secrets import Keyring, Secret, new_key
+
+RING = Keyring((new_key(),))
+DATASTORES = (("mysql", "10.11"), ("pgsql", "15"), ("redis", "7.0"))
+FLAVORS = (("small", 1, 512), ("medium", 2, 2048))
+PASSWORD = "canary-password"
+
+
+def open_database(url: str, clock: Clock | None = None) -> Database:
+    """The API's database at `url`, brought up to date, with the default project in it."""
+    Sealed.keyring = RING
+    migrate.upgrade("api", url)
+    made = Database(url, "api", tables.metadata, clock)
+    access.bootstrap(made, "")
+    return made
+
+
+@dataclass
+class FakeDatabases:
+    """datastore_agentless, as far as the API asks it; `away` makes it unreachable."""
+
+    away: bool = False
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Answer as the real one does."""
+        self.asked.append(method)
+        if self.away:
+            raise Unavailable("datastore_agentless did not answer within 10 s")
+        return getattr(self, f"_{method}")(*args, **kwargs)
+
+    def _create_datastore(self, **values: Any) -> dict[str, Any]:
+        if any(
+            (one["manager"], one["version"]) == (values["manager"], values["version"]) for one in self.made.values()
+        ):
+            raise Conflict("it exists already")
+        entry = {"id": new_id(), "deleted": False, **values}
+        self.made[entry["id"]] = entry
+        return dict(entry)
+
+    def _update_datastore(self, datastore_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        self.made[datastore_id].update(changes)
+        return dict(self.made[datastore_id])
+
+    def _delete_datastore(self, datastore_id: str) -> dict[str, Any]:
+        self.made[datastore_id]["deleted"] = True
+        return dict(self.made[datastore_id])
+
+    def _plan_create(self, spec: dict[str, Any]) -> dict[str, Any]:
+        hosts = [{"host": name, "commands": [{"title": "install", "command": "apt-get install"}], "files": []}
+                 for name in spec["names"]]  # fmt: skip
+        return {"hosts": hosts, "restarts": [], "lost": []}
+
+    def _credentials(self, cluster_id: str) -> dict[str, str]:
+        return {"username": "dtrove", "sealed_password": RING.seal(Secret(PASSWORD))}
+
+
+@dataclass
+class Api:
+    """The app, asked as a client does. Every answer is held against the schema that its route declares."""
+
+    database: Database
+    databases: FakeDatabases = field(default_factory=FakeDatabases)
+    ready: dict[str, str] = field(default_factory=lambda: {"database": "ok"})
+
+    def __post_init__(self) -> None:
+        self.context = Context(
+            database=self.database, databases=self.databases, provisioner=FakeDatabases(),
+            unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
+        )  # fmt: skip
+        self.app: falcon.App[Any, Any] = make_app(self.context)
+        self._client = TestClient(self.app)
+        self.admin, self.member, self.reader = (self.token(role) for role in ("admin", "member", "reader"))
+
+    # Who asks
+
+    def token(self, role: str, project: str = access.DEFAULT_PROJECT, expires_at: datetime | None = None) -> str:
+        """A token of this role, straight into the database."""
+        secret = f"token-{new_id()}"
+        with self.database.write() as tx:
+            tx.connection.execute(
+                insert(tables.tokens).values(id=new_id(), hash=access.digest(secret), name=role, project_id=project,
+                                             role=role, created_at=datetime.now(UTC), expires_at=expires_at)
+            )  # fmt: skip
+        return secret
+
+    def project(self, name: str = "other") -> str:
+        """Another project's id."""
+        with self.database.write() as tx:
+            return access.create_project(tx, name)
+
+    # Asking
+
+    def ask(self, method: str, path: str, body: Any = None, *, token: str | None = None, key: str = "",
+            headers: dict[str, str] | None = None, **options: Any) -> Result:  # fmt: skip
+        """One request, as a member unless a token is given; an empty one sends none."""
+        sent = dict(headers or {})
+        given = self.member if token is None else token
+        if given:
+            sent["Authorization"] = f"Bearer {given}"
+        if key:
+            sent["Idempotency-Key"] = key
+        if body is not None:
+            options["json"] = body
+        answer = self._client.simulate_request(method, path, headers=sent, **options)
+        self._hold(method, path, answer)
+        return answer
+
+    def get(self, path: str, **options: Any) -> Any:
+        """The JSON of a GET that must succeed."""
+        answer = self.ask("GET", path, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    def create(self, name: str = "shop", **wish: Any) -> tuple[str, str]:
+        """Ask for a cluster; its id and the operation's."""
+        answer = self.ask("POST", "/v1/clusters", {"name": name, "datastore": "pgsql 15", **wish})
+        assert answer.status_code == 202, answer.text
+        return answer.json["id"], answer.headers["Location"].rpartition("/")[2]
+
+    def operation(self, operation_id: str) -> dict[str, Any]:
+        """An operation as it stands."""
+        return dict(self.get(f"/v1/operations/{operation_id}"))
+
+    def _hold(self, method: str, path: str, answer: Result) -> None:
+        assert answer.status_code < 500 or answer.status_code == 503, answer.text
+        kind = (answer.headers.get("content-type") or "").partition(";")[0]
+        assert answer.headers["x-request-id"]
+        if answer.status_code >= 400 and kind != "application/json":
+            assert kind == PROBLEM, (kind, answer.text)
+            assert not shown.ProblemDetails().validate(answer.json), answer.text
+            return
+        schema = schema_of(method, path.partition("?")[0].rstrip("/"), answer.status_code)
+        if schema is not None and kind == "application/json":
+            assert not schema().validate(answer.json), (schema().validate(answer.json), answer.text)
+
+    # What the other services say
+
+    def hear(self, *events: Event) -> None:
+        """Take events in, as they come from the bus."""
+        for event in events:
+            hear(self.database, event, self.context.changes)
+
+    def know_choices(self) -> None:
+        """Hear of datastores and flavors."""
+        flavors = tuple(Flavor(id=name, name=name, vcpus=cpus, ram_mb=ram, disk_gb=10) for name, cpus, ram in FLAVORS)
+        self.hear(
+            provisioner.FlavorsListed(provider="fake", flavors=flavors, supports_volumes=True, supports_snapshots=False),
+            *(
+                databases.DatastoreRegistered(
+                    id=str(uuid5(NAMESPACE_URL, f"{manager} {version}")), manager=manager, version=version,
+                    image="debian-12", packages=(manager,), name=f"{manager} - {version}", min_ram_mb=256,
+                )
+                for manager, version in DATASTORES
+            ),
+        )  # fmt: skip
+
+    def rows(self, table: str) -> list[Any]:
+        """All rows of a table."""
+        with self.database.read() as connection:
+            return list(connection.execute(select(self.database.metadata.tables[table])).all())
+
+
+def schema_of(method: str, path: str, status: int) -> type[ma.Schema] | None:
+    """The schema that the route of `path` declares for this answer. Raises AssertionError for an undeclared status."""
+    for template, resource, suffix in ROUTES:
+        if _fits(template, path):
+            responder = methods_of((template, resource, suffix)).get(method.lower())
+            call = call_of(responder)
+            assert call is not None, (method, path)
+            assert status == call.status or status in call.also, (method, path, status)
+            return call.gives if status == call.status else call.also[status]
+    raise AssertionError(f"no route for {path}")
+
+
+def _fits(template: str, path: str) -> bool:
+    ours, theirs = template.split("/"), path.split("/")
+    return len(ours) == len(theirs) and all(a == b or a.startswith("{") for a, b in zip(ours, theirs, strict=True))
+
+
+__all__ = ["PASSWORD", "RING", "Api", "DtroveError", "FakeDatabases", "open_database"]
