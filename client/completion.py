@@ -11,7 +11,7 @@ PATIENCE_SECONDS = 2.0
 
 def clusters(incomplete: str) -> list[str]:
     """Names of clusters."""
-    return _offered("/v1/clusters", "clusters", "name", incomplete)
+    return _offered("/v1/clusters", "clusters", "name", incomplete, limit=LIMIT)
 
 
 def instances(incomplete: str) -> list[str]:
@@ -26,7 +26,7 @@ def instances(incomplete: str) -> list[str]:
 
 def operations(incomplete: str) -> list[str]:
     """Ids of the latest operations, and names of clusters."""
-    return _offered("/v1/operations", "operations", "id", incomplete) + clusters(incomplete)
+    return _offered("/v1/operations", "operations", "id", incomplete, limit=LIMIT) + clusters(incomplete)
 
 
 def flavors(incomplete: str) -> list[str]:
@@ -34,9 +34,9 @@ def flavors(incomplete: str) -> list[str]:
     return _offered("/v1/flavors", "flavors", "name", incomplete)
 
 
-def _offered(path: str, noun: str, field: str, incomplete: str) -> list[str]:
+def _offered(path: str, noun: str, field: str, incomplete: str, **params: int) -> list[str]:
     try:
-        found = _api().get(path, limit=LIMIT)[noun]
+        found = _api().get(path, **params)[noun]
     except (ApiError, DtroveError):
         return []
     return [str(one[field]) for one in found if str(one[field]).startswith(incomplete)]

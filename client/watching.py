@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import requests
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -116,9 +116,19 @@ class Steps:
         """Take in a change."""
         self._operation = operation
 
-    def __rich__(self) -> Table | Text:
+    def __rich__(self) -> Group | Text:
         if not self._operation["steps"]:
             return Text(self._operation["status"], style="dim")
+        return Group(self._table(), Text(self._summary(), style="dim"))
+
+    def _summary(self) -> str:
+        percent = self._operation.get("percent")
+        began = datetime.fromisoformat(self._operation["created_at"])
+        ended = self._operation.get("finished_at")
+        took = (datetime.fromisoformat(ended) if ended else datetime.now(UTC)) - began
+        return f"{self._operation['status']}{'' if percent is None else f', {percent}%'}, {took.total_seconds():.1f}s"
+
+    def _table(self) -> Table:
         table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
         table.add_column(width=1)
         table.add_column(no_wrap=True, max_width=HOST_WIDTH, overflow="ellipsis")
@@ -130,7 +140,7 @@ class Steps:
             mark, style = MARKS.get(step["status"], (" ", ""))
             percent = "" if step["percent"] in (None, 100) else f"{step['percent']}%"
             table.add_row(Text(mark, style=style), Text(step["step"]), Text(step["host"]), percent,
-                          f"{seconds(step):.1f}s", Text(step["message"].replace("\n", " ")))  # fmt: skip
+                          f"{seconds(step):.1f}s", Text(_one_line(step["message"])))  # fmt: skip
         return table
 
 
@@ -149,9 +159,13 @@ class Lines:
                 continue
             self._printed.add(key)
             percent = "" if step["percent"] in (None, 100) else f"  {step['percent']}%"
-            message = f"  {step['message']}" if step["message"] else ""
+            message = f"  {_one_line(step['message'])}" if step["message"] else ""
             line = f"{step['status']:>9}  {step['step']}  {step['host']}{percent}  {seconds(step):.1f}s{message}"
             self._console.print(line, markup=False)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def seconds(step: dict[str, Any]) -> float:
