@@ -128,9 +128,8 @@ class RpcCaller:
         channel.basic_consume(queue.name, no_ack=True, callback=replies.append)
         channel.events["basic_return"].add(lambda *_: replies.append(None))
         # A request that nobody took in time is not to be run once nobody waits for it.
-        properties = {"reply_to": address, "correlation_id": address, "expiration": str(int(self.timeout * 1000)),
-                      "content_type": "application/json", "content_encoding": "utf-8"}  # fmt: skip
-        message = channel.prepare_message(body, properties=properties)
+        properties = {"reply_to": address, "correlation_id": address, "expiration": str(int(self.timeout * 1000))}
+        message = channel.prepare_message(body, None, "application/json", "utf-8", None, properties)
         channel.basic_publish(message, get_rpc_exchange().name, f"{self.service}.{method}", mandatory=True)
         while not replies:
             channel.connection.drain_events()
