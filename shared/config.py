@@ -12,7 +12,7 @@ from shared.errors import DtroveError
 from shared.secrets import Secret
 
 S = TypeVar("S")
-MASK = "***"
+MASK, REQUIRED = "***", "(required)"
 # Source: sysexits.h, EX_CONFIG. Supervisors and scripts tell by it that starting again will not help.
 EXIT_CODE = 78
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
@@ -100,7 +100,7 @@ def describe(settings: type[Any], values: Mapping[str, Any]) -> list[Described]:
             Described(
                 name=name,
                 value=_shown(item, value),
-                default="(required)" if default is MISSING else _shown(item, default),
+                default=REQUIRED if default is MISSING else _shown(item, default),
                 meaning=item.metadata["meaning"],
                 given=values.get(name) not in (None, ""),
                 warning="; ".join(filter(None, warnings)),
@@ -115,6 +115,8 @@ def _shown(item: dataclasses.Field[Any], value: Any) -> str:
         return ""
     if item.metadata["secret"] or isinstance(value, Secret):
         return MASK if value else ""
+    if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        value = " ".join(value)
     return _PASSWORD_IN_URL.sub(rf"\1{MASK}@", str(value))
 
 
