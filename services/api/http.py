@@ -128,12 +128,12 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def next_url(request: falcon.Request, limit: int, rows: list[Any]) -> str | None:
-    """The URL of the next page, where `rows` has more than `limit`: read one more than you show."""
-    if len(rows) <= limit:
+def next_url(request: falcon.Request, limit: int, following: str | None) -> str | None:
+    """The URL of the next page, which begins after the id `following`; None where there is no such page."""
+    if following is None:
         return None
     kept = {name: value for name, value in request.params.items() if name not in ("marker", "limit")}
-    return f"{request.path}{falcon.to_query_str({**kept, 'limit': limit, 'marker': rows[limit - 1].id})}"
+    return f"{request.path}{falcon.to_query_str({**kept, 'limit': limit, 'marker': following})}"
 
 
 def problem(error: DtroveError) -> tuple[int, dict[str, Any]]:

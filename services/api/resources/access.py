@@ -30,11 +30,11 @@ class Tokens:
         """A page of all projects' tokens, newest first, without what they open."""
         asked, t = request.context.query, tables.tokens
         with self._context.database.read() as connection:
-            rows = pages.page(connection, t, select(t), "", asked["marker"], asked["limit"])
-        if rows is None:
+            found = pages.page(connection, t, select(t), asked["marker"], asked["limit"])
+        if found is None:
             raise unknown_marker()
-        found = [views.token(row) for row in rows[: asked["limit"]]]
-        response.media = {"tokens": found, "next": next_url(request, asked["limit"], rows)}
+        shown_now = [views.token(row) for row in found.rows]
+        response.media = {"tokens": shown_now, "next": next_url(request, asked["limit"], found.following)}
 
     @serves(role="admin", takes=schemas.TokenCreate, gives=shown.NewToken, status=201)
     def on_post(self, request: Request, response: Response) -> None:
@@ -67,11 +67,11 @@ class Projects:
         who, asked, t = request.context.caller, request.context.query, tables.projects
         query = select(t) if who.role == "admin" else select(t).where(t.c.id == who.project_id)
         with self._context.database.read() as connection:
-            rows = pages.page(connection, t, query, "", asked["marker"], asked["limit"])
-        if rows is None:
+            found = pages.page(connection, t, query, asked["marker"], asked["limit"])
+        if found is None:
             raise unknown_marker()
-        found = [views.project(row) for row in rows[: asked["limit"]]]
-        response.media = {"projects": found, "next": next_url(request, asked["limit"], rows)}
+        shown_now = [views.project(row) for row in found.rows]
+        response.media = {"projects": shown_now, "next": next_url(request, asked["limit"], found.following)}
 
     @serves(role="admin", takes=schemas.ProjectCreate, gives=shown.Project, status=201, conflicts=True)
     def on_post(self, request: Request, response: Response) -> None:

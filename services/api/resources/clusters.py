@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from falcon import Request, Response
@@ -13,7 +14,8 @@ from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.schemas import plans, queries, shown
 from services.api.serving import serves
-from services.api.store import pages, tables, views
+from services.api.store import tables, views
+from services.api.store.cluster_page import Wanted, page
 from shared.db import Tx
 from shared.errors import FieldError, Invalid
 
@@ -27,18 +29,14 @@ class Clusters:
     @serves(query=queries.ClusterPage, gives=shown.Clusters)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of the project's clusters, newest first."""
-        asked, project_id = request.context.query, request.context.caller.project_id
-        t = tables.clusters
-        query = select(t).where(t.c.project_id == project_id, t.c.deleted_at.is_(None))
-        for name in ("status", "name"):
-            if asked[name]:
-                query = query.where(t.c[name] == asked[name])
+        asked = request.context.query
+        wanted = Wanted(request.context.caller.project_id, **asked)
         with self._context.database.read() as connection:
-            rows = pages.page(connection, t, query, project_id, asked["marker"], asked["limit"])
-            if rows is None:
-                raise unknown_marker()
-            found = views.clusters(connection, rows[: asked["limit"]])
-        response.media = {"clusters": found, "next": next_url(request, asked["limit"], rows)}
+            found = page(connection, wanted)
+        if found is None:
+            raise unknown_marker()
+        following = next_url(request, wanted.limit, found.following)
+        response.data = f'{{"clusters": [{", ".join(found.clusters)}], "next": {json.dumps(following)}}}'.encode()
 
     @serves(role="member", takes=schemas.ClusterCreate, query=queries.Plan, gives=shown.Cluster, status=202,
             also={200: plans.Plan}, conflicts=True)  # fmt: skip

@@ -34,11 +34,11 @@ class Operations:
         if asked["cluster"]:
             query = query.where(t.c.cluster_id == asked["cluster"])
         with self._context.database.read() as connection:
-            rows = pages.page(connection, t, query, project_id, asked["marker"], asked["limit"])
-        if rows is None:
+            found = pages.page(connection, t, query, asked["marker"], asked["limit"])
+        if found is None:
             raise unknown_marker()
-        found = [views.operation_without_steps(row) for row in rows[: asked["limit"]]]
-        response.media = {"operations": found, "next": next_url(request, asked["limit"], rows)}
+        shown_now = [views.operation_without_steps(row) for row in found.rows]
+        response.media = {"operations": shown_now, "next": next_url(request, asked["limit"], found.following)}
 
 
 class Operation:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, Table, select, tuple_
+from sqlalchemy import Connection, Row, Select, Table, tuple_
 
 
-def page(
-    connection: Connection, table: Table, query: Select[Any], project_id: str, marker: str, limit: int
-) -> list[Row[Any]] | None:
-    """The rows after `marker` (empty: the first ones), one more than `limit` where there are more.
+class Page(NamedTuple):
+    """Rows, and the id that the next page begins after, None on the last one."""
 
-    None where there is no such marker.
-    """
+    rows: list[Row[Any]]
+    following: str | None
+
+
+def page(connection: Connection, table: Table, query: Select[Any], marker: str, limit: int) -> Page | None:
+    """The rows of `query` after `marker` (empty: the first ones); None for a marker that is not among them."""
     if marker:
-        place = select(table.c.created_at).where(table.c.id == marker, table.c.project_id == project_id)
+        place = query.with_only_columns(table.c.created_at).where(table.c.id == marker)
         last = connection.execute(place).first()
         if last is None:
             return None
         query = query.where(tuple_(table.c.created_at, table.c.id) < tuple_(last.created_at, marker))
     ordered = query.order_by(table.c.created_at.desc(), table.c.id.desc())
-    return list(connection.execute(ordered.limit(limit + 1)).all())
+    rows = list(connection.execute(ordered.limit(limit + 1)).all())
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)

@@ -26,11 +26,17 @@ def clusters(connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str,
     query = select(t).where(t.c.cluster_id.in_([row.id for row in rows])).order_by(t.c.name)
     nodes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in connection.execute(query) if rows else ():
-        nodes[row.cluster_id].append({"id": row.id, "name": row.name, "status": row.status, "addr": row.addr or None})
-    return [_cluster(row, nodes[row.id]) for row in rows]
+        nodes[row.cluster_id].append(node(row))
+    return [cluster(row, nodes[row.id]) for row in rows]
 
 
-def _cluster(row: Row[Any], nodes: list[dict[str, Any]]) -> dict[str, Any]:
+def node(row: Any) -> dict[str, Any]:
+    """An instance as its cluster shows it."""
+    return {"id": row.id, "name": row.name, "status": row.status, "addr": row.addr or None}
+
+
+def cluster(row: Any, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """One cluster; `row` has the table's columns as attributes."""
     return {
         "id": row.id, "name": row.name, "project": row.project_id, "status": row.status, "datastore": row.datastore,
         "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "endpoint": row.endpoint, "instances": nodes,
