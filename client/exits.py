@@ -24,7 +24,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.DONE: "done; with --wait: the operation succeeded",
-    Exit.FAILED: "the operation failed or was cancelled, or something unforeseen happened",
+    Exit.FAILED: "the operation failed or was cancelled, a command of `perform` failed, or something unforeseen happened",
     Exit.REFUSED: "the request or the command line was not accepted",
     Exit.NOT_FOUND: "there is no such thing, or the name fits several",
     Exit.NOT_ALLOWED: "no token, an unknown one, or one whose role is too low",

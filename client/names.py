@@ -34,10 +34,12 @@ def instance(api: Api, wanted: str) -> Thing:
 
 
 def operation(api: Api, wanted: str) -> str:
-    """An operation's id: from an id, or the latest one of a cluster. Raises ApiError (3) where there is none."""
+    """An operation's id: from an id, or the one under way on a cluster, else its latest. Raises ApiError (3)."""
     if is_id(wanted):
         return wanted
     owner = cluster(api, wanted)
+    if owner["operation"]:
+        return str(owner["operation"])
     latest = api.get("/v1/operations", cluster=owner["id"], limit=1)["operations"]
     if not latest:
         raise ApiError(f"cluster {owner['name']} has had no operation", Exit.NOT_FOUND)

@@ -14,13 +14,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+import typer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.exits import Exit
 from client.http import Api, ApiError
 from client.terminal import err
-from client.watching import follow
+from client.watching import changes, explain
 
 DEFAULT_MINUTES, MAX_MINUTES = 60, 480
 OPEN_SECONDS = 120.0
@@ -42,10 +43,14 @@ class Access:
         wish = {"public_key": public.decode(), "minutes": self._minutes}
         _, self._operation = self._api.send("POST", self._path, wish)
         try:
-            self.granted = follow(self._api, self._operation, OPEN_SECONDS)["result"]
+            *_, ended = changes(self._api, self._operation, OPEN_SECONDS)
         except BaseException:
             self._close()
             raise
+        if ended["status"] != "succeeded":
+            explain(ended)
+            raise typer.Exit(Exit.FAILED)
+        self.granted = ended["result"]
         return self
 
     def __exit__(

@@ -51,7 +51,10 @@ def perform(
     name: Annotated[str, typer.Option(help="What the transcript calls it.")] = "by hand",
     as_json: Json = False,
 ) -> None:
-    """Run commands on an instance, and print what they print as it comes. Needs an administrator's token."""
+    """Run commands on an instance, and print what they print as it comes. Needs an administrator's token.
+
+    All of them run, whatever they end with; the command ends with 1 where one ended with another code than 0.
+    """
     api = Api()
     found = names.instance(api, instance)
     _, operation = api.send("POST", f"/v1/instances/{found['id']}/perform", {"name": name, "commands": commands})
@@ -60,6 +63,11 @@ def perform(
         print_json(ended)
     if ended["status"] != "succeeded":
         explain(ended)
+        raise typer.Exit(Exit.FAILED)
+    bad = [one for one in ended["result"]["results"] if one["exit_code"] != 0]
+    for one in bad:
+        err().print(f"`{one['command']}` ended with {one['exit_code']}", style="red", markup=False, soft_wrap=True)
+    if bad:
         raise typer.Exit(Exit.FAILED)
 
 

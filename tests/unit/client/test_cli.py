@@ -194,6 +194,14 @@ def test_perform_prints_what_the_commands_print(world: World, dtrove: Dtrove) ->
     assert done.out == "[node] run: uname -a\n[node] run: echo [bold]hello\n"
 
 
+def test_a_command_of_perform_that_fails_is_named_and_ends_with_one(world: World, dtrove: Dtrove) -> None:
+    dtrove(*CREATE, "--wait")
+    world.exit_codes["false"] = 1
+    done = dtrove("instance", "perform", "shop-1", "false", "true")
+    assert done.code == Exit.FAILED
+    assert done.err == "`false` ended with 1\n"
+
+
 def test_events_are_told_as_lines_or_as_json(world: World, dtrove: Dtrove) -> None:
     dtrove(*CREATE, "--wait")
     lines = dtrove("event", "tail", "--no-follow", "--json").out.splitlines()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -79,6 +80,7 @@ class World:
         bootstrap(self.database, hashlib.sha256(TOKEN.encode()).hexdigest())
         self.changes = Changes()
         self.answers: dict[str, Answer] = {}
+        self.exit_codes: dict[str, int] = {}
         self.serve_cluster()
         self._learn()
         self._stopped = threading.Event()
@@ -94,6 +96,15 @@ class World:
     def hear(self, event: Event) -> None:
         """The API hears of something."""
         hear(self.database, event, self.changes)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+        """Whether something becomes true in time."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until:
+                return False
+            self._stopped.wait(0.02)
+        return True
 
     def close(self) -> None:
         self._stopped.set()
@@ -135,7 +146,7 @@ class World:
                 *(self.step(wish, "run", "running", output=f"[node] run: {command}\n") for command in wish.commands),
                 databases.PerformCompleted(
                     operation_id=wish.operation_id, cluster_id=wish.cluster_id, instance_id=wish.instance_id,
-                    name=wish.name, results=tuple(CommandResult(command=one, exit_code=0) for one in wish.commands)),
+                    name=wish.name, results=tuple(CommandResult(command=one, exit_code=self.exit_codes.get(one, 0)) for one in wish.commands)),
             ],
         }  # fmt: skip
 
