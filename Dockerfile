@@ -1,14 +1,13 @@
 # One image for all four services; the command says which one it is.
 #
 # Packages come from where this machine's own pip is told to take them, if that is not the default:
-#   docker build --build-arg PIP_INDEX_URL="$PIP_INDEX_URL" --secret id=pip,src=$HOME/.config/pip/pip.conf -t dtrove .
+#   docker build --secret id=pip,src=$HOME/.config/pip/pip.conf -t dtrove .
 ARG BASE=python:3.13-slim
 FROM ${BASE}
 
 RUN useradd --system --create-home --home-dir /var/lib/dtrove --uid 8780 dtrove
 WORKDIR /opt/dtrove
 COPY requirements.lock ./
-ARG PIP_INDEX_URL
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE config.yaml ./
@@ -17,9 +16,11 @@ COPY shared shared
 COPY client client
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     /opt/venv/bin/pip install --no-cache-dir --no-deps --editable .
+COPY --chmod=0755 scripts/container.sh /usr/local/bin/dtrove-container
 
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 DTROVE_HOME=/var/lib/dtrove
 USER dtrove
 VOLUME /var/lib/dtrove
 EXPOSE 8780
+ENTRYPOINT ["dtrove-container"]
 CMD ["python3", "-m", "shared.bus.process", "--config", "config.yaml", "services.api.service"]

@@ -1,0 +1,124 @@
+"""docker-compose.yml as it stands: RabbitMQ, PostgreSQL and the four services, replicas, a killed container, the end.
+
+The two images that a registry would give are stand-ins made here, called like them, in an engine of the test's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.compose.engine import Engine, compose, run
+from tests.support.installation import ENDED, ROOT, SERVICES, wait_for
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dtrove" / "compose"
+
+
+class Project:
+    """The compose file, brought up under a name of its own."""
+
+    name = "dtrove-test"
+
+    def __init__(self, engine: Engine, image: str, place: Path) -> None:
+        self.engine = engine
+        self.environ = {**engine.environ, "DTROVE_IMAGE": image, "DTROVE_PORTS": "", "DTROVE_PROVIDER": "fake"}
+        self.env_file = place / "env"
+        words = (f"{name}={secrets.token_hex(16)}\n" for name in ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"))
+        self.env_file.write_text("".join(words))
+        self.token = ""
+
+    def compose(self, *arguments: str, timeout: float = 120) -> str:
+        command = [compose(), "--env-file", str(self.env_file), "--project-name", self.name, "--file",
+                   str(ROOT / "docker-compose.yml"), *arguments]  # fmt: skip
+        return run(command, self.environ, timeout)
+
+    def up(self, *arguments: str) -> None:
+        self.compose("up", "--detach", "--no-build", *arguments)
+
+    def container(self, service: str, number: int = 1) -> str:
+        return f"{self.name}_{service}_{number}"
+
+    def pid(self, service: str, number: int = 1) -> int:
+        """The service's process, as this machine numbers it; 0 while the container does not run."""
+        return int(self.engine.podman("inspect", "--format", "{{.State.Pid}}", self.container(service, number)))
+
+    def ask(self, method: str, path: str, number: int = 1, **options: Any) -> requests.Response:
+        """One request to a replica of the API."""
+        address = self.engine.podman("port", self.container("api", number), "8780").strip()
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return requests.request(method, f"http://{address}{path}", headers=headers, timeout=30, **options)
+
+    def becomes_ready(self, number: int = 1) -> None:
+        """Wait until a replica of the API says that all it needs is there."""
+        answers = [""]
+
+        def ready() -> bool:
+            try:
+                answer = self.ask("GET", "/readyz", number)
+            except requests.RequestException as error:
+                answers.append(str(error))
+                return False
+            answers.append(answer.text)
+            return answer.ok
+
+        try:
+            wait_for(ready, 90, 0.5, f"readiness of api {number}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {answers[-1]}\n{self.engine.logs()}") from None
+
+    def becomes_active(self, name: str, number: int = 1) -> None:
+        """Ask for a cluster and wait until it serves."""
+        asked = self.ask("POST", "/v1/clusters", number, json={"name": name, "datastore": "pgsql 15"})
+        assert asked.status_code == 202, asked.text
+        where = asked.headers["Location"]
+
+        def ended() -> dict[str, Any] | None:
+            shown = dict(self.ask("GET", where, number).json())
+            return shown if shown.get("status") in ENDED else None
+
+        operation = wait_for(ended, 60, 0.2, f"the end of {name}")
+        assert operation["status"] == "succeeded", f"{json.dumps(operation, indent=1)}\n{self.engine.logs()}"
+        cluster = self.ask("GET", f"/v1/clusters/{asked.json()['id']}", number).json()
+        assert cluster["status"] == "active"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    engine = Engine(CACHE)
+    with engine.alone():
+        made = Project(engine, engine.make_images(), tmp_path)
+        yield made
+
+
+def test_the_compose_file_serves_scales_survives_a_killed_service_and_leaves_nothing(project: Project) -> None:
+    project.up("--scale", "api=2")
+    for number in (1, 2):
+        project.becomes_ready(number)
+    project.token = json.loads(project.compose("exec", "-T", "api", "cat", "/var/lib/dtrove/client.json"))["token"]
+    project.becomes_active("first")
+    # What one replica took in, the other shows.
+    assert [one["name"] for one in project.ask("GET", "/v1/clusters", 2).json()["clusters"]] == ["first"]
+
+    for service in SERVICES:
+        killed = project.pid(service)
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda service=service, killed=killed: project.pid(service) not in (0, killed), 30, 0.2,
+                 f"the restart of {service}")  # fmt: skip
+    project.becomes_ready()
+    project.becomes_active("second")
+
+    project.up("--scale", "provisioner=2")
+    wait_for(lambda: project.pid("provisioner", 2), 30, 0.2, "a second provisioner")
+    project.becomes_active("third", 2)
+
+    project.compose("down", "--volumes", "--remove-orphans")
+    assert project.engine.left() == {"containers": [], "volumes": [], "networks": []}
