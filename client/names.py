@@ -53,6 +53,14 @@ def datastore(api: Api, wanted: str) -> Thing:
                  lambda one: plain in (f"{one['manager']} {one['version']}", one["manager"]))  # fmt: skip
 
 
+def datastore_wish(api: Api, wanted: str) -> str:
+    """What to ask the API for: a manager with one version means that one, everything else is left to the API."""
+    if " " in wanted or is_id(wanted):
+        return wanted
+    versions = [one for one in api.get("/v1/datastores")["datastores"] if one["manager"] == wanted]
+    return str(versions[0]["id"]) if len(versions) == 1 else wanted
+
+
 def token(api: Api, wanted: str) -> Thing:
     """A token that was not revoked."""
     alive = [one for one in api.all("/v1/tokens", "tokens") if not one["revoked_at"]]

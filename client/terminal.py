@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 # What reads a pipe wants whole lines.
 PIPE_WIDTH = 10_000
+CUT_WIDTH, GAP = 8, 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def show(value: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(value)
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _facts(value):
@@ -68,13 +71,31 @@ def show_list(items: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[
     if not items:
         err().print(empty)
         return
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.title, no_wrap=True, overflow="ellipsis" if column.cut else "fold",
-                         min_width=6 if column.cut else None)  # fmt: skip
-    for item in items:
-        table.add_row(*(Text(cell(item, column.path or column.title)) for column in columns))
-    out().print(table)
+    rows = [[cell(item, column.path or column.title) for column in columns] for item in items]
+    console = out()
+    console.print(table(columns, rows, console.width))
+
+
+def table(columns: Sequence[Column], rows: list[list[str]], width: int) -> Table:
+    """A table in which only the columns that may be cut give way to a narrow terminal."""
+    made = Table(box=None, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
+    for column, room in zip(columns, _widths(columns, rows, width), strict=True):
+        made.add_column(column.title, no_wrap=True, overflow="ellipsis", width=room)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def _widths(columns: Sequence[Column], rows: list[list[str]], width: int) -> list[int]:
+    wanted = [max(map(cell_len, (column.title, *cells))) for column, *cells in zip(columns, *rows, strict=True)]
+    least = [min(one, CUT_WIDTH) if column.cut else one for column, one in zip(columns, wanted, strict=True)]
+    spare = width - sum(least) - GAP * (len(columns) - 1)
+    # What is left over goes to the columns that may be cut, from left to right.
+    for number, one in enumerate(wanted):
+        more = max(0, min(spare, one - least[number]))
+        least[number] += more
+        spare -= more
+    return least
 
 
 def cell(item: dict[str, Any], path: str) -> str:
@@ -83,6 +104,15 @@ def cell(item: dict[str, Any], path: str) -> str:
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return _text(value).replace("\n", " ")
+
+
+def age(moment: str) -> str:
+    """How long ago a moment was, as in 5m."""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    for length, letter in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{letter}"
+    return f"{max(0, seconds)}s"
 
 
 def _text(value: Any) -> str:

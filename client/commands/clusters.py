@@ -15,13 +15,15 @@ from client.watching import follow
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = (Column("name", cut=True), Column("status"), Column("datastore", "datastore.name"),
-           Column("flavor", "flavor.name"), Column("size"), Column("endpoint", cut=True))  # fmt: skip
+           Column("flavor", "flavor.name"), Column("size"), Column("endpoint"))  # fmt: skip
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.", metavar="NAME")],
-    datastore: Annotated[str, typer.Option(help="As in `pgsql 15`; see `dtrove datastore list`.")],
+    datastore: Annotated[
+        str, typer.Option(help="As in `pgsql 15`, or `pgsql` where there is one version; see `dtrove datastore list`.")
+    ],
     flavor: Annotated[str, typer.Option(help="See `dtrove flavor list`.", autocompletion=completion.flavors)] = "small",
     size: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
     volume_gb: Annotated[int | None, typer.Option(help="A disk of its own for the data, in GB.")] = None,
@@ -33,7 +35,7 @@ def create(
 ) -> None:
     """Ask for a cluster."""
     api = Api()
-    body = {"name": name, "datastore": datastore, "flavor": flavor, "size": size, "volume_gb": volume_gb,
+    body = {"name": name, "datastore": names.datastore_wish(api, datastore), "flavor": flavor, "size": size, "volume_gb": volume_gb,
             "deletion_protection": protected}  # fmt: skip
     if plan:
         show_plan(api.send("POST", "/v1/clusters", body, plan="true")[0]["plan"], as_json)

@@ -53,11 +53,11 @@ def _free_name(api: Api, stem: str) -> str:
 
 
 def _show(cluster: dict[str, Any], operation: dict[str, Any], answer: str) -> None:
-    steps = Table("step", "host", "seconds", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    steps = Table("step", "host", "seconds", box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     steps.columns[2].justify = "right"
     for step in operation["steps"]:
         steps.add_row(step["step"], Text(step["host"]), f"{seconds(step):.2f}")
-    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value in (("cluster", cluster["name"]), ("datastore", cluster["datastore"]["name"]),

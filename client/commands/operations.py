@@ -10,11 +10,11 @@ from client import completion, names
 from client.arguments import Json, OperationName, Timeout, Wait
 from client.exits import Exit
 from client.http import Api
-from client.terminal import Column, out, print_json, show, show_list
+from client.terminal import Column, age, out, print_json, show, show_list
 from client.watching import explain, follow, watch
 
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = (Column("kind"), Column("status"), Column("cluster", "on", cut=True), Column("begun", "created_at"),
+COLUMNS = (Column("kind"), Column("status"), Column("cluster", "on", cut=True), Column("age"),
            Column("id"))  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def list_operations(
     found = api.get("/v1/operations", limit=limit, **params)["operations"]
     if not as_json:
         called = {one["id"]: one["name"] for one in api.all("/v1/clusters", "clusters", limit=100)}
-        found = [one | {"on": called.get(one["cluster"], "(gone)"), "created_at": (one["created_at"] or "")[:19]}
+        found = [one | {"on": called.get(one["cluster"], "(gone)"), "age": age(one["created_at"])}
                  for one in found]  # fmt: skip
     show_list(found, as_json, COLUMNS, "there are no operations")
 

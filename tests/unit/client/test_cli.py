@@ -138,6 +138,14 @@ def test_names_and_ids_are_accepted_everywhere(world: World, dtrove: Dtrove) -> 
         assert dtrove("datastore", "show", wanted, "--json").json["manager"] == "pgsql"
 
 
+def test_a_manager_alone_is_enough_where_it_has_one_version(world: World, dtrove: Dtrove) -> None:
+    assert dtrove("cluster", "create", "shop", "--datastore", "pgsql", "--json").json["datastore"]["version"] == "15"
+    dtrove("datastore", "create", "mysql", "11.4", "mariadb-server")
+    done = dtrove("cluster", "create", "store", "--datastore", "mysql")
+    assert done.code == Exit.REFUSED
+    assert "`mysql 10.11`" in done.err
+
+
 def test_an_instance_is_found_after_its_cluster_was_renamed(world: World, dtrove: Dtrove) -> None:
     dtrove(*CREATE, "--wait")
     assert dtrove("cluster", "update", "shop", "--name", "store", "--json").json["name"] == "store"
