@@ -79,7 +79,8 @@ class BuildInstance:
                 what_to_do="retry the operation, or choose another flavor or image",
             )
         age = (self.database.clock.now() - context.task.step_started_at).total_seconds()
-        reason = f"the server is {status}" + (f": {instance.message}" if instance.message else "")
+        share = f" ({progress} %)" if progress else ""
+        reason = f"the server is {status}{share}" + (f": {instance.message}" if instance.message else "")
         return Wait(min(LAST_LOOK, max(FIRST_LOOK, age / 4)), reason, percent=progress, save=_saving(instance))
 
     def _attach_volume(self, context: StepContext) -> Outcome:

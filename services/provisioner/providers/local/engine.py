@@ -1,4 +1,4 @@
-"""The container engine behind the local provider: finding one, starting Podman's service, the network, tidying up."""
+"""The container engine behind the local provider: finding one, starting Podman's service, the network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,11 @@ import docker.errors
 import requests
 
 from services.provisioner.providers.base import ProviderBusy, ProviderError
+from services.provisioner.providers.lock import locked
 
 TIMEOUT = 60
 SERVICE_WAIT = 15.0
+DOCKER_SOCKET = "unix:///var/run/docker.sock"
 _CONF = """[engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -34,15 +37,38 @@ def installation(home: Path) -> str:
     return hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]
 
 
+def build_pid_file(home: Path) -> Path:
+    """Names the process that builds a host image for this installation."""
+    return home / "run" / "host-image.pid"
+
+
+def has_engine() -> bool:
+    """Whether this machine could have a container engine at all."""
+    return bool(os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists() or shutil.which("podman"))
+
+
 def connect(home: Path) -> docker.DockerClient:
-    """A client of the engine that answers: DOCKER_HOST, Docker's socket, or a Podman service of our own."""
-    for url in filter(None, (os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock")):
+    """A client of the engine that answers: DOCKER_HOST, Docker's socket, or a Podman service of our own.
+
+    Raises ProviderError where there is none.
+    """
+    for url in filter(None, (os.environ.get("DOCKER_HOST"), DOCKER_SOCKET)):
         client = _answering(url)
         if client is not None:
             return client
     if not shutil.which("podman"):
-        raise ProviderError("neither Docker nor Podman answers on this machine", what_to_do="run `make setup`")
+        raise ProviderError(
+            "neither Docker nor Podman answers on this machine",
+            what_to_do="start Docker, or run `make setup`, which installs Podman; then retry the operation",
+        )
     return _own_podman(home)
+
+
+def is_routed(client: docker.DockerClient) -> bool:
+    """Whether this machine reaches hosts at their own addresses: not so behind a virtual machine or a rootless engine."""
+    told = client.info()
+    rootless = any("rootless" in str(option) for option in told.get("SecurityOptions") or [])
+    return sys.platform == "linux" and not rootless and "Docker Desktop" not in str(told.get("OperatingSystem"))
 
 
 @contextlib.contextmanager
@@ -50,13 +76,20 @@ def translated(action: str) -> Iterator[None]:
     """Turn the engine's errors into the port's: 4xx will not get better by itself, the rest may."""
     try:
         yield
+    except docker.errors.ImageNotFound as error:
+        raise ProviderBusy(f"the host image went away while asked to {action}: it is made again") from error
     except docker.errors.APIError as error:
         message = f"the container engine could not {action}: {error.explanation or error}"
         if error.status_code is not None and 400 <= error.status_code < 500:
             raise ProviderError(message, what_to_do="see `podman ps -a` or `docker ps -a` on the machine") from error
-        raise ProviderBusy(message) from error
+        raise ProviderBusy(message, what_to_do="see that the container engine is well: `podman info`") from error
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise ProviderBusy(f"the container engine did not answer while asked to {action}: {error}") from error
+        raise EngineAway(f"the container engine did not answer while asked to {action}",
+                         what_to_do="see that Docker or Podman runs: `docker info`, `podman info`") from error  # fmt: skip
+
+
+class EngineAway(ProviderBusy):
+    """The engine did not answer: it must be looked for anew."""
 
 
 def ensure_network(client: docker.DockerClient, home: Path) -> str:
@@ -81,29 +114,25 @@ def ensure_network(client: docker.DockerClient, home: Path) -> str:
                 return name
             if "subnet" not in str(error) and "overlap" not in str(error):
                 raise
-    raise ProviderError("no free subnet for the local network", what_to_do="remove unused networks of the engine")
+    raise ProviderError("no free subnet for the local network",
+                        what_to_do="remove unused networks of the engine: `podman network prune`")  # fmt: skip
 
 
-def clean_up(home: Path) -> list[str]:
-    """Remove every container, volume and network of this installation, and its Podman service; say what went."""
-    gone: list[str] = []
-    with contextlib.suppress(ProviderError, ProviderBusy):
-        client = connect(home)
-        label: dict[str, str | list[str] | bool] = {"label": f"dtrove-home={installation(home)}"}
-        for container in client.containers.list(all=True, filters=label):
-            container.remove(force=True, v=True)
-            gone.append(f"server {container.name}")
-        for network in client.networks.list(filters=label):
-            network.remove()
-            gone.append(f"network {network.name}")
-        for image in client.images.list(filters=label):
-            client.images.remove(str(image.id), force=True)
-            gone.append(f"snapshot {image.id}")
-    from services.provisioner.providers.local import volumes
-
-    gone += volumes.remove_all(home)
-    _stop_service(home)
-    return gone
+def stop_own_podman(home: Path) -> None:
+    """End the Podman service that this installation has started, if it runs."""
+    pid_file = home / "run" / "podman.pid"
+    if not pid_file.exists():
+        return
+    with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
+        pid = int(pid_file.read_text())
+        process = Path(f"/proc/{pid}/cmdline")
+        if "podman" in process.read_text():
+            os.kill(pid, signal.SIGTERM)
+            until = time.monotonic() + SERVICE_WAIT
+            while process.read_text() and time.monotonic() < until:
+                time.sleep(0.05)
+    pid_file.unlink(missing_ok=True)
+    _socket(home).unlink(missing_ok=True)
 
 
 def _answering(url: str) -> docker.DockerClient | None:
@@ -118,15 +147,20 @@ def _answering(url: str) -> docker.DockerClient | None:
         return None
 
 
-def _own_podman(home: Path) -> docker.DockerClient:
-    run = home / "run"
-    run.mkdir(parents=True, exist_ok=True)
+def _socket(home: Path) -> Path:
     # A socket's path may hold about a hundred characters: a deep home would not fit.
-    socket = Path("/tmp" if not os.access("/run", os.W_OK) else "/run") / f"dtrove-{installation(home)}.sock"  # noqa: S108
-    url = f"unix://{socket}"
-    client = _answering(url)
-    if client is not None:
-        return client
+    place = "/run" if os.access("/run", os.W_OK) else os.environ.get("XDG_RUNTIME_DIR", "/tmp")  # noqa: S108
+    return Path(place) / f"dtrove-{installation(home)}.sock"
+
+
+def _own_podman(home: Path) -> docker.DockerClient:
+    """The service of our own, started where it does not run; one of several processes starts it."""
+    with locked(home / "run" / "podman.lock"):
+        url = f"unix://{_socket(home)}"
+        return _answering(url) or _start_podman(home / "run", url)
+
+
+def _start_podman(run: Path, url: str) -> docker.DockerClient:
     conf = run / "containers.conf"
     conf.write_text(_CONF)
     with (run / "podman.log").open("ab") as log:
@@ -143,15 +177,4 @@ def _own_podman(home: Path) -> docker.DockerClient:
             return client
         time.sleep(0.1)
     raise ProviderError("Podman's service does not answer", stderr=(run / "podman.log").read_text()[-2000:],
-                        what_to_do="try `podman info` on this machine")  # fmt: skip
-
-
-def _stop_service(home: Path) -> None:
-    pid_file = home / "run" / "podman.pid"
-    if not pid_file.exists():
-        return
-    with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
-        pid = int(pid_file.read_text())
-        if "podman" in Path(f"/proc/{pid}/cmdline").read_text():
-            os.kill(pid, signal.SIGTERM)
-    pid_file.unlink(missing_ok=True)
+                        what_to_do="try `podman info` on this machine, then retry the operation")  # fmt: skip

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,28 @@ import docker.errors
 from docker.models.containers import Container
 
 from services.provisioner.domain.instance import Instance
-from services.provisioner.images import ensure_image
-from services.provisioner.providers.base import BaseProvider, Found, ProviderError
+from services.provisioner.images import HostImage
+from services.provisioner.providers.base import BaseProvider, Found, ProviderError, fitting
 from services.provisioner.providers.local import volumes
-from services.provisioner.providers.local.engine import connect, ensure_network, installation, translated
+from services.provisioner.providers.local.engine import (
+    EngineAway,
+    build_pid_file,
+    connect,
+    ensure_network,
+    installation,
+    is_routed,
+    translated,
+)
 from shared.contracts.values import Flavor
 
 DATA_DIR = "/var/lib/dtrove-data"
 DATABASE_PORTS = (22, 3306, 5432, 6379)
 LIMIT = 20_000
+# Exit codes of a host that was told to go: by SIGKILL and by SIGTERM.
+KILLED = (137, 143)
+PACKAGES_DIR = "/var/cache/dtrove/packages"
 _FLAVORS = (
+    Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
     Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
     Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10),
     Flavor(id="medium", name="medium", vcpus=2, ram_mb=2048, disk_gb=20),
@@ -35,42 +47,57 @@ _STATES = {"running": "ACTIVE", "created": "BUILD", "exited": "SHUTOFF", "stoppe
 
 
 class Provider(BaseProvider):
-    """Options: DTROVE_HOME (where its files live), DTROVE_SSH_USER, DTROVE_LOCAL_PUBLISH (`always` publishes ports on loopback)."""
+    """Options: DTROVE_HOME (where its files live), DTROVE_SSH_USER, DTROVE_LOCAL_PUBLISH.
+
+    `always` publishes the ports of hosts on loopback, `auto` where this machine does not reach the hosts otherwise.
+    """
 
     def __init__(self, options: Mapping[str, object]) -> None:
         super().__init__(options)
         self.home = Path(str(options.get("DTROVE_HOME") or "var")).resolve()
         self.user = str(options.get("DTROVE_SSH_USER") or "root")
-        self.publish = options.get("DTROVE_LOCAL_PUBLISH") == "always"
+        # None: to be found out when an engine answers.
+        self._publish = True if options.get("DTROVE_LOCAL_PUBLISH") == "always" else None
+        self.image = HostImage(lambda: self.client, self.home / "images", pid_file=build_pid_file(self.home))
         self._client: docker.DockerClient | None = None
 
     @property
     def client(self) -> docker.DockerClient:
-        """The engine's client, connected at first use."""
+        """The engine's client, connected at first use, and anew after the engine was away."""
         if self._client is None:
             self._client = connect(self.home)
         return self._client
 
     def create(self, instance: Instance) -> None:
-        """Make and start the container; it is a server with sshd within a second."""
+        """Make and start the container; where the host image is missing, begin to make that and come back at once."""
         instance.user = self.user
         container = self._container(instance.id)
         if container is None:
+            with self._asking("look for the host image"):
+                there = self.image.is_there(self.client)
+            if not there:
+                self.image.begin()
+                instance.server_status, instance.message = "BUILD", "building the host image"
+                return
             container = self._make(instance)
-        with translated("start a server"):
-            if container.status != "running":
-                self._put_keys(container, instance)
-                container.start()
-        instance.server = str(container.id)
-        instance.local_id = str(container.name)
+        self._start(container, instance)
 
     def update_status(self, instance: Instance) -> tuple[str, int]:
-        """Ask the engine."""
+        """Ask the engine; a server that waits for its image is made as soon as that is there."""
         container = self._container(instance.id)
+        if container is None and not instance.server:
+            self.create(instance)
+            container = self._container(instance.id)
+            if container is None:
+                instance.server_status, (instance.progress, instance.message) = "BUILD", self.image.progress()
+                return "BUILD", instance.progress
         if container is None:
             instance.server_status, instance.progress = "DELETED", 0
             return "DELETED", 0
-        instance.server_status = _STATES.get(container.status, "UNKNOWN")
+        return self._read_state(container, instance)
+
+    def _read_state(self, container: Container, instance: Instance) -> tuple[str, int]:
+        instance.server_status, instance.message = _STATES.get(container.status, "UNKNOWN"), ""
         settings = container.attrs["NetworkSettings"]
         networks = settings.get("Networks") or {}
         instance.addr = next((one["IPAddress"] for one in networks.values() if one.get("IPAddress")), instance.addr)
@@ -78,7 +105,7 @@ class Provider(BaseProvider):
             port.partition("/")[0]: f"127.0.0.1:{bound[0]['HostPort']}"
             for port, bound in (settings.get("Ports") or {}).items() if bound
         }  # fmt: skip
-        if instance.server_status == "SHUTOFF" and container.attrs["State"].get("ExitCode"):
+        if instance.server_status == "SHUTOFF" and container.attrs["State"].get("ExitCode") not in (0, *KILLED):
             instance.server_status = "ERROR"
             instance.message = f"the host ended with code {container.attrs['State']['ExitCode']}"
         instance.progress = 100 if instance.server_status == "ACTIVE" else 50
@@ -88,7 +115,7 @@ class Provider(BaseProvider):
         """Remove the container and its volume."""
         container = self._container(instance.id)
         if container is not None:
-            with translated("remove a server"), contextlib.suppress(docker.errors.NotFound):
+            with self._asking("remove a server"), contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
         volumes.remove(self.home, instance.id)
         if self._container(instance.id) is not None:
@@ -107,8 +134,7 @@ class Provider(BaseProvider):
         """Mount the volume into the running host, where the folder has been waiting for it since its start."""
         self.create_volume(instance)
         assert instance.volume is not None
-        disk = volumes.create(self.home, instance.id, instance.volume.size_gb)
-        if not volumes.mount(self.home, instance.id, disk):
+        if not volumes.mount(self.home, instance.id):
             instance.message = "this machine cannot mount: the volume is a plain folder, its size is not enforced"
         instance.volume.mount_point, instance.volume.mounted = DATA_DIR, True
 
@@ -117,15 +143,15 @@ class Provider(BaseProvider):
         container = self._container(instance.id)
         if container is None:
             raise ProviderError(f"there is no server for instance {instance.id}")
-        with translated("make a snapshot"):
+        with self._asking("make a snapshot"):
             safe = re.sub(r"[^a-z0-9_.-]", "-", name.lower())
             image = container.commit(repository=f"localhost/dtrove-snapshot-{instance.id[:8]}", tag=safe,
                                      changes=f"LABEL dtrove-home={installation(self.home)}")  # fmt: skip
         return str(image.id)
 
     def flavors(self, datastore: str | None = None) -> list[Flavor]:
-        """Four sizes; relational databases want at least 512 MB, which all have."""
-        return list(_FLAVORS)
+        """Five sizes; MariaDB does not fit into the smallest."""
+        return fitting(_FLAVORS, datastore)
 
     def find(self, instance_id: str) -> Found | None:
         """The container with this instance's label."""
@@ -134,26 +160,27 @@ class Provider(BaseProvider):
 
     def list_ours(self) -> list[Found]:
         """Containers and volumes of this installation."""
-        with translated("list servers"):
+        with self._asking("list servers"):
             label: dict[str, str | list[str] | bool] = {"label": f"dtrove-home={installation(self.home)}"}
-            found = [self._found(one) for one in self.client.containers.list(all=True, filters=label)]
-        root = self.home / "volumes"
-        disks = root.glob("*/disk.ext4") if root.exists() else ()
-        return found + [Found("volume", f"local-{disk.parent.name}", disk.parent.name, "") for disk in disks]
+            found = [
+                self._found(one) for one in self.client.containers.list(all=True, filters=label, ignore_removed=True)
+            ]
+        return found + [Found("volume", f"local-{one}", one, "") for one in volumes.disks(self.home)]
 
     def power_off(self, instance: Instance) -> None:
         """Kill the container."""
         container = self._container(instance.id)
         if container is not None and container.status == "running":
-            with translated("power a server off"):
+            with self._asking("power a server off"):
                 container.kill()
 
     def power_on(self, instance: Instance) -> None:
-        """Start the container again; its address stays."""
+        """Start the container again; its address stays, and its volume is mounted anew where the machine was restarted."""
         container = self._container(instance.id)
         if container is None:
             raise ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
-        with translated("power a server on"):
+        volumes.mount(self.home, instance.id)
+        with self._asking("power a server on"):
             if container.status != "running":
                 container.start()
 
@@ -162,38 +189,59 @@ class Provider(BaseProvider):
         container = self._container(instance.id)
         if container is None:
             return ""
-        with translated("read a console"):
+        with self._asking("read a console"):
             return bytes(container.logs(tail=lines)).decode(errors="replace")
 
     def _container(self, instance_id: str) -> Container | None:
-        with translated("find a server"):
+        with self._asking("find a server"):
             try:
                 return self.client.containers.get(f"dtrove-{instance_id}")
             except docker.errors.NotFound:
                 return None
 
     def _make(self, instance: Instance) -> Container:
-        def progress(message: str) -> None:
-            instance.message = message
-
-        data = volumes.prepare(self.home, instance.id)
-        cache = self.home / "images" / "apt"
-        cache.mkdir(parents=True, exist_ok=True)
-        with translated("make a server"):
-            image = ensure_image(self.client, self.home / "images", progress)
+        data, shared = volumes.prepare(self.home, instance.id)
+        packages = self.home / "images" / "packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        with self._asking("make a server"):
             network = ensure_network(self.client, self.home)
             ulimits = [docker.types.Ulimit(name=name, soft=LIMIT, hard=LIMIT) for name in ("nofile", "nproc")]
-            ports: Any = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self.publish else None
-            return self.client.containers.create(
-                image, command=["/usr/local/sbin/dtrove-host"], name=f"dtrove-{instance.id}",
-                hostname=re.sub(r"[^A-Za-z0-9-]", "-", instance.name)[:63], network=network, ports=ports,
-                mem_limit=f"{instance.flavor.ram_mb}m", ulimits=ulimits, cap_add=["SYS_PTRACE", "NET_ADMIN"],
-                tmpfs={"/run": "mode=755", "/tmp": "mode=1777"},  # noqa: S108 - inside the host
-                mounts=[docker.types.Mount(DATA_DIR, str(data), type="bind", propagation="rslave"),
-                        docker.types.Mount("/var/cache/apt/archives", str(cache), type="bind")],
-                labels={"dtrove-home": installation(self.home), "dtrove-instance": instance.id,
-                        "dtrove-cluster": instance.cluster_id},
-            )  # fmt: skip
+            if self._publish is None:
+                self._publish = not is_routed(self.client)
+            ports: Any = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self._publish else None
+            try:
+                return self.client.containers.create(
+                    self.image.name, command=["/usr/local/sbin/dtrove-host"], name=f"dtrove-{instance.id}",
+                    hostname=re.sub(r"[^A-Za-z0-9-]", "-", instance.name)[:63], network=network, ports=ports,
+                    mem_limit=f"{instance.flavor.ram_mb}m", ulimits=ulimits, cap_add=["SYS_PTRACE", "NET_ADMIN"],
+                    tmpfs={"/run": "mode=755", "/tmp": "mode=1777"},  # noqa: S108 - inside the host
+                    mounts=[docker.types.Mount(DATA_DIR, str(data), type="bind", propagation="rslave" if shared else None),
+                            docker.types.Mount(PACKAGES_DIR, str(packages), type="bind")],
+                    labels={"dtrove-home": installation(self.home), "dtrove-instance": instance.id,
+                            "dtrove-cluster": instance.cluster_id},
+                )  # fmt: skip
+            except docker.errors.APIError as error:
+                # Whoever asked a moment before us, and was not heard of again, has made it.
+                if error.status_code == 409 and (there := self._container(instance.id)) is not None:
+                    return there
+                raise
+
+    def _start(self, container: Container, instance: Instance) -> None:
+        with self._asking("start a server"):
+            if container.status != "running":
+                self._put_keys(container, instance)
+                container.start()
+        instance.server, instance.local_id = str(container.id), str(container.name)
+
+    @contextlib.contextmanager
+    def _asking(self, action: str) -> Iterator[None]:
+        """Translate the engine's errors; one that is away is connected to anew at the next call."""
+        try:
+            with translated(action):
+                yield
+        except EngineAway:
+            self._client = None
+            raise
 
     def _put_keys(self, container: Container, instance: Instance) -> None:
         archive = io.BytesIO()
