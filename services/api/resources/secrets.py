@@ -6,6 +6,7 @@ from falcon import Request, Response
 from sqlalchemy import insert
 
 from services.api.http import Context
+from services.api.idempotency import Answer, once_elsewhere
 from services.api.schemas import shown
 from services.api.serving import action
 from services.api.store import tables
@@ -17,21 +18,25 @@ class Reseal:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @action(role="admin", gives=shown.Resealed)
+    @action(role="admin", gives=shown.Resealed, conflicts=True)
     def on_post(self, request: Request, response: Response) -> None:
         """Have each service seal some of its secrets anew, with the newest key of its keyring.
 
         Repeat it until nothing is left anywhere; only then may old keys go.
         """
         context, who = self._context, request.context.caller
-        states = {
-            "api": context.reseal(),
-            "datastore_agentless": context.databases.call("reseal"),
-            "provisioner": context.provisioner.call("reseal"),
-        }
-        with context.database.write() as tx:
-            tx.connection.execute(
-                insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, subject="",
-                                            action="secrets.reseal", at=tx.database.clock.now())
-            )  # fmt: skip
-        response.media = {"services": states}
+
+        def work() -> Answer:
+            states = {
+                "api": context.reseal(),
+                "datastore_agentless": context.databases.call("reseal"),
+                "provisioner": context.provisioner.call("reseal"),
+            }
+            with context.database.write() as tx:
+                tx.connection.execute(
+                    insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, subject="",
+                                                action="secrets.reseal", at=tx.database.clock.now())
+                )  # fmt: skip
+            return 200, {"services": states}, ""
+
+        once_elsewhere(context, request, response, work)
