@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from client.ssh import arguments, remote_command
+from services.datastore_agentless.actions import request_access
+from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.hosts.authorized_keys import admit, shut_out
+from services.datastore_agentless.hosts.base import Target
+from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.runner import HostRunner
+from services.datastore_agentless.hosts.ssh import SshPool
+from services.datastore_agentless.store import catalogue, clusters, tables
+from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.open_access import OpenAccess
+from shared.contracts import REGISTRY
+from shared.contracts.api import AccessRequested, AccessRevokeRequested
+from shared.db import Database, Sealed
+from shared.engine import StepEngine
+from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.sshd import Sshd
 
 MINE, OTHER = "11111111-aaaa", "22222222-bbbb"
@@ -62,6 +83,12 @@ def visitor(own_sshd: Sshd, home: Path, tmp_path: Path) -> Visitor:
     return Visitor(own_sshd, tmp_path / "visitor")
 
 
+@pytest.fixture(autouse=True)
+def _keyring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_keyring(tmp_path / "keyring", Keyring((new_key(),)))
+    monkeypatch.setattr(Sealed, "keyring", KeyringFile(tmp_path / "keyring"))
+
+
 def lines(home: Path) -> list[str]:
     return (home / ".ssh" / "authorized_keys").read_text().splitlines()
 
@@ -111,3 +138,85 @@ def test_another_host_key_is_not_trusted(own_sshd: Sshd, run: Callable[[object],
     wrong = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKBMcuFPYIqFmbjVgOhhPVX8NXoJTdu9YtVKFMxGLdUy"
     (visitor.folder / "known_hosts").write_text(f"[127.0.0.1]:{own_sshd.port} {wrong}\n")
     assert visitor.log_in("true").returncode == 255
+
+
+def no_manager(datastore: Datastore) -> BaseManager:
+    raise AssertionError("a login needs no manager")
+
+
+@dataclass(frozen=True)
+class HostsHere(Hosts):
+    """Hosts on which fences and jobs lie in the test's own directory."""
+
+    folder: Path = Path()
+
+    def _driver(self, target: Target, **options: Any) -> Driver:
+        return HostRunner(pool=self.pool, target=target, root=f"{self.folder}/dtrove", memory=f"{self.folder}/memory",
+                          **options)  # fmt: skip
+
+
+class Desk:
+    """datastore_agentless with one instance, the server, in its books: wishes go in, events come out."""
+
+    def __init__(self, server: Sshd, pool: SshPool, folder: Path, prefix: str, jump: Target | None = None) -> None:
+        self.database = Database(f"sqlite:///{folder}/db.sqlite", "datastore_agentless", tables.metadata)
+        tables.metadata.create_all(self.database.engine)
+        key = Key(server.key.name, server.key.passphrase, server.key.private, server.key.public)
+        with self.database.write() as tx:
+            clusters.add_cluster(tx, Cluster(id="c", project_id="p", operation_id="", name="shop", datastore_id="d",
+                                             size=1, ram_mb=1024, vcpus=1))  # fmt: skip
+            clusters.add_instance(tx, Instance(id="i", cluster_id="c", name="shop-1", addr="127.0.0.1", user=server.user,
+                                               ssh_port=server.port, host_key=server.host_key))  # fmt: skip
+            catalogue.add_key(tx, "c", key)
+        hosts = HostsHere(self.database, pool, no_manager, prefix, jump=jump, folder=folder)
+        access = OpenAccess(hosts)
+        self.engine = StepEngine(self.database, {flow.name: flow for flow in (access.grant(), access.revoke())})
+
+    def ask(self, wish: AccessRequested | AccessRevokeRequested) -> Any:
+        """What was announced in the end."""
+        request_access(self.database, wish)
+        self.engine.run_due()
+        box = self.database.outbox
+        with self.database.read() as connection:
+            row = connection.execute(
+                select(box).where(box.c.routing_key.like("access.%")).order_by(box.c.id.desc())
+            ).first()
+        assert row is not None
+        return REGISTRY["datastore_agentless", row.routing_key].from_payload(json.loads(row.body))
+
+    def open(self, visitor: Visitor) -> Any:
+        return self.ask(AccessRequested(operation_id=MINE, cluster_id="c", project_id="p", instance_id="i",
+                                        public_key=visitor.public, minutes=5))  # fmt: skip
+
+
+def test_a_wish_to_log_in_ends_with_where_and_the_way_in_is_open_until_it_is_shut(
+    own_sshd: Sshd, pool: SshPool, visitor: Visitor, tmp_path: Path
+) -> None:
+    desk = Desk(own_sshd, pool, tmp_path, f"env PATH={tmp_path}/bin:/usr/bin:/bin ")
+    granted = desk.open(visitor)
+    assert (granted.host, granted.port, granted.user) == ("127.0.0.1", own_sshd.port, own_sshd.user)
+    assert granted.host_keys == (own_sshd.host_key,)
+    assert visitor.log_in("true").returncode == 0
+    shut = desk.ask(
+        AccessRevokeRequested(operation_id=OTHER, cluster_id="c", project_id="p", instance_id="i", access=MINE)
+    )
+    assert shut.access == MINE
+    assert visitor.log_in("true").returncode == 255
+
+
+def test_through_a_jump_host_the_wish_ends_with_its_name_as_well(
+    own_sshd: Sshd, sshd: Sshd, pool: SshPool, visitor: Visitor, tmp_path: Path
+) -> None:
+    hop = sshd.target(name="the jump host")
+    granted = Desk(own_sshd, pool, tmp_path, f"env PATH={tmp_path}/bin:/usr/bin:/bin ", hop).open(visitor)
+    assert granted.jump == f"{sshd.user}@127.0.0.1:{sshd.port}"
+
+
+def test_where_the_prefix_goes_through_a_console_a_login_is_refused_with_a_sentence(
+    own_sshd: Sshd, pool: SshPool, visitor: Visitor, tmp_path: Path, home: Path
+) -> None:
+    before = lines(home)
+    failed = Desk(own_sshd, pool, tmp_path, "vzctl exec %(local_id)s ").open(visitor)
+    assert "no login on the instance" in failed.problem.message
+    assert failed.problem.what_to_do == "use `dtrove instance perform`"
+    assert lines(home) == before
