@@ -7,7 +7,7 @@ happens: the SSH runner runs it, the planner writes it down, a test answers from
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +43,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a job is, in its own words; percent of the whole script, as a Phase has it."""
+
+    title: str
+    percent: int | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """Run a long command detached from the connection; `script` is POSIX sh. It survives any drop of the line.
 
-    It is started at most once for the same task and `name`; a second run attaches to the first.
+    It is started at most once for the same task and `name`; a second run attaches to the first. `progress` reads a line
+    of standard output that tells how far the job is (such lines are told, not kept), or returns None for any other.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Job:
     stdin: str | Secret | None = None
     ok_codes: tuple[int, ...] = (0,)
     timeout: float = 900.0
+    progress: Callable[[str], Progress | None] | None = None
 
 
 @dataclass(frozen=True)

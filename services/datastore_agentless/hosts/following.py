@@ -29,6 +29,8 @@ class _Stream:
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
+    sieve: Callable[[str], bool] | None = None
+    _line: str = ""
     _held: str = ""
     _pieces: list[str] = field(default_factory=list)
     _size: int = 0
@@ -36,7 +38,7 @@ class _Stream:
     def take(self, data: bytes, tell: Callable[[str, str], None] | None, *, last: bool) -> None:
         """Take what was read, and tell it, masked; a secret that two pieces share is never told in halves."""
         self.offset += len(data)
-        piece = self._decoder.decode(data, final=last)
+        piece = self._sift(self._decoder.decode(data, final=last), last=last)
         self._keep(piece)
         if tell is None:
             return
@@ -50,6 +52,16 @@ class _Stream:
         """Everything that is kept."""
         return "".join(self._pieces)
 
+    def _sift(self, piece: str, *, last: bool) -> str:
+        """Without the lines that `sieve` takes for itself; a line that is not complete waits for its end."""
+        if self.sieve is None:
+            return piece
+        *lines, self._line = (self._line + piece).split("\n")
+        kept = [line + "\n" for line in lines if not self.sieve(line)]
+        if last and self._line and not self.sieve(self._line):
+            kept.append(self._line)
+        return "".join(kept)
+
     def _keep(self, piece: str) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
@@ -62,7 +74,7 @@ class JobReader:
 
     def __init__(self, driver: Driver, remote: Callable[[str], Output], folder: jobs.JobFolder, command: Job) -> None:
         self._driver, self._remote, self._folder, self._command = driver, remote, folder, command
-        self._out = _Stream("out", driver.transcript)
+        self._out = _Stream("out", driver.transcript, sieve=self._tell_progress if command.progress else None)
         self._err = _Stream("err", driver.transcript)
         self._garbled = 0
 
@@ -87,6 +99,13 @@ class JobReader:
                 self._remote(self._folder.put_aside())
                 raise Retryable(f"`{self._command.title}` on {self._where} is {look.state}: starting it again")
         return self._give_up()
+
+    def _tell_progress(self, line: str) -> bool:
+        assert self._command.progress is not None
+        progress = self._command.progress(line)
+        if progress is not None and self._driver.on_progress:
+            self._driver.on_progress(progress.title, progress.percent)
+        return progress is not None
 
     @property
     def _where(self) -> str:

@@ -7,27 +7,28 @@ again from its top, and what is done already changes nothing and restarts nothin
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
-from services.datastore_agentless.datastores.base import scripts
+from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import CommandFailed, Job, Phase, Run, Script, quote
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Phase, Result, Run, Script
+from shared.clock import Clock, SystemClock
 from shared.errors import Failure, Unsupported
 
-# dpkg's own bound, in seconds, on waiting for whoever holds its lock.
-LOCK_SECONDS = 300
-DISK_MB_NEEDED = 500
+ANY_CODE = tuple(range(256))
 
 
 class BaseManager:
     """Subclass it and override what your database does differently.
 
     `service_name` is the init system's name of the service, `port` where the database listens, `process` the name of its
-    process, by which a start or a stop is believed. `config_path` is the file that `render_config_file` fills.
+    process, by which a start or a stop is believed. `config_template` is the file in the folder `templates` beside your
+    module that `render_config_file` fills. `min_ram_mb` is the least memory that it is offered for.
     """
 
     service_name: str | None = None
@@ -38,6 +39,7 @@ class BaseManager:
     admin_user: str = "dtrove"
     min_ram_mb: int = 256
     config_template: str = ""
+    clock: Clock = SystemClock()
 
     def __init__(self, datastore: Datastore) -> None:
         self.datastore = datastore
@@ -49,15 +51,12 @@ class BaseManager:
 
     def preflight(self, instance: Instance) -> Script:
         """Look whether the host is fit, before anything is changed. Raises Failure with a plain sentence."""
-        packages = " ".join(quote(package) for package in self.datastore.packages)
-        looked = yield Run(
-            scripts.FACTS.format(packages=packages, port=self.port, process=quote(self.process or "none"),
-                                 directory=quote(instance.data_dir or "/var/lib")),
-            title="look at the host", changes=False, timeout=120, sample=scripts.FIT,
-        )  # fmt: skip
-        facts = dict(line.split("=", 1) for line in looked.stdout.splitlines() if "=" in line)
-        yield Phase("judging what was found")
-        for sentence, remedy in scripts.objections(facts, DISK_MB_NEEDED, self.port):
+        needs = fitness.Needs(self.datastore.packages, self.port, scripts.process_name(self.process), self.min_ram_mb,
+                              instance.data_dir)  # fmt: skip
+        looked = yield Run(fitness.facts(needs), title="look at the host", changes=False, timeout=180,
+                           sample=fitness.FIT)  # fmt: skip
+        needs = replace(needs, now=self.clock.now().timestamp())
+        for sentence, remedy in fitness.objections(fitness.read(looked.stdout), needs):
             raise Failure(f"{instance.name} is not fit: {sentence}", what_to_do=remedy)
 
     def prepare(self, instance: Instance) -> Script:
@@ -69,29 +68,24 @@ class BaseManager:
         yield Phase("starting the database", 80)
         yield from (self.restart() if changed else self.start())
         yield Phase("setting the administrator's login", 90)
-        yield from self.secure(instance)
+        if changed or not (yield from self.admits(instance)):
+            yield from self.secure(instance)
 
     def install(self, instance: Instance) -> Script:
         """Install the datastore's packages, with nothing started before it is configured."""
-        packages = " ".join(quote(package) for package in self.datastore.packages)
-        if not packages:
+        wanted = self.datastore.packages
+        if not wanted:
             return
-        there = yield Run(scripts.INSTALLED.format(packages=packages), title="see what is installed",
-                          ok_codes=(0, 1), changes=False)  # fmt: skip
+        there = yield Run(packages.installed(wanted), title="see what is installed", ok_codes=(0, 1), changes=False)
         if there.code == 0 and there.text == "yes":
             return
         try:
-            yield Job(
-                f"install-{self.name}", scripts.INSTALL.format(packages=packages, lock=LOCK_SECONDS),
-                title=f"install {packages}", timeout=1200,
-            )  # fmt: skip
+            yield Job(f"install-{self.name}", packages.install(wanted), title=f"install {' '.join(wanted)}",
+                      timeout=1200 + packages.LOCK_SECONDS, progress=packages.progress)  # fmt: skip
         except CommandFailed as error:
+            sentence, remedy = packages.remedy(error.stderr, instance.name, wanted)
             raise CommandFailed(
-                f"{packages} could not be installed on {instance.name}",
-                code=error.code,
-                command=error.command,
-                stderr=error.stderr,
-                what_to_do="see whether the package's name is right and the host reaches its package source; then retry",
+                sentence, code=error.code, command=error.command, stderr=error.stderr, what_to_do=remedy
             ) from error
 
     def configure(self, instance: Instance) -> Script:
@@ -100,12 +94,35 @@ class BaseManager:
         return False
 
     def secure(self, instance: Instance) -> Script:
-        """Set the administrator's login and shut every other door."""
+        """Shut every door that needs no password, then make the administrator: in this order, for a crash between the two."""
         yield from ()
+
+    def question(self, instance: Instance) -> Run | None:
+        """The command that logs in as the administrator over the network address and asks for the version; None: no such."""
+        return None
+
+    def answered_version(self, answer: Result) -> str:
+        """The version in the answer to `question`."""
+        return answer.text
+
+    def admits(self, instance: Instance) -> Script:
+        """Whether the administrator's login works already: then nothing is left to be done about it."""
+        question = self.question(instance)
+        if question is None:
+            return False
+        answer = yield replace(question, title="see whether the login works", ok_codes=ANY_CODE)
+        return bool(answer.code == 0 and self.answered_version(answer).startswith(self.datastore.version))
 
     def verify(self, instance: Instance) -> Script:
         """Prove that the database answers on its address, with its login, in the right version."""
         yield from self.wait_for_port()
+        question = self.question(instance)
+        if question is None:
+            return
+        version = self.answered_version((yield question))
+        if not version.startswith(self.datastore.version):
+            raise Failure(f"{instance.name} runs {self.name} {version[:100]}, not {self.datastore.version}",
+                          what_to_do="mend the datastore's packages or version")  # fmt: skip
 
     def backup(self, instance: Instance) -> Script:
         """Perform a backup on the remote instance."""
@@ -116,15 +133,28 @@ class BaseManager:
         )
 
     def render_config_file(self, instance: Instance) -> str:
-        """Load and render the config file for this datastore; a version's own template goes before the general one."""
-        folder = Path(inspect.getfile(type(self))).parent / "templates"
-        places = [str(folder / self.datastore.version), str(folder)]
+        """Load and render the config file for this datastore; a version's own template goes before the general one.
+
+        Templates lie in `templates` beside the class's module, a version's own in a folder with the version's name; a
+        subclass inherits those of its parents. Raises Failure where there is none.
+        """
         environment = Environment(  # noqa: S701 - configuration files are no HTML
-            loader=FileSystemLoader(places), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
-        )
-        template = environment.get_template(self.config_template)
+            loader=FileSystemLoader(self._template_places()), undefined=StrictUndefined, keep_trailing_newline=True,
+            trim_blocks=True,
+        )  # fmt: skip
+        environment.filters["one_line"] = one_line
+        try:
+            template = environment.get_template(self.config_template)
+        except TemplateNotFound as error:
+            raise Failure(f"the manager {self.name} has no template {self.config_template!r}",
+                          what_to_do="put it into the folder `templates` beside the manager's module") from error  # fmt: skip
         parameters = {**self.datastore.default_parameters, **instance.parameters}
         return template.render(instance=instance, datastore=self.datastore, manager=self, parameters=parameters)
+
+    def _template_places(self) -> list[str]:
+        lineage = [one for one in type(self).__mro__ if issubclass(one, BaseManager)]
+        folders = [Path(inspect.getfile(one)).parent / "templates" for one in lineage]
+        return [str(place) for folder in folders for place in (folder / self.datastore.version, folder)]
 
     def start(self) -> Script:
         """Start the datastore, where it does not run."""
@@ -140,7 +170,9 @@ class BaseManager:
 
     def restart(self) -> Script:
         """Restart the datastore, or start it where it is stopped."""
-        yield from self.stop()
+        running = yield Run(scripts.alive(self.process), title=f"see whether {self.name} runs", changes=False)
+        if running.text == "yes":
+            yield from self.stop()
         yield from self.start()
 
     def wait_for_port(self) -> Script:
@@ -153,4 +185,15 @@ class BaseManager:
     def url(self, host: str, port: int, user: str, password: str = "") -> str:
         """The URL of the database, with a password only where one is given."""
         login = quote_url(user, safe="") + (f":{quote_url(password, safe='')}" if password else "")
-        return f"{self.url_scheme}://{login}@{host}:{port}/{self.url_database}"
+        where = f"[{host}]" if ":" in host else host
+        return f"{self.url_scheme}://{login}@{where}:{port}/{self.url_database}"
+
+
+def one_line(value: object) -> str:
+    """A value as it may stand in a configuration file. Raises Failure for one that would begin a line of its own."""
+    text = str(value)
+    if any(sign in text for sign in "\n\r\0"):
+        raise Failure(
+            f"a parameter's value may not hold a line break: {text[:40]!r}", what_to_do="correct the parameter"
+        )
+    return text

@@ -1,89 +1,64 @@
-"""The shell that all managers share: plain POSIX sh, for hosts with systemd and without."""
+"""The shell that all managers share: plain POSIX sh, for hosts with systemd and without, and without procps or iproute2."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from services.datastore_agentless.hosts.base import quote
 
-FACTS = """. /etc/os-release 2>/dev/null; echo "os=$ID"; echo "uid=$(id -u)"
-echo "disk_mb=$(df -Pm {directory} 2>/dev/null | awk 'NR==2 {{print $4}}')"
-echo "memory_mb=$(awk '/MemTotal/ {{print int($2/1024)}}' /proc/meminfo)"
-echo "apt=$(command -v apt-get || echo none)"
-echo "clock=$(date +%s)"
-if [ -n "$(command -v ss)" ] && ss -Hltn "sport = :{port}" | grep -q . && ! pgrep -x {process} >/dev/null; then echo port=taken; else echo port=free; fi
-missing=""
-for p in {packages}; do
-  dpkg-query -W -f '${{Status}}' $p 2>/dev/null | grep -q 'ok installed' && continue
-  apt-cache show $p >/dev/null 2>&1 || missing="$missing $p"
-done
-if [ -n "$missing" ] && apt-get update -qq >/dev/null 2>&1; then
-  still=""
-  for p in $missing; do apt-cache show $p >/dev/null 2>&1 || still="$still $p"; done
-  missing=$still
-fi
-echo "missing=$missing"
-"""
+# The kernel keeps fifteen characters of a process's name.
+_NAME = 15
 
-# What FACTS prints on a host that is fit.
-FIT = "os=debian\nuid=0\ndisk_mb=10000\nmemory_mb=4096\napt=/usr/bin/apt-get\nport=free\nmissing=\n"
-
-INSTALLED = """for p in {packages}; do
-  dpkg-query -W -f '${{Status}}' $p 2>/dev/null | grep -q 'ok installed' || exit 1
-done; echo yes"""
-
-INSTALL = """set -u
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then printf '#!/bin/sh\\nexit 101\\n' > $policy; chmod 755 $policy; ours=yes; else ours=no; fi
-trap '[ $ours = no ] || rm -f $policy' EXIT
-apt() {{ apt-get -q -y -o DPkg::Lock::Timeout={lock} -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 "$@"; }}
-mkdir -p /etc/postgresql-common
-[ -e /etc/postgresql-common/createcluster.conf ] || \\
-  printf "create_main_cluster = false\\nadd_include_dir = 'conf.d'\\n" > /etc/postgresql-common/createcluster.conf
-dpkg --configure -a || exit 1
-apt install --no-install-recommends {packages} && exit 0
-apt update || exit 1
-apt install --no-install-recommends {packages}
+# running NAME: whether a process of that name lives; a zombie does not. pids NAME: their numbers.
+RUNNING = """pids() {
+  for f in /proc/[0-9]*/stat; do
+    { read -r s < "$f"; } 2>/dev/null || continue
+    case $s in *"($1) Z "*|*"($1) X "*) ;; *"($1) "*) echo "${s%% *}";; esac
+  done
+}
+running() { [ -n "$(pids "$1")" ]; }
 """
 
 
-def objections(facts: dict[str, str], disk_mb: int, port: int) -> Iterator[tuple[str, str]]:
-    """What speaks against a host, each with a remedy."""
-    if facts.get("uid") != "0":
-        yield "commands do not run as root", "set DTROVE_PREFIX so that they do, for example `sudo -n `"
-    if facts.get("apt") == "none":
-        yield f"it has no apt ({facts.get('os') or 'unknown system'})", "use a Debian or Ubuntu image"
-    if facts.get("disk_mb", "").isdigit() and int(facts["disk_mb"]) < disk_mb:
-        yield f"only {facts['disk_mb']} MB of disk are free, {disk_mb} are needed", "choose a larger flavor or volume"
-    if facts.get("port") == "taken":
-        yield f"another program listens on port {port}", "stop it, or choose another host"
-    if facts.get("missing", "").strip():
-        yield (f"its package source does not have:{facts['missing']}",
-               "see whether the datastore's packages are right for the image, and the source reachable")  # fmt: skip
+def process_name(process: str) -> str:
+    """A process's name as the kernel keeps it."""
+    return process[:_NAME]
+
+
+def answers(port: int) -> str:
+    """A condition: something listens on the TCP port. Source: proc(5), /proc/net/tcp, state 0A is LISTEN."""
+    return f"grep -qs ':{port:04X} [0-9A-F]*:0000 0A ' /proc/net/tcp /proc/net/tcp6"
 
 
 def service(verb: str, name: str) -> str:
     """Start or stop a service, whatever the init system; all three descriptors are closed, or sshd would wait."""
     quoted = quote(name)
+    ending = "false" if verb == "start" else "true"
     return (
-        f"if [ -d /run/systemd/system ]; then systemctl {verb} {quoted}; "
-        f"else service {quoted} {verb} </dev/null >/tmp/dtrove-service.log 2>&1 || "
-        f"{{ cat /tmp/dtrove-service.log >&2; {'false' if verb == 'start' else 'true'}; }}; fi"
+        f"if [ -d /run/systemd/system ]; then systemctl {verb} {quoted} || {{ "
+        f"systemctl status --no-pager -n 20 {quoted} >&2; {ending}; }}; "
+        f"else service {quoted} {verb} </dev/null >/run/dtrove-service.log 2>&1 || "
+        f"{{ cat /run/dtrove-service.log >&2; {ending}; }}; fi"
     )
 
 
 def gone(process: str) -> str:
-    """Wait up to thirty seconds until no process of this name lives; then help it along."""
-    name = quote(process)
+    """Wait up to thirty seconds until no process of this name lives; help it along after two."""
+    name = quote(process_name(process))
     return (
-        f"n=0; while pgrep -x {name} >/dev/null; do n=$((n+1)); [ $n -lt 300 ] || {{ pkill -KILL -x {name}; sleep 0.2; "
-        f"break; }}; [ $n -ne 20 ] || pkill -TERM -x {name}; sleep 0.1; done; ! pgrep -x {name} >/dev/null"
+        f"{RUNNING}n=0; while running {name}; do n=$((n+1)); "
+        f"[ $n -ne 20 ] || kill -TERM $(pids {name}) 2>/dev/null; "
+        f"[ $n -lt 300 ] || {{ kill -KILL $(pids {name}) 2>/dev/null; sleep 0.2; break; }}; sleep 0.1; done; "
+        f"! running {name}"
     )
+
+
+def alive(process: str) -> str:
+    """Prints `yes` while a process of this name lives."""
+    return f"{RUNNING}running {quote(process_name(process))} && echo yes || echo no"
 
 
 def listening(port: int) -> str:
     """Wait up to a minute until something listens on the port."""
     return (
-        f"n=0; until ss -Hltn 'sport = :{port}' | grep -q .; do n=$((n+1)); "
+        f"n=0; until {answers(port)}; do n=$((n+1)); "
         f"[ $n -lt 1200 ] || {{ echo 'nothing listens on port {port}' >&2; exit 1; }}; sleep 0.05; done"
     )

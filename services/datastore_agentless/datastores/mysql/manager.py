@@ -5,7 +5,6 @@ from __future__ import annotations
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
-from shared.errors import Failure
 from shared.secrets import Secret
 
 
@@ -35,13 +34,8 @@ class MySQLManager(BaseManager):
     def configure(self, instance: Instance) -> Script:
         """Put the data directory on the volume, then write the configuration."""
         if instance.data_dir:
-            data = quote(self.data_path(instance))
-            yield Run(
-                f"[ -d {data}/mysql ] || {{ pkill -x {self.process}; while pgrep -x {self.process} >/dev/null; do sleep 0.1; done; "
-                f"rm -rf {data}.new; mkdir -p {data}.new && cp -a /var/lib/mysql/. {data}.new/ && chown -R mysql:mysql {data}.new "
-                f"&& chmod 750 {data}.new && mv {data}.new {data}; }}",
-                title="put the data on the volume", timeout=120,
-            )  # fmt: skip
+            yield Run(_MOVE.format(data=quote(self.data_path(instance)), gone=scripts.gone(self.process)),
+                      title="put the data on the volume", timeout=180)  # fmt: skip
         # MariaDB reads this folder last, so that nothing of the packages' own overrides what is written here.
         folder = "mariadb.conf.d" if self.is_mariadb else "mysql.conf.d"
         written = yield Put(
@@ -54,43 +48,51 @@ class MySQLManager(BaseManager):
         return f"{instance.data_dir}/mysql" if instance.data_dir else "/var/lib/mysql"
 
     def secure(self, instance: Instance) -> Script:
-        """Make the administrator, drop everyone who could come in without a password."""
+        """Drop everyone who could come in without a password, then make the administrator."""
         user, password = _sql(instance.admin_user), _sql(instance.admin_password.reveal())
-        host = "'%'"
+        accounts = "mysql.global_priv" if self.is_mariadb else "mysql.user"
         statements = [
-            f"CREATE USER IF NOT EXISTS '{user}'@{host} IDENTIFIED BY '{password}'",
-            f"ALTER USER '{user}'@{host} IDENTIFIED BY '{password}'",
-            f"GRANT ALL PRIVILEGES ON *.* TO '{user}'@{host} WITH GRANT OPTION",
+            "SET SESSION sql_mode = ''",
+            f"DELETE FROM {accounts} WHERE User = ''",
+            f"DELETE FROM {accounts} WHERE User = 'root' AND Host <> 'localhost'",
             "DROP DATABASE IF EXISTS test",
+            "FLUSH PRIVILEGES",
+            "ALTER USER root@localhost IDENTIFIED " + ("VIA unix_socket" if self.is_mariadb else "WITH auth_socket"),
+            f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'",
+            f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}'",
+            f"GRANT ALL PRIVILEGES ON *.* TO '{user}'@'%' WITH GRANT OPTION",
         ]
-        if self.is_mariadb:
-            statements += [
-                "DELETE FROM mysql.global_priv WHERE User = ''",
-                "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host NOT IN ('localhost')",
-                "ALTER USER root@localhost IDENTIFIED VIA unix_socket",
-            ]
-        sql = ";\n".join([*statements, "FLUSH PRIVILEGES"]) + ";\n"
-        # The general and the binary log would keep the statement; the session leaves both out.
-        yield Run(("mysql", "--protocol=socket", "-uroot"), title="set the administrator's login",
-                  stdin=Secret(f"SET SESSION sql_log_bin = 0;\n{sql}"))  # fmt: skip
+        # The binary log would keep the statements and hand them on to replicas: the session leaves it out.
+        sql = ";\n".join(["SET SESSION sql_log_bin = 0", *statements]) + ";\n"
+        yield Run(("mysql", "--protocol=socket", "-uroot"), title="set the administrator's login", stdin=Secret(sql))
 
-    def verify(self, instance: Instance) -> Script:
+    def question(self, instance: Instance) -> Run:
         """Log in over the network address, and read the server's version."""
-        client = f"[client]\nuser={instance.admin_user}\npassword={instance.admin_password.reveal()}\n"
-        answered = yield Run(
+        client = (
+            f'[client]\nuser="{_option(instance.admin_user)}"\npassword="{_option(instance.admin_password.reveal())}"\n'
+        )
+        return Run(
             "umask 077; t=$(mktemp -p /run); trap 'rm -f $t' EXIT; cat > $t; "
             f"mysql --defaults-extra-file=$t --connect-timeout=10 -h {quote(instance.addr)} -P {self.port} -N -e 'select version()'",
             title="log in and ask", stdin=Secret(client), changes=False, sample=self.datastore.version,
         )  # fmt: skip
-        if not answered.text.startswith(self.datastore.version):
-            raise Failure(f"{instance.name} runs {answered.text}, not {self.datastore.version}",
-                          what_to_do="mend the datastore's packages or version")  # fmt: skip
 
-    def stop(self) -> Script:
-        """Stop the server; the maintenance login of Debian's script may be gone, so its process is asked as well."""
-        yield Run(scripts.service("stop", self.service_name), title=f"stop {self.service_name}", timeout=120)
-        yield Run(scripts.gone(self.process), title=f"see that {self.service_name} is gone", timeout=60)
+
+# The packages made an empty database in their own place; it moves as a whole, under a new name until it is complete.
+_MOVE = """[ -d {data}/mysql ] || {{
+  for p in $(cat /run/mysqld/*.pid 2>/dev/null); do kill "$p" 2>/dev/null; done
+  {{ {gone}; }} || exit 1
+  rm -rf {data}.new && mkdir -p {data}.new && cp -a /var/lib/mysql/. {data}.new/ &&
+  chown -R mysql:mysql {data}.new && chmod 750 {data}.new && sync -f {data}.new && mv {data}.new {data}
+}}"""
 
 
 def _sql(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "''")
+
+
+def _option(text: str) -> str:
+    """A value as an option file takes it in double quotes. Source: MySQL manual, "Using Option Files"."""
+    for plain, escaped in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ('"', '\\"')):
+        text = text.replace(plain, escaped)
+    return text
