@@ -11,7 +11,7 @@ import eventlet
 eventlet.monkey_patch()
 
 import argparse  # noqa: E402
-import importlib  # noqa: E402
+import importlib.util  # noqa: E402
 import inspect  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
@@ -28,10 +28,10 @@ from nameko.runners import ServiceRunner  # noqa: E402
 
 from shared import log as logs  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
-from shared.config import ConfigInvalid  # noqa: E402
+from shared.config import EXIT_CODE, ConfigInvalid, problems_of  # noqa: E402
 from shared.errors import DtroveError, Unavailable  # noqa: E402
 
-ENDED, DIED, WRONG = 0, 1, 2
+ENDED, DIED, WRONG = 0, 1, EXIT_CODE
 # Less than a supervisor's patience: whoever is told to end has this long, whatever he is in the middle of.
 GRACE_SECONDS = 8.0
 WAIT_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Container(ServiceContainer):
 def main() -> int:
     """Run until SIGTERM (0), or until a container dies (1), so that a supervisor starts the process anew.
 
-    2: the configuration is wrong, and starting again would not mend it.
+    78: the configuration is wrong, and starting again would not mend it; the log lists all of it.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True)
@@ -60,9 +60,13 @@ def main() -> int:
     asked = parser.parse_args()
     with open(asked.config) as file:  # noqa: PTH123
         config.setup(load_config(file))
-    logs.configure(_name_of(asked.modules[0]), str(config.get("DTROVE_LOG_LEVEL") or "INFO"))
+    problems = problems_of(_settings_of(asked.modules), config)
+    level = "INFO" if problems else str(config.get("DTROVE_LOG_LEVEL") or "INFO")
+    logs.configure(_name_of(asked.modules[0]), level)
     told = Told()
     try:
+        if problems:
+            raise ConfigInvalid(problems)
         services = [_service_of(name) for name in asked.modules]
         prepare(services, told)
         wait_for_broker(str(config["AMQP_URI"]), told.to_end)
@@ -155,6 +159,12 @@ def end_within(seconds: float, code: int) -> None:
 def _name_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if parts[0] == "services" and len(parts) > 1 else parts[-1]
+
+
+def _settings_of(modules: list[str]) -> list[type[Any]]:
+    """The settings of the services that have some."""
+    beside = [module.rpartition(".")[0] + ".settings" for module in modules if "." in module]
+    return [importlib.import_module(name).Settings for name in beside if importlib.util.find_spec(name)]
 
 
 def _service_of(module: str) -> Any:

@@ -40,7 +40,14 @@ def test_all_that_is_wrong_for_all_services_of_the_process_is_one_line_of_the_lo
     assert done.returncode == EXIT_CODE == 78
     (line,) = done.stdout.splitlines()
     said = json.loads(line)["event"]
-    for words in ("AMQP_URI is not set", "no keyring at", "'nonsense'", "API_DATABASE_URL", "no.such.Manager", "LOUD"):
+    for words in (
+        "AMQP_URI is not set",
+        "no keyring at",
+        "'nonsense'",
+        "API_DATABASE_URL",
+        "no.such.Manager",
+        "DTROVE_LOG_LEVEL: 'loud'",
+    ):
         assert words in said, words
     assert said.count("no keyring at") == 1
     assert "hush" not in done.stdout + done.stderr
