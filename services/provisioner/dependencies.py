@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nameko import config
 
 from services.provisioner.providers import get_provider
 from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.watch import ProviderWatch
 from services.provisioner.settings import Settings
 from services.provisioner.store.tables import metadata
+from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
 from shared.bus import RpcCaller
@@ -19,28 +19,41 @@ from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
+from shared.once import once
 from shared.secrets import KeyringFile, Secret, keyring_path
 
 
-@cache
+@once
 def settings() -> Settings:
     """This service's settings. Raises ConfigInvalid."""
     return read(Settings, config)
 
 
-@cache
+@once
+def keyring() -> KeyringFile:
+    """The keys that seal secrets at rest."""
+    return KeyringFile(keyring_path(settings().keyring, settings().home))
+
+
+@once
 def database() -> Database:
     """This service's database, brought up to date."""
     chosen = settings()
-    Sealed.keyring = KeyringFile(keyring_path(chosen.keyring, chosen.home))
-    migrate.upgrade("provisioner", chosen.database_url)
+    Sealed.keyring = keyring()
+    migrate.upgrade("provisioner", chosen.database_url, migrate.FOR_EVER)
     return Database(chosen.database_url, "provisioner", metadata)
 
 
-@cache
+@once
 def provider() -> BaseProvider:
     """The provider in use."""
     return get_provider(settings().provider, dict(config))
+
+
+@once
+def watch() -> ProviderWatch:
+    """What the provider said last."""
+    return ProviderWatch(settings().provider, provider())
 
 
 def steps() -> tuple[StepEngine, int, Subscribe]:
@@ -48,13 +61,15 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     base, cloud, chosen = database(), provider(), settings()
     build = BuildInstance(base, cloud, _issue_key, make_host_key, chosen.server_deadline).workflow()
     delete = DeleteInstance(base, cloud).workflow()
-    engine = StepEngine(base, {flow.name: flow for flow in (build, delete)})
-    return engine, chosen.workers, base.on_commit
+    attach = AttachVolume(base, cloud)
+    flows = (build, delete, attach.create_workflow(), attach.attach_workflow())
+    engine = StepEngine(base, {flow.name: flow for flow in flows})
+    return engine, chosen.workers, base.on_tasks
 
 
 def relay() -> tuple[Outbox, Subscribe]:
     """The outbox, and how to be woken when something is put in."""
-    return Outbox(database()), database().on_commit
+    return Outbox(database()), database().on_outbox
 
 
 def make_host_key(name: str) -> tuple[Secret, str]:
