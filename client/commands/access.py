@@ -9,7 +9,7 @@ import typer
 from client import names
 from client.arguments import Json
 from client.http import Api
-from client.terminal import Column, show, show_list
+from client.terminal import Column, print_json, show, show_list
 
 tokens, projects = typer.Typer(no_args_is_help=True), typer.Typer(no_args_is_help=True)
 TOKEN_COLUMNS = (Column("name", cut=True), Column("project", cut=True), Column("role"),
@@ -36,10 +36,15 @@ def create_token(
 
 
 @tokens.command("revoke")
-def revoke_token(token: Annotated[str, typer.Argument(help="Name or id of a token.", metavar="TOKEN")]) -> None:
+def revoke_token(
+    token: Annotated[str, typer.Argument(help="Name or id of a token.", metavar="TOKEN")], as_json: Json = False
+) -> None:
     """End a token at once."""
     api = Api()
-    api.send("DELETE", f"/v1/tokens/{names.token(api, token)['id']}")
+    found = names.token(api, token)
+    api.send("DELETE", f"/v1/tokens/{found['id']}")
+    if as_json:
+        print_json({"id": found["id"], "revoked": True})
 
 
 @projects.command("list")

@@ -9,7 +9,7 @@ import typer
 from client import names
 from client.arguments import Json, Yes
 from client.http import Api
-from client.terminal import Column, show, show_list
+from client.terminal import Column, print_json, show, show_list
 
 datastores, flavors = typer.Typer(no_args_is_help=True), typer.Typer(no_args_is_help=True)
 DATASTORE_COLUMNS = (Column("name"), Column("image"), Column("packages", cut=True), Column("id"))
@@ -68,13 +68,15 @@ def update_datastore(
 
 
 @datastores.command("delete")
-def delete_datastore(datastore: DatastoreName, yes: Yes = False) -> None:
+def delete_datastore(datastore: DatastoreName, yes: Yes = False, as_json: Json = False) -> None:
     """Take a version out of the choice; clusters made with it go on."""
     api = Api()
     found = names.datastore(api, datastore)
     if not yes:
         typer.confirm(f"Take {found['name']} out of the choice?", abort=True, err=True)
     api.send("DELETE", f"/v1/datastores/{found['id']}")
+    if as_json:
+        print_json({"id": found["id"], "deleted": True})
 
 
 @flavors.command("list")

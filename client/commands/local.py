@@ -23,18 +23,24 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def init() -> None:
+def init(as_json: Json = False) -> None:
     """Make the installation's directory, keyring and first token; harmless when they exist."""
-    for made in installation.init(installation.home()):
-        typer.echo(f"made {made}")
+    made = installation.init(installation.home())
+    if as_json:
+        print_json({"home": str(installation.home()), "made": made})
+        return
+    for one in made:
+        typer.echo(f"made {one}")
 
 
-def up(detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background.")] = False) -> None:
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background.")] = False, as_json: Json = False
+) -> None:
     """Start RabbitMQ and the four services; each is started again when it dies."""
     supervisor = prepare()
     if detach:
         supervisor.up_detached(say=err().print)
-        typer.echo(f"DTrove answers at {supervisor.url}")
+        print_json({"url": supervisor.url}) if as_json else typer.echo(f"DTrove answers at {supervisor.url}")
     else:
         supervisor.up()
 

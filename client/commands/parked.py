@@ -8,7 +8,7 @@ import typer
 
 from client.arguments import Json, Yes
 from client.http import Api
-from client.terminal import Column, err, show_list
+from client.terminal import Column, err, print_json, show_list
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = (Column("service", cut=True), Column("topic", cut=True), Column("reason", cut=True), Column("id"))
@@ -26,15 +26,19 @@ def list_parked(
 
 
 @app.command()
-def replay(message: MessageId) -> None:
+def replay(message: MessageId, as_json: Json = False) -> None:
     """Send a message to its queue once more, after its cause was mended."""
     Api().send("POST", f"/v1/parked/{message}/replay")
     err().print("sent; should it fail again, it comes back here")
+    if as_json:
+        print_json({"id": message, "replayed": True})
 
 
 @app.command()
-def drop(message: MessageId, yes: Yes = False) -> None:
+def drop(message: MessageId, yes: Yes = False, as_json: Json = False) -> None:
     """Forget a message for good."""
     if not yes:
         typer.confirm("Forget this message for good?", abort=True, err=True)
     Api().send("DELETE", f"/v1/parked/{message}")
+    if as_json:
+        print_json({"id": message, "dropped": True})

@@ -25,6 +25,8 @@ BUILT_IN = (
     ("services.datastore_agentless.datastores.redis.RedisManager", "redis"),
 )
 _HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
+# A percent sign that is neither doubled nor followed by a name.
+_UNNAMED = re.compile(r"(?<!%)(?:%%)*%(?![%(])")
 _HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{60,}(?: .*)?")
 
 
@@ -65,6 +67,8 @@ def parse_prefix(raw: Any) -> str:
     """A prefix that names only properties that an instance has. Raises ValueError with a sentence."""
     known = dict.fromkeys(PROPERTIES, "x")
     try:
+        if _UNNAMED.search(str(raw)):
+            raise ValueError("a conversion without a name")
         str(raw) % known
     except KeyError as error:
         raise ValueError(f"an instance has no property {error}; it has {', '.join(sorted(known))}") from error

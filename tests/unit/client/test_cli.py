@@ -221,7 +221,7 @@ def test_a_token_is_shown_once_and_revoked_by_name(world: World, dtrove: Dtrove)
     made = dtrove("token", "create", "robot", "--role", "reader", "--json").json
     assert made["token"]
     assert made["token"] not in dtrove("token", "list").out
-    assert dtrove("token", "revoke", "robot").code == 0
+    assert dtrove("token", "revoke", "robot", "--json").json == {"id": made["id"], "revoked": True}
     assert dtrove("token", "revoke", "robot").code == Exit.NOT_FOUND
 
 
