@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +83,9 @@ class FakeDatabases:
                  for name in spec["names"]]  # fmt: skip
         return {"hosts": hosts, "restarts": [], "lost": []}
 
+    def _reseal(self) -> dict[str, Any]:
+        return {"resealed": 0, "left": 0, "key": RING.newest}
+
     def _credentials(self, cluster_id: str) -> dict[str, str]:
         return {"username": "dtrove", "sealed_password": RING.seal(Secret(PASSWORD))}
 
@@ -98,6 +102,7 @@ class Api:
         self.context = Context(
             database=self.database, databases=self.databases, provisioner=FakeDatabases(),
             unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
+            reseal=self.databases._reseal,
         )  # fmt: skip
         self.app: falcon.App[Any, Any] = make_app(self.context)
         self._client = TestClient(self.app)
@@ -123,8 +128,8 @@ class Api:
     # Asking
 
     def ask(self, method: str, path: str, body: Any = None, *, token: str | None = None, key: str = "",
-            headers: dict[str, str] | None = None, **options: Any) -> Result:  # fmt: skip
-        """One request, as a member unless a token is given; an empty one sends none."""
+            headers: dict[str, str] | None = None, raw: bytes | None = None) -> Result:  # fmt: skip
+        """One request, as a member unless a token is given; an empty one sends none. `raw` is a body as it stands."""
         sent = dict(headers or {})
         given = self.member if token is None else token
         if given:
@@ -132,8 +137,8 @@ class Api:
         if key:
             sent["Idempotency-Key"] = key
         if body is not None:
-            options["json"] = body
-        answer = self._client.simulate_request(method, path, headers=sent, **options)
+            raw, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        answer = self._client.simulate_request(method, path, headers=sent, body=raw or b"")
         self._hold(method, path, answer)
         return answer
 

@@ -43,6 +43,15 @@ class Count(fields.Integer):
         return int(super()._deserialize(value, attr, data, **options) or 0)
 
 
+class Flag(fields.Boolean):
+    """True or false in JSON, and nothing that Python alone takes for it, as 1."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 def label() -> fields.String:
     """A name that the user chooses, also a host's: a DNS label."""
     return fields.String(required=True, validate=validate.Regexp(NAME, error=NAME_WORDS), metadata={"example": "shop"})
@@ -58,14 +67,13 @@ def whole(
                           error_messages=words, metadata=metadata)  # fmt: skip
 
 
-def flag(default: Any = ma.missing, **metadata: Any) -> fields.Boolean:
-    """True or false in JSON, and nothing that looks like it."""
-    return fields.Boolean(truthy={True}, falsy={False}, load_default=default, metadata=metadata,
-                          error_messages={"invalid": "must be true or false"})  # fmt: skip
+def flag(default: Any = ma.missing, **metadata: Any) -> Flag:
+    """A field of a body that is true or false."""
+    return Flag(load_default=default, metadata=metadata, error_messages={"invalid": "must be true or false"})
 
 
 def switch(**metadata: Any) -> fields.Boolean:
-    """True or false in a query; without a value it is on."""
+    """A parameter of a query that is true or false; without a value it is on."""
     return fields.Boolean(truthy={"", "true", "True", "1", "yes", "on"}, falsy={"false", "False", "0", "no", "off"},
                           load_default=False, metadata=metadata,
                           error_messages={"invalid": "must be true or false"})  # fmt: skip
