@@ -14,6 +14,8 @@ from pathlib import Path
 LOG_BYTES = 10 * 1024 * 1024
 LOG_FILES = 3
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+# Source: sysexits.h, EX_CONFIG; shared.bus.process ends with it. The same configuration will not be right next time.
+WRONG_CONFIGURATION = 78
 # A process that has lived this many seconds is well again: its next restart waits for the shortest delay.
 WELL_AFTER = 60.0
 
@@ -161,6 +163,9 @@ class Child:
             return ""
         self.process = None
         lived = now - self.born
+        if code == WRONG_CONFIGURATION:
+            self.due = float("inf")
+            return f"{self.name} finds its configuration wrong and is not started again (its log: {self.log})"
         self.delay = FIRST_DELAY if lived > WELL_AFTER else min(max(self.delay * 2, FIRST_DELAY), LONGEST_DELAY)
         self.due = now + self.delay
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"

@@ -20,7 +20,7 @@ from services.datastore_agentless.store import catalogue, clusters, transcripts
 from shared.contracts.datastore_agentless import NodeIdentityChanged, TranscriptRecorded
 from shared.contracts.values import TranscriptEntry
 from shared.db import Database
-from shared.errors import Cancelled
+from shared.errors import Cancelled, Retryable
 from shared.workflow import StepContext
 
 ManagerFor = Callable[[Datastore], BaseManager]
@@ -68,11 +68,12 @@ class Hosts:
 
     def run(
         self, context: StepContext, instance: Instance, script: Script,
-        on_output: Callable[[str, str], None] | None = None,
+        on_output: Callable[[str, str], None] | None = None, retiring: str = "",
     ) -> object:  # fmt: skip
         """Run a manager's script on an instance for a task; return what the script returned.
 
-        Each command's redacted record is announced as it ends. A changed host key raises and is announced.
+        Each command's redacted record is announced as it ends. A changed host key raises and is announced, unless it
+        is the one that is `retiring`: sshd takes a moment to load its new key, and the step is tried again.
         """
         target = self.target(instance)
         recorder = _Recorder(self.database, context)
@@ -85,6 +86,8 @@ class Hosts:
         try:
             return driver.execute(script)
         except HostKeyChanged as error:
+            if retiring and error.seen == retiring:
+                raise Retryable(f"{instance.name} still shows the host key that it was born with") from error
             self._announce_identity(instance, error)
             raise
 

@@ -25,7 +25,7 @@ class PrepareNode:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
         steps = (
             Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=5),
-            Step("trust", self._trust, deadline=120),
+            Step("trust", self._trust, deadline=120, backoff=0.1, backoff_cap=2),
             Step("preflight", self._preflight, deadline=300),
             Step("prepare", self._prepare, deadline=1800),
             Step("verify", self._verify, deadline=300),
@@ -52,8 +52,10 @@ class PrepareNode:
         instance = self.hosts.instance(context)
         if "\n" not in instance.host_key:
             return Next()
+        born_with, fresh = instance.host_key.splitlines()
         self.hosts.run(context, instance, identity.use_host_key())
-        pinned = replace(instance, host_key=instance.host_key.splitlines()[-1])
+        pinned = replace(instance, host_key=fresh)
+        self.hosts.run(context, pinned, identity.reach(), retiring=born_with)
         return Next(save=lambda tx: clusters.save_instance(tx, pinned), message="the new host key is pinned")
 
     def _preflight(self, context: StepContext) -> Outcome:

@@ -81,3 +81,12 @@ def test_a_long_log_is_moved_on_and_its_writer_keeps_writing(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1", "a.log.2", "a.log.3"]
     assert (tmp_path / "a.log.1").read_text() == "4" * 100
     assert log.read_text() == ""
+
+
+def test_a_child_that_finds_its_configuration_wrong_is_not_started_again(make_child):
+    child = make_child([sys.executable, "-c", "raise SystemExit(78)"])
+    child.start()
+    assert "not started again" in wait_for(child.look)
+    assert child.due == float("inf")
+    assert child.look() == ""
+    assert child.process is None
