@@ -17,7 +17,16 @@ from shared.bus.connection import Grumble, connection, drop, uri
 # How many messages of a queue may be in hand at a time.
 PREFETCH = 10
 PAUSE, LONGEST_PAUSE = 0.3, 2.0
+# A broker that has just come back may let a declaration wait for ever.
+SILENCE_SECONDS = 5.0
 log = logging.getLogger(__name__)
+
+
+class _Silent(Exception):
+    """The broker takes connections and then says nothing."""
+
+    def __str__(self) -> str:
+        return "it takes the connection, and then says nothing"
 
 
 class RobustConsumer(Consumer):
@@ -26,6 +35,13 @@ class RobustConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._grumble = Grumble("consumer")
+        self._patience: eventlet.Timeout | None = None
+
+    def expect(self, seconds: float | None) -> None:
+        """Give the broker so long until its next answer in setting up; None: it has answered all."""
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = None if seconds is None else eventlet.Timeout(seconds, _Silent())
 
     @property
     def connection(self) -> Connection:
@@ -48,11 +64,14 @@ class RobustConsumer(Consumer):
                 lambda error, _pause: self._grumble.away(error), interval_start=PAUSE, interval_step=PAUSE,
                 interval_max=LONGEST_PAUSE,
             )  # fmt: skip
+            self.expect(SILENCE_SECONDS)
             yield made
         finally:
+            self.expect(None)
             drop(made)
 
     def on_consume_ready(self, *args: Any, **options: Any) -> None:
+        self.expect(None)
         self._grumble.back()
         super().on_consume_ready(*args, **options)
 
@@ -79,12 +98,16 @@ class _Listener(RobustConsumer):
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
         for queue in self._declared.values():
+            self.expect(SILENCE_SECONDS)
             queue(channel).declare()
-        return [
-            consumer_cls(queues=[one.queue], on_message=one.receive, on_decode_error=lambda m, _e, r=one: r.receive(m),
-                         prefetch_count=PREFETCH)
-            for one in self._receivers
-        ]  # fmt: skip
+        return [self._consumer(consumer_cls, receiver) for receiver in self._receivers]
+
+    def _consumer(self, consumer_cls: Any, receiver: Receiver) -> Any:
+        self.expect(SILENCE_SECONDS)
+        return consumer_cls(
+            queues=[receiver.queue], on_message=receiver.receive, prefetch_count=PREFETCH,
+            on_decode_error=lambda message, _error: receiver.receive(message),
+        )  # fmt: skip
 
 
 class Listener(SharedExtension):

@@ -21,9 +21,9 @@ from shared.errors import DtroveError, Retryable, Unavailable
 DELIVERY_LIMIT = 20
 UNBOUNDED = 1_000_000
 # Milliseconds until the next try, the last one again and again.
-PAUSES = (200, 1_000, 5_000, 15_000)
+PAUSES = (200, 1_000, 3_000, 10_000)
 # How many tries a handler has: for a fault of ours, for something that is not there yet (about ten minutes).
-TRIES_AFTER_BUG, TRIES_AFTER_RETRYABLE = 4, 40
+TRIES_AFTER_BUG, TRIES_AFTER_RETRYABLE = 4, 60
 REASON, SERVICE, QUEUE, TOPIC, TRIES, PARKED_ID = (
     f"x-dtrove-{name}" for name in ("reason", "service", "queue", "topic", "tries", "parked-id")
 )

@@ -139,18 +139,30 @@ class Stage:
         except Exception:
             return 0
 
+    @contextmanager
+    def listening(self, topic: str) -> Iterator[list[dict[str, Any]]]:
+        """A queue for what the stage announces under `topic`; the bodies that came while the block ran."""
+        exchange = kombu.Exchange(f"{self.name}.events", type="topic", durable=True)
+        queue = kombu.Queue(f"ear-{self.name}", exchange, routing_key=topic, durable=True)
+        heard: list[dict[str, Any]] = []
+        with self.channel() as channel:
+            queue(channel).declare()
+        yield heard
+        with kombu.Connection(self.uri) as connection:
+            bound = queue(connection.channel())
+            while message := bound.get(no_ack=True):
+                heard.append(json.loads(message.body))
+
     def parked(self, seconds: float = 20, count: int = 1) -> list[dict[str, Any]]:
         """Wait for parked messages of this stage (a keeper must run)."""
         return self.noted("parked", seconds, count, service=self.name)
 
 
-@pytest.fixture
-def stages(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
-    """Makes stages on a broker; what they started ends with the test."""
+def _stages(directory: Path) -> Iterator[Callable[..., Stage]]:
     made: list[Stage] = []
 
     def make(uri: str, **environ: str) -> Stage:
-        home = tmp_path / f"stage{len(made)}"
+        home = directory / f"stage{len(made)}"
         home.mkdir()
         made.append(Stage(uri, home, **environ))
         return made[-1]
@@ -158,6 +170,18 @@ def stages(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     yield make
     for stage in made:
         stage.end()
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Makes stages on a broker; what they started ends with the test."""
+    yield from _stages(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stage]]:
+    """The same, for stages that play for a whole module."""
+    yield from _stages(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.fixture
@@ -173,6 +197,13 @@ class Broker(PrivateRabbit):
         """Start again and wait until it answers."""
         self.start()
         self.wait_ready(60)
+
+    def remembers(self, queue: str) -> bool:
+        """Whether it has written down that it leads a quorum queue, which it does half a second late.
+
+        Killed before that, RabbitMQ 3.10 keeps a queue that never answers again, until it is deleted.
+        """
+        return any(queue.encode() in path.read_bytes() for path in self.directory.glob("mnesia/*/quorum/*/names.dets"))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the node and its start script."""

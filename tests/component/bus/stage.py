@@ -144,6 +144,8 @@ class Stage:
         note("filed")
 
     def _call(self, told: Asked) -> None:
+        note("calling")
+        eventlet.sleep(told.values.get("after", 0))
         began = time.monotonic()
         caller = RpcCaller(told.values["service"], timeout=told.values.get("timeout", 10.0))
         try:

@@ -1,0 +1,104 @@
+"""The process around a service: how it starts, how it ends, what it says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from client.rabbitmq import PrivateRabbit
+from shared.bus.process import GRACE_SECONDS
+from tests.component.bus.conftest import Stage
+from tests.support.installation import ROOT, wait_for
+from tests.support.postgres import PrivatePostgres
+
+
+def test_a_container_that_dies_ends_the_process_with_an_error(stage: Stage) -> None:
+    process = stage.start()
+    stage.request("sleep", b'{"args": [60], "kwargs": {}}', reply_to="nowhere")
+    stage.noted("sleeping")
+    stage.request("die", b'{"args": [], "kwargs": {}}', reply_to="nowhere")
+    assert process.wait(GRACE_SECONDS + 5) == 1
+    assert stage.said("the container is to die")
+
+
+def test_sigterm_ends_an_idle_process_cleanly_and_soon(stage: Stage) -> None:
+    process = stage.start()
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(GRACE_SECONDS + 5) == 0
+    assert time.monotonic() - began < GRACE_SECONDS
+
+
+def test_sigterm_ends_a_process_in_bounded_time_whatever_it_is_in_the_middle_of(stage: Stage) -> None:
+    process = stage.start()
+    stage.request("sleep", b'{"args": [60], "kwargs": {}}', reply_to="nowhere")
+    stage.ask("file", subjects=["s"], seconds=60)
+    stage.ask("wait")
+    stage.noted("sleeping")
+    stage.noted("began")
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(GRACE_SECONDS + 5) == 0
+    assert time.monotonic() - began < GRACE_SECONDS + 3
+
+
+def test_a_stopped_process_hands_its_tasks_to_the_next_one_without_a_wait_for_their_leases(stage: Stage) -> None:
+    process = stage.start()
+    stage.ask("file", subjects=["s"], seconds=3)
+    stage.noted("began")
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    stage.start(wait=False)
+    wait_for(lambda: stage.said(" runs"), 20)
+    first, second = stage.noted("began", count=2)
+    assert (first["task"], second["claims"]) == (second["task"], 1)
+    stage.noted("ended")
+
+
+def test_a_service_waits_for_its_database_and_says_so(
+    postgres: PrivatePostgres, rabbit: PrivateRabbit, stages: Callable[..., Stage]
+) -> None:
+    stage = stages(rabbit.uri, STAGE_DATABASE=postgres.fresh("late"))
+    postgres.pause()
+    try:
+        process = stage.start(wait=False)
+        wait_for(lambda: stage.said("waits: the database does not answer"), 20)
+        assert process.poll() is None
+    finally:
+        postgres.resume()
+    wait_for(lambda: stage.consumers(stage.queue), 20)
+    stage.ask("effect")
+    stage.noted("effect")
+
+
+def test_a_wrong_configuration_ends_the_process_at_once_with_everything_that_is_wrong(tmp_path: Path) -> None:
+    wrong = {"AMQP_URI": "", "API_DATABASE_URL": "", "DTROVE_MAX_CLUSTER_SIZE": "many", "DTROVE_HOME": str(tmp_path)}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(wrong))
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.bus.process", "--config", str(tmp_path / "config.yaml"), "services.api.service"],
+        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    assert all(name in done.stdout for name in ("AMQP_URI", "DTROVE_MAX_CLUSTER_SIZE"))
+
+
+def test_what_a_handler_logs_carries_operation_and_cluster_and_no_secret(stage: Stage) -> None:
+    stage.start()
+    stage.ask("log", operation_id="op-1", cluster_id="cl-1")
+    stage.ask("refuse", operation_id="op-2", cluster_id="cl-2")
+    wait_for(lambda: stage.said("the stage will not"))
+    told = {line["event"]: line for line in stage.lines()}
+    line = told["the word is ***"]
+    assert (line["operation_id"], line["cluster_id"], line["level"]) == ("op-1", "cl-1", "info")
+    assert line["service"]
+    assert line["timestamp"]
+    refused = next(one for words, one in told.items() if "the stage will not" in words)
+    assert (refused["operation_id"], refused["level"]) == ("op-2", "warning")
+    assert "canary" not in (stage.home / "output").read_text()

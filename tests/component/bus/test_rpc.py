@@ -1,0 +1,93 @@
+"""RPC over a real broker: no request can hurt the service, no answer is waited for for ever."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from client.rabbitmq import PrivateRabbit
+from tests.component.bus.conftest import Stage
+from tests.support.installation import wait_for
+
+
+@pytest.fixture(scope="module")
+def playing(rabbit: PrivateRabbit, module_stages: Callable[..., Stage]) -> Stage:
+    """A stage that plays for the whole module."""
+    made = module_stages(rabbit.uri)
+    made.start()
+    return made
+
+
+def test_a_call_is_answered(playing: Stage) -> None:
+    playing.ask("call", service=playing.name, method="echo", args=["a", "ü"])
+    (answer,) = playing.noted("answer", answer=["a", "ü"])
+    assert answer["seconds"] < 2
+
+
+def test_an_error_of_the_other_side_comes_back_as_what_it_is(playing: Stage) -> None:
+    playing.ask("call", service=playing.name, method="refuse")
+    (refusal,) = playing.noted("refusal", kind="Conflict")
+    assert (refusal["words"], refusal["doing"]) == ("it is taken", "take another")
+
+
+def test_a_call_whose_reply_does_not_come_ends_at_its_timeout(playing: Stage) -> None:
+    playing.ask("call", service=playing.name, method="sleep", args=[20], timeout=1.5)
+    (refusal,) = playing.noted("refusal", kind="Unavailable", words=f"{playing.name} did not answer within 2 s")
+    assert 1.5 <= refusal["seconds"] < 4
+
+
+def test_a_call_to_a_service_that_is_not_there_says_so_at_once(playing: Stage) -> None:
+    playing.ask("call", service="nobody", method="echo")
+    (refusal,) = playing.noted("refusal", doing="see whether the service nobody runs")
+    assert refusal["seconds"] < 2
+
+
+def test_an_answer_that_is_not_json_and_a_method_that_is_not_there_are_errors_of_the_call(playing: Stage) -> None:
+    playing.ask("call", service=playing.name, method="unspeakable")
+    playing.ask("call", service=playing.name, method="no_such_method")
+    words = [one["words"] for one in playing.noted("refusal", count=2, doing="")]
+    assert any("not JSON serializable" in one for one in words)
+    assert any("no_such_method" in one for one in words)
+
+
+def test_no_request_however_wrong_ends_the_service(playing: Stage) -> None:
+    good = b'{"args": ["x"], "kwargs": {}}'
+    wrong: list[tuple[str, bytes, dict[str, object]]] = [
+        ("echo", good, {}),
+        ("no_such_method", good, {}),
+        ("echo", b"{not json", {}),
+        ("echo", b"{not json", {"reply_to": "nowhere"}),
+        ("echo", good, {"reply_to": "nowhere", "content_type": "application/x-unknown"}),
+        ("echo", b"\x80pickle", {"reply_to": "nowhere", "content_type": "application/x-python-serialize"}),
+        ("echo", b"[1, 2]", {"reply_to": "nowhere"}),
+        ("echo", b'{"args": 5, "kwargs": []}', {"reply_to": "nowhere"}),
+        ("echo", b'{"args": [], "kwargs": {"no": 1}}', {"reply_to": "nowhere", "correlation_id": "1"}),
+        ("no_such_method", b"{}", {"reply_to": "nowhere"}),
+    ]
+    for method, body, options in wrong:
+        playing.request(method, body, **options)
+    playing.ask("call", service=playing.name, method="echo", args=["alive"])
+    playing.noted("answer", answer=["alive"])
+    wait_for(lambda: playing.depth(f"rpc-{playing.name}") == 0)
+    assert playing.said("dropped an RPC request without reply_to")
+    assert playing.processes[0].poll() is None
+    assert len(playing.processes) == 1
+
+
+def test_a_request_that_nobody_took_in_time_is_not_run_later(
+    rabbit: PrivateRabbit, stages: Callable[..., Stage]
+) -> None:
+    stage, asker = stages(rabbit.uri), stages(rabbit.uri)
+    first = stage.start()
+    asker.start()
+    first.terminate()
+    first.wait(20)
+    asker.ask("call", service=stage.name, method="sleep", args=[0], timeout=1)
+    asker.noted("refusal")
+    stage.start()
+    asker.ask("call", service=stage.name, method="echo", args=["back"])
+    asker.noted("answer", answer=["back"])
+    assert not stage.notes("sleeping")
+    assert json.dumps(stage.notes("slept")) == "[]"

@@ -1,0 +1,51 @@
+"""Step workers in a real process: nothing that is ready waits for a tick, and all hands are used."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import pytest
+
+from tests.component.bus.conftest import Stage
+from tests.component.bus.stage import WORKERS
+from tests.support.installation import wait_for
+
+
+@pytest.fixture
+def playing(stage: Stage) -> Stage:
+    """A stage with idle hands."""
+    stage.start()
+    return stage
+
+
+def test_a_filed_task_starts_at_once_though_the_workers_sleep(playing: Stage) -> None:
+    delays = []
+    for number in range(8):
+        playing.ask("file", subjects=[f"s{number}"], seconds=0)
+        began = playing.noted("began", count=number + 1)[-1]
+        delays.append(began["at"] - playing.noted("filed", count=number + 1)[-1]["at"])
+    assert mean(delays) < 0.2
+
+
+def test_many_tasks_use_all_hands_at_once(playing: Stage) -> None:
+    playing.ask("file", subjects=[f"s{number}" for number in range(WORKERS * 2)], seconds=1.5)
+    playing.noted("ended", 30, count=WORKERS * 2)
+    began = sorted(one["at"] for one in playing.notes("began"))
+    assert began[WORKERS - 1] - began[0] < 0.75
+    assert began[WORKERS] - began[0] >= 1.4
+
+
+def test_a_task_that_waits_for_its_subject_goes_on_as_soon_as_that_is_free(playing: Stage) -> None:
+    playing.ask("file", subjects=["one", "one", "one"], seconds=0.3)
+    playing.noted("ended", count=3)
+    ended, began = playing.notes("ended"), playing.notes("began")
+    gaps = [later["at"] - earlier["at"] for earlier, later in zip(ended, began[1:], strict=False)]
+    assert all(0 <= gap < 0.25 for gap in gaps), gaps
+
+
+def test_many_tasks_of_a_busy_subject_hold_up_no_others(playing: Stage) -> None:
+    playing.ask("file", subjects=["busy"] * 60, seconds=0.5)
+    playing.noted("began")
+    playing.ask("file", subjects=["other"], seconds=0)
+    wait_for(lambda: len({one["task"][:8] for one in playing.notes("ended")}) == 2, 5)
+    assert len(playing.notes("ended")) < 20
