@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection, func, select
 
@@ -19,6 +19,8 @@ class Metrics:
     """Counters of this process. A route is its template, never a path, so their number has a limit."""
 
     def __init__(self) -> None:
+        # The times at which series were made would double their number and tell nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "dtrove_http_requests", "requests by route, method and status", ["route", "method", "status"],

@@ -34,6 +34,7 @@ class ApiService:
     @on(databases.ClusterActive)
     @on(databases.ClusterFailed)
     @on(databases.ClusterDeleted)
+    @on(databases.PerformBegun)
     @on(databases.PerformCompleted)
     @on(databases.PerformFailed)
     @on(databases.BackupCompleted)

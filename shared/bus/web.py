@@ -12,6 +12,8 @@ from nameko import config
 from nameko.extensions import DependencyProvider
 
 CONCURRENCY = 512
+# The application answers for paths up to this; the server refuses longer ones by itself, without a body.
+LONGEST_LINE = 65_536
 log = logging.getLogger(__name__)
 WsgiApp = Callable[..., Any]
 
@@ -43,5 +45,6 @@ class Web(DependencyProvider):
 
         pool = eventlet.GreenPool(CONCURRENCY)
         eventlet.wsgi.server(
-            self._socket, streaming, custom_pool=pool, log_output=False, debug=False, socket_timeout=120
-        )
+            self._socket, streaming, custom_pool=pool, log_output=False, debug=False, socket_timeout=120,
+            url_length_limit=LONGEST_LINE,
+        )  # fmt: skip

@@ -81,6 +81,10 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     operations.end(tx, event.operation_id, "cancelled" if undone else "succeeded")
 
 
+def _perform_begun(tx: Tx, event: databases.PerformBegun) -> None:
+    operations.add(tx, event.operation_id, "perform", event.cluster_id, event.project_id, exclusive=False)
+
+
 def _perform_completed(tx: Tx, event: databases.PerformCompleted) -> None:
     operations.end(tx, event.operation_id, "succeeded", result={"results": [dump(one) for one in event.results]})
 
@@ -125,6 +129,7 @@ _APPLY: dict[type[Event], Apply] = {
     databases.ClusterActive: _cluster_active,
     databases.ClusterFailed: _cluster_failed,
     databases.ClusterDeleted: _cluster_deleted,
+    databases.PerformBegun: _perform_begun,
     databases.PerformCompleted: _perform_completed,
     databases.PerformFailed: _perform_failed,
     databases.BackupCompleted: _backup_completed,
