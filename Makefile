@@ -38,7 +38,7 @@ check: setup ## style, types, import rules
 fast: setup ## check, and the unit tests on each Python that is here
 	@sh scripts/fast.sh
 
-bench: setup ## measure speed and memory; prints a table and JSON
+bench: test-setup ## measure speed and memory; prints a table and JSON
 	@.venv/bin/python -m bench
 
 docs: setup ## generate docs/reference
