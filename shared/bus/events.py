@@ -12,7 +12,7 @@ import eventlet
 from kombu import Exchange, Queue
 from marshmallow import ValidationError
 from nameko.exceptions import ContainerBeingKilled
-from nameko.extensions import Entrypoint
+from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR, Entrypoint
 
 from shared.bus import parking
 from shared.bus.consumer import Listener
@@ -145,6 +145,11 @@ def on(event: type[Event], publisher: str | None = None) -> Callable[[Method], M
     """
 
     def register(method: Method) -> Method:
+        # One method may hear many events: it is wrapped once.
+        if hasattr(method, ENTRYPOINT_EXTENSIONS_ATTR):
+            EventHandler.decorator(event, publisher)(method)
+            return method
+
         @wraps(method)
         def bound(service: Any, value: Event) -> Any:
             with about(value):

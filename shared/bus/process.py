@@ -17,7 +17,6 @@ import logging  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-import time  # noqa: E402
 from typing import Any  # noqa: E402
 
 from eventlet.patcher import original  # noqa: E402
@@ -29,12 +28,13 @@ from nameko.runners import ServiceRunner  # noqa: E402
 from shared import log as logs  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
 from shared.config import EXIT_CODE, ConfigInvalid, problems_of  # noqa: E402
-from shared.errors import DtroveError, Unavailable  # noqa: E402
+from shared.errors import DtroveError  # noqa: E402
 
 ENDED, DIED, WRONG = 0, 1, EXIT_CODE
 # Less than a supervisor's patience: whoever is told to end has this long, whatever he is in the middle of.
 GRACE_SECONDS = 8.0
-WAIT_SECONDS = 1.0
+# While it still waits to begin, there is nothing to put in order.
+START_GRACE_SECONDS = 1.0
 
 log = logging.getLogger("dtrove.process")
 
@@ -68,7 +68,6 @@ def main() -> int:
         if problems:
             raise ConfigInvalid(problems)
         services = [_service_of(name) for name in asked.modules]
-        prepare(services, told)
         wait_for_broker(str(config["AMQP_URI"]), told.to_end)
         return ENDED if told.to_end() else _serve(services, told)
     except ConfigInvalid as error:
@@ -96,40 +95,18 @@ class Told:
         return self._ending
 
     def stops(self, runner: ServiceRunner) -> None:
-        """From now on a signal stops `runner`."""
+        """From now on there is something to stop in good order."""
         self._runner = runner
+        if self._ending:
+            eventlet.spawn_n(runner.stop)
 
     def _hear(self, *_: Any) -> None:
         if self._ending:
             return
         self._ending = True
-        end_within(GRACE_SECONDS, ENDED)
+        end_within(GRACE_SECONDS if self._runner else START_GRACE_SECONDS, ENDED)
         if self._runner is not None:
             eventlet.spawn_n(self._runner.stop)
-
-
-def prepare(services: list[Any], told: Told) -> None:
-    """Let each service open what it stands on, again and again while that is away; raises what waiting cannot mend.
-
-    A service class says so with a static method `prepare`, which raises ConfigInvalid, or Unavailable.
-    """
-    problems: list[str] = []
-    for service in services:
-        said = ""
-        while not told.to_end():
-            try:
-                getattr(service, "prepare", lambda: None)()
-                break
-            except ConfigInvalid as error:
-                problems += [one for one in error.problems if one not in problems]
-                break
-            except Unavailable as error:
-                if str(error) != said:
-                    log.warning("%s waits: %s", service.name, error)
-                    said = str(error)
-                time.sleep(WAIT_SECONDS)
-    if problems:
-        raise ConfigInvalid(problems)
 
 
 def _serve(services: list[Any], told: Told) -> int:
@@ -137,8 +114,9 @@ def _serve(services: list[Any], told: Told) -> int:
     runner.container_cls = Container
     for service in services:
         runner.add_service(service)
-    told.stops(runner)
+    # Here the services open their databases, and wait for them.
     runner.start()
+    told.stops(runner)
     log.info("%s runs", ", ".join(service.name for service in services))
     runner.wait()
     return ENDED

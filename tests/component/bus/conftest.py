@@ -37,16 +37,20 @@ class Stage:
     # The process
 
     def start(self, *modules: str, wait: bool = True, **environ: str) -> subprocess.Popen[bytes]:
-        """Start a process with the stage (or other modules) in it; wait until it consumes."""
-        names = [f"tests.component.bus.{name}" for name in modules or ("stage",)]
-        command = [sys.executable, "-m", "shared.bus.process", "--config", str(self.home / "config.yaml"), *names]
+        """Start a process with the stage (or its like) in it; wait until it consumes."""
+        process = self.run(*[f"tests.component.bus.{name}" for name in modules or ("stage",)], **environ)
+        if wait:
+            wait_for(lambda: self.said(" runs") and self.consumers(self.queue), 30, what="the stage's start")
+        return process
+
+    def run(self, *modules: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Start a process with these modules in it."""
+        command = [sys.executable, "-m", "shared.bus.process", "--config", str(self.home / "config.yaml"), *modules]
         with (self.home / "output").open("ab") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env={**self.environ, **environ}, stdout=output, stderr=output, start_new_session=True
             )
         self.processes.append(process)
-        if wait:
-            wait_for(lambda: self.said(" runs") and self.consumers(self.queue), 30, what="the stage's start")
         return process
 
     def end(self) -> None:

@@ -60,9 +60,10 @@ def database() -> Database:
     """The stage's database, made at first need."""
     if not _made:
         url = os.environ.get("STAGE_DATABASE", f"sqlite:///{HOME}/stage.sqlite")
-        _made.append(Database(url, NAME, metadata))
-        with _made[0].write() as tx:
+        new = Database(url, NAME, metadata)
+        with new.write() as tx:
             metadata.create_all(tx.connection)
+        _made.append(new)
     return _made[0]
 
 
@@ -91,11 +92,6 @@ class Stage:
     name = NAME
     relay = Relay(relay)
     steps = Steps(steps)
-
-    @staticmethod
-    def prepare() -> None:
-        """The service stands on its database."""
-        database()
 
     @on(Asked)
     def asked(self, told: Asked) -> None:

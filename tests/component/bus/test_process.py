@@ -7,16 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
-from client.rabbitmq import PrivateRabbit
-from shared.bus.process import GRACE_SECONDS
 from tests.component.bus.conftest import Stage
 from tests.support.installation import ROOT, wait_for
 from tests.support.postgres import PrivatePostgres
+
+# What shared.bus.process allows itself; to import it here would patch the whole suite.
+GRACE_SECONDS = 8.0
 
 
 def test_a_container_that_dies_ends_the_process_with_an_error(stage: Stage) -> None:
@@ -62,20 +63,34 @@ def test_a_stopped_process_hands_its_tasks_to_the_next_one_without_a_wait_for_th
     stage.noted("ended")
 
 
-def test_a_service_waits_for_its_database_and_says_so(
-    postgres: PrivatePostgres, rabbit: PrivateRabbit, stages: Callable[..., Stage]
-) -> None:
-    stage = stages(rabbit.uri, STAGE_DATABASE=postgres.fresh("late"))
+@pytest.fixture
+def scheduler(stage: Stage, postgres: PrivatePostgres) -> Stage:
+    """The scheduler as a process, on PostgreSQL, not started yet."""
+    settings = {"AMQP_URI": stage.uri, "SCHEDULER_DATABASE_URL": postgres.fresh("late"), "DTROVE_HOME": str(stage.home)}
+    (stage.home / "config.yaml").write_text(yaml.safe_dump(settings))
+    return stage
+
+
+def test_a_service_waits_for_its_database_and_says_so(scheduler: Stage, postgres: PrivatePostgres) -> None:
     postgres.pause()
     try:
-        process = stage.start(wait=False)
-        wait_for(lambda: stage.said("waits: the database does not answer"), 20)
+        process = scheduler.run("services.scheduler.service")
+        wait_for(lambda: scheduler.said("waiting for the database of scheduler"), 20)
         assert process.poll() is None
     finally:
         postgres.resume()
-    wait_for(lambda: stage.consumers(stage.queue), 20)
-    stage.ask("effect")
-    stage.noted("effect")
+    wait_for(lambda: scheduler.said("scheduler runs"), 20)
+
+
+def test_sigterm_ends_a_process_that_still_waits(scheduler: Stage, postgres: PrivatePostgres) -> None:
+    postgres.pause()
+    try:
+        process = scheduler.run("services.scheduler.service")
+        wait_for(lambda: scheduler.said("waiting for the database of scheduler"), 20)
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        postgres.resume()
 
 
 def test_a_wrong_configuration_ends_the_process_at_once_with_everything_that_is_wrong(tmp_path: Path) -> None:
