@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadCronError, croniter
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 
 from services.scheduler.domain.schedule import Schedule
 from services.scheduler.store.tables import schedules
@@ -18,6 +20,9 @@ from shared.db import Database
 from shared.errors import FieldError, Invalid, NotFound
 
 BATCH = 100
+KINDS = ("full", "incremental")
+FIELDS, LONGEST_CRON = 5, 128
+log = logging.getLogger(__name__)
 
 
 def next_time(cron: str, timezone: str, after: datetime) -> datetime:
@@ -26,6 +31,10 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise Invalid("unknown time zone", (FieldError("timezone", f"{timezone!r} is no IANA time zone"),)) from error
+    if len(cron) > LONGEST_CRON or len(cron.split()) != FIELDS:
+        # Six fields would be seconds: a backup every second is nobody's wish.
+        words = "must be five fields: minute, hour, day of the month, month, day of the week"
+        raise Invalid("unknown cron expression", (FieldError("cron", words),))
     try:
         moment: datetime = croniter(cron, after.astimezone(zone)).get_next(datetime)
     except (CroniterBadCronError, ValueError) as error:
@@ -33,14 +42,20 @@ def next_time(cron: str, timezone: str, after: datetime) -> datetime:
     return moment.astimezone(after.tzinfo)
 
 
-def add(database: Database, cluster_id: str, project_id: str, cron: str, timezone: str, kind: str) -> Schedule:
-    """Store a schedule. Raises Invalid."""
+def add(
+    database: Database, cluster_id: str, project_id: str, cron: str, timezone: str, kind: str, schedule_id: str = ""
+) -> Schedule:
+    """Store a schedule; the same `schedule_id` again changes nothing. Raises Invalid."""
+    if kind not in KINDS:
+        raise Invalid("unknown kind of backup", (FieldError("kind", f"must be one of {', '.join(KINDS)}"),))
     entry = Schedule(
-        id=new_id(), cluster_id=cluster_id, project_id=project_id, cron=cron, timezone=timezone, kind=kind,
-        next_at=next_time(cron, timezone, database.clock.now()),
+        id=schedule_id or new_id(), cluster_id=cluster_id, project_id=project_id, cron=cron, timezone=timezone,
+        kind=kind, next_at=next_time(cron, timezone, database.clock.now()),
     )  # fmt: skip
     with database.write() as tx:
-        tx.connection.execute(insert(schedules).values(**vars(entry)))
+        if not tx.insert_new(schedules, **vars(entry)):
+            row = tx.connection.execute(select(schedules).where(schedules.c.id == entry.id)).one()
+            return Schedule(**row._mapping)
     return entry
 
 
@@ -85,6 +100,16 @@ def announce_due(database: Database) -> int:
                     project_id=entry.project_id, kind=entry.kind,
                 )
             )  # fmt: skip
-            following = next_time(entry.cron, entry.timezone, now)
-            tx.connection.execute(update(schedules).where(schedules.c.id == entry.id).values(next_at=following))
+            tx.connection.execute(update(schedules).where(schedules.c.id == entry.id).values(**_following(entry, now)))
     return len(due)
+
+
+def _following(entry: Schedule, now: datetime) -> dict[str, Any]:
+    """A schedule's next time; one that has none any more is switched off, so that it holds up no other."""
+    try:
+        return {"next_at": next_time(entry.cron, entry.timezone, now)}
+    except Invalid as error:
+        log.error(
+            "schedule %s of cluster %s has no next time and is switched off: %s", entry.id, entry.cluster_id, error
+        )
+        return {"enabled": False}

@@ -9,13 +9,18 @@ from services.scheduler import actions, dependencies
 from shared.bus import Relay, Ticker, on, rpc
 from shared.contracts.datastore_agentless import ClusterDeleted
 
-TICK_SECONDS = 1.0
+TICK_SECONDS, TIDY_SECONDS = 1.0, 600.0
 
 
 def announce_due() -> None:
     """Announce the backups whose time has come."""
     while actions.announce_due(dependencies.database()) == actions.BATCH:
         continue
+
+
+def forget_old() -> None:
+    """Drop events that were handled long ago."""
+    dependencies.database().forget_old()
 
 
 class SchedulerService:
@@ -25,6 +30,7 @@ class SchedulerService:
 
     relay = Relay(dependencies.relay)
     due_ticker = Ticker(announce_due, TICK_SECONDS)
+    tidying = Ticker(forget_old, TIDY_SECONDS)
 
     @on(ClusterDeleted)
     def forget_cluster(self, event: ClusterDeleted) -> None:
@@ -33,10 +39,17 @@ class SchedulerService:
 
     @rpc
     def add_schedule(
-        self, cluster_id: str, project_id: str, cron: str, timezone: str = "UTC", kind: str = "full"
+        self,
+        cluster_id: str,
+        project_id: str,
+        cron: str,
+        timezone: str = "UTC",
+        kind: str = "full",
+        schedule_id: str = "",
     ) -> dict[str, Any]:
-        """Store a schedule."""
-        return _plain(actions.add(dependencies.database(), cluster_id, project_id, cron, timezone, kind))
+        """Store a schedule; asked twice with one `schedule_id` it is stored once."""
+        database = dependencies.database()
+        return _plain(actions.add(database, cluster_id, project_id, cron, timezone, kind, schedule_id))
 
     @rpc
     def schedules(self, cluster_id: str) -> list[dict[str, Any]]:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.scheduler import actions
-from services.scheduler.store.tables import metadata
+from services.scheduler.store.tables import metadata, schedules
 from shared.clock import ManualClock
+from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.db import Database
 from shared.errors import Invalid
 
@@ -56,9 +57,50 @@ def test_a_schedule_follows_its_time_zone_through_daylight_saving() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "zone", "field"), [("every day", "UTC", "cron"), ("0 0 * * *", "Mars/Base", "timezone")]
+    ("cron", "zone", "field"),
+    [
+        ("every day", "UTC", "cron"),
+        ("0 0 31 2 *", "UTC", "cron"),
+        ("* * * * * *", "UTC", "cron"),
+        ("", "UTC", "cron"),
+        ("0 0 * * *" + " " * 200, "UTC", "cron"),
+        ("61 0 * * *", "UTC", "cron"),
+        ("0 0 * * *", "Mars/Base", "timezone"),
+        ("0 0 * * *", "../../etc/passwd", "timezone"),
+        ("0 0 * * *", "", "timezone"),
+    ],
 )
 def test_a_bad_schedule_is_refused_by_field(database: Database, cron: str, zone: str, field: str) -> None:
     with pytest.raises(Invalid) as caught:
         actions.add(database, "c1", "p1", cron, zone, "full")
     assert caught.value.errors[0].field == field
+
+
+def test_a_kind_of_backup_that_there_is_not_is_refused(database: Database) -> None:
+    with pytest.raises(Invalid) as caught:
+        actions.add(database, "c1", "p1", "0 0 * * *", "UTC", "partial")
+    assert caught.value.errors[0].field == "kind"
+
+
+def test_a_wish_that_comes_twice_is_one_schedule(database: Database) -> None:
+    first = actions.add(database, "c1", "p1", "0 0 * * *", "UTC", "full", "s1")
+    assert actions.add(database, "c1", "p1", "0 0 * * *", "UTC", "full", "s1") == first
+    assert actions.of_cluster(database, "c1") == [first]
+
+
+def test_a_schedule_without_a_next_time_holds_up_no_other(database: Database, clock: ManualClock) -> None:
+    actions.add(database, "c1", "p1", "0 * * * *", "UTC", "full", "s1")
+    actions.add(database, "c2", "p1", "0 * * * *", "UTC", "full", "s2")
+    with database.write() as tx:
+        gone = update(schedules).where(schedules.c.id == "s1").values(timezone="Mars/Base")
+        tx.connection.execute(gone)
+    for _ in range(2):
+        clock.advance(3600)
+        actions.announce_due(database)
+    assert [event["cluster_id"] for event in announced(database)] == ["c1", "c2", "c2"]
+
+
+def test_a_deleted_cluster_has_no_schedules(database: Database) -> None:
+    actions.add(database, "c1", "p1", "0 * * * *", "UTC", "full")
+    actions.forget_cluster(database, ClusterDeleted(cluster_id="c1", operation_id="o1"))
+    assert actions.of_cluster(database, "c1") == []
