@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from services.api.openapi import Route
-from services.api.resources import access, catalogue, clusters, events, instances, logins, operations, secrets, system
+from services.api.resources import (
+    access,
+    catalogue,
+    clusters,
+    events,
+    instances,
+    logins,
+    operations,
+    parked,
+    secrets,
+    system,
+)
 
 ROUTES: tuple[Route, ...] = (
     ("/v1/clusters", clusters.Clusters, ""),
@@ -29,6 +40,9 @@ ROUTES: tuple[Route, ...] = (
     ("/v1/projects", access.Projects, ""),
     ("/v1/projects/{project_id}", access.Projects, "one"),
     ("/v1/projects/{project_id}/quotas", access.Quotas, ""),
+    ("/v1/parked", parked.Parked, ""),
+    ("/v1/parked/{message_id}", parked.ParkedMessage, ""),
+    ("/v1/parked/{message_id}/replay", parked.ParkedMessage, "replay"),
     ("/v1/secrets/reseal", secrets.Reseal, ""),
     ("/healthz", system.Health, ""),
     ("/readyz", system.Health, "ready"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from services.api import dependencies
-from services.api.actions import outside
+from services.api.actions import outside, parked
 from services.api.actions.hearing import hear
-from shared.bus import Relay, Ticker, Web, on
+from shared.bus import Relay, Ticker, Web, on, on_parked
+from shared.bus.parking import ParkedMessage
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
@@ -48,6 +49,14 @@ class ApiService:
     def heard(self, event: Event) -> None:
         """Take what the other services say into the read model."""
         hear(dependencies.database(), event, dependencies.changes())
+
+    @on_parked
+    def park(self, message: ParkedMessage) -> None:
+        """Keep what no service could take in."""
+        parked.keep(
+            dependencies.database(), message_id=message.id, service=message.service, queue=message.queue,
+            topic=message.topic, reason=message.reason, body=message.body, headers=message.headers,
+        )  # fmt: skip
 
     @on(external.ExternalClusterRequested)
     def external_cluster_requested(self, event: external.ExternalClusterRequested) -> None:

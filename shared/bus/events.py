@@ -17,7 +17,7 @@ from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR, Entrypoint
 from shared.bus import parking
 from shared.bus.consumer import Listener
 from shared.contracts.base import Event
-from shared.errors import DtroveError, Unavailable
+from shared.errors import DtroveError, Invalid, Unavailable
 from shared.log import about
 
 AWAY_PAUSE = 2.0
@@ -81,7 +81,7 @@ class Handler(Entrypoint):
         with about(value):
             log.warning("%s could not be handled (try %d): %s: %s", self.topic, tries, type(error).__name__, error)
         if self.gives_up(error, tries):
-            settle = partial(self._park, message, f"{type(error).__name__}: {error}")
+            settle = partial(self._park, message, _words(error))
         else:
             settle = partial(parking.try_later, message, self.queue.name, self.topic)
         # A worker is worth more than to wait for the broker.
@@ -107,6 +107,12 @@ class Handler(Entrypoint):
 
     def _aside(self, function: Callable[[], None]) -> None:
         self.container.spawn_managed_thread(function, identifier=f"{type(self).__name__} {self.method_name}")
+
+
+def _words(error: BaseException) -> str:
+    """An error as an operator reads it, with each field that was refused."""
+    fields = [f"{one.field} {one.reason}" for one in error.errors] if isinstance(error, Invalid) else []
+    return f"{type(error).__name__}: " + "; ".join([str(error), *fields])
 
 
 class EventHandler(Handler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from shared.bus import parking
 from shared.bus.events import Handler
@@ -37,9 +37,9 @@ def describe(message: Any) -> ParkedMessage:
     service = headers.get(parking.SERVICE) or str(queue).rpartition("--")[2]
     topic = headers.get(parking.TOPIC) or (death.get("routing-keys") or [""])[0]
     # The broker gives no id: the same message from the same death has the same one.
-    known = headers.get(parking.PARKED_ID) or uuid5(NAMESPACE_OID, f"{queue} {death.get('time')} {body!r}")
+    known = _uuid(headers.get(parking.PARKED_ID)) or uuid5(NAMESPACE_OID, f"{queue} {death.get('time')} {body!r}")
     return ParkedMessage(
-        id=printable(known, 64), service=printable(service, 64), queue=printable(queue, 255),
+        id=str(known), service=printable(service, 64), queue=printable(queue, 255),
         topic=printable(topic, 128), reason=printable(reason), body=body.decode("latin-1"), headers=_plain(headers),
     )  # fmt: skip
 
@@ -55,6 +55,13 @@ def _reason_of(death: dict[str, Any]) -> str:
     if death.get("reason") == "delivery_limit":
         return f"handed out {parking.DELIVERY_LIMIT} times without an answer: its handler's process died over it"
     return f"the broker set it aside: {death.get('reason') or 'for a reason it does not tell'}"
+
+
+def _uuid(given: object) -> UUID | None:
+    try:
+        return UUID(str(given))
+    except ValueError:
+        return None
 
 
 def _plain(headers: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,12 @@ class OperationPage(Page):
     cluster = fields.String(load_default="", validate=_ID)
 
 
+class ParkedPage(Page):
+    """Parked messages, all or those that one service was to have."""
+
+    service = fields.String(load_default="", validate=validate.Length(max=64))
+
+
 class Plan(Strict):
     """Only a plan?"""
 

@@ -242,6 +242,25 @@ class Resealed(Shown):
     services = fields.Dict(keys=fields.String(), values=fields.Nested(SealState), required=True)
 
 
+class ParkedMessage(Shown):
+    """A message that its service could not take in. What its body calls token or password is `***`."""
+
+    id = identity()
+    service = text(words="whose message it is")
+    queue = text(words="where a replay sends it")
+    topic = text()
+    reason = text()
+    body = fields.Raw(required=True, allow_none=True, metadata={"description": "JSON; a text where it is none"})
+    headers = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
+    parked_at = moment()
+
+
+class Replayed(Shown):
+    """The message that is on its way again."""
+
+    id = identity()
+
+
 class Health(Shown):
     """Alive."""
 
@@ -262,4 +281,5 @@ Events = page_of("events", Event)
 Datastores = page_of("datastores", Datastore)
 Flavors = page_of("flavors", Flavor)
 Tokens = page_of("tokens", Token)
+ParkedMessages = page_of("parked", ParkedMessage)
 Projects = page_of("projects", Project)

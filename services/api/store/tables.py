@@ -192,6 +192,21 @@ idempotency = Table(
     Index("idempotency_age", "created_at"),
 )
 
+parked = Table(
+    "parked",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("service", String(64), nullable=False),
+    Column("queue", String(255), nullable=False),
+    Column("topic", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    # Bytes read as Latin-1; messages from outside hold tokens.
+    Column("body", Sealed, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("parked_page", "created_at", "id"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -20,7 +21,12 @@ import yaml
 from client.rabbitmq import PrivateRabbit
 from tests.support.installation import ROOT, wait_for
 
-EXCHANGE = kombu.Exchange("tester.events", type="topic", durable=True)
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Stage:

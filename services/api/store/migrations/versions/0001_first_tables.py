@@ -198,6 +198,21 @@ def upgrade() -> None:
         batch_op.create_index("outbox_due", ["due_at", "id"], unique=False)
 
     op.create_table(
+        "parked",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("service", sa.String(length=64), nullable=False),
+        sa.Column("queue", sa.String(length=255), nullable=False),
+        sa.Column("topic", sa.String(length=128), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("body", shared.db.types.Sealed(), nullable=False),
+        sa.Column("headers", sa.JSON(), nullable=False),
+        sa.Column("created_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("parked", schema=None) as batch_op:
+        batch_op.create_index("parked_page", ["created_at", "id"], unique=False)
+
+    op.create_table(
         "projects",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -288,6 +303,10 @@ def downgrade() -> None:
     op.drop_table("tasks")
     op.drop_table("quotas")
     op.drop_table("projects")
+    with op.batch_alter_table("parked", schema=None) as batch_op:
+        batch_op.drop_index("parked_page")
+
+    op.drop_table("parked")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("outbox_due")
 
