@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,10 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
+def postgres() -> Iterator[PrivatePostgres]:
     """A running PostgreSQL that nobody else uses."""
-    server = PrivatePostgres(tmp_path_factory.mktemp("postgres"))
+    # Not among pytest's own directories: any other session that begins shuts them to the server's user.
+    server = PrivatePostgres(Path(tempfile.mkdtemp(prefix="dtrove-postgres-")))
     server.start()
     yield server
     server.stop()

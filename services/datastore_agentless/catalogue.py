@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from uuid import NAMESPACE_URL, uuid5
 
 from services.datastore_agentless.datastores import load_manager
@@ -10,9 +11,11 @@ from services.datastore_agentless.store import catalogue
 from shared.contracts.base import new_id
 from shared.contracts.datastore_agentless import DatastoreRegistered
 from shared.db import Database, Tx
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Failure, NotFound
 
 Managers = tuple[tuple[str, str], ...]
+
+log = logging.getLogger(__name__)
 
 _SEED = (
     ("mysql", "10.11", ("mariadb-server",)),
@@ -81,11 +84,16 @@ def remove(database: Database, managers: Managers, datastore_id: str) -> Datasto
 
 
 def _announce(tx: Tx, entry: Datastore, managers: Managers) -> None:
-    manager = load_manager(entry.manager_class, entry, managers)
+    """Say what an entry is; one whose manager is gone is not offered, and keeps nobody from hearing of the others."""
+    try:
+        least, gone = load_manager(entry.manager_class, entry, managers).min_ram_mb, entry.deleted
+    except Failure as error:
+        log.warning("%s is not offered: %s", entry.name, error.message)
+        least, gone = 0, True
     tx.emit(
         DatastoreRegistered(
             id=entry.id, manager=entry.manager, version=entry.version, image=entry.image,
-            packages=tuple(entry.packages), name=entry.name, min_ram_mb=manager.min_ram_mb,
-            default_parameters=entry.default_parameters, deleted=entry.deleted,
+            packages=tuple(entry.packages), name=entry.name, min_ram_mb=least,
+            default_parameters=entry.default_parameters, deleted=gone,
         )
     )  # fmt: skip

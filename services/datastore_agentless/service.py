@@ -7,7 +7,6 @@ from typing import Any
 
 from services.datastore_agentless import actions, catalogue, dependencies, planning
 from services.datastore_agentless.store import catalogue as catalogue_store
-from services.datastore_agentless.store import clusters
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     AccessRequested,
@@ -19,7 +18,6 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
-from shared.contracts.base import new_id
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.scheduler import BackupDue
 from shared.db.reseal import reseal
@@ -45,10 +43,7 @@ class DatastoreService:
     @on(ClusterRequested)
     def expect_cluster(self, event: ClusterRequested) -> None:
         """Record a cluster and the nodes to come."""
-        database = dependencies.database()
-        with database.read() as connection:
-            entry = catalogue_store.datastore(connection, event.datastore.id)
-        actions.expect_cluster(database, event, dependencies.manager_for(entry).admin_user)
+        actions.expect_cluster(dependencies.database(), event, lambda entry: dependencies.manager_for(entry).admin_user)
 
     @on(InstanceActive)
     def prepare_node(self, event: InstanceActive) -> None:
@@ -59,7 +54,8 @@ class DatastoreService:
     @on(InstanceFailed)
     def fail_cluster(self, event: InstanceFailed) -> None:
         """Fail the cluster with its server."""
-        actions.fail_cluster(dependencies.database(), event)
+        if not actions.fail_cluster(dependencies.database(), event):
+            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
 
     @on(ClusterDeleteRequested)
     def release_cluster(self, event: ClusterDeleteRequested) -> None:
@@ -115,10 +111,8 @@ class DatastoreService:
     @rpc
     def credentials(self, cluster_id: str) -> dict[str, str]:
         """The administrator's login, its password sealed with the common keyring."""
-        with dependencies.database().read() as connection:
-            cluster = clusters.cluster(connection, cluster_id)
-        sealed = dependencies.keyring().seal(cluster.admin_password)
-        return {"username": cluster.admin_user, "sealed_password": sealed}
+        user, password = actions.credentials(dependencies.database(), cluster_id)
+        return {"username": user, "sealed_password": dependencies.keyring().seal(password)}
 
     @rpc
     def reseal(self) -> dict[str, Any]:
@@ -160,13 +154,4 @@ class DatastoreService:
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:
         """Run commands on an instance, as the seed's task did; returns the operation's id."""
-        database = dependencies.database()
-        with database.read() as connection:
-            instance = clusters.instance(connection, instance_id)
-            cluster = clusters.cluster(connection, instance.cluster_id)
-        event = PerformRequested(
-            operation_id=new_id(), cluster_id=cluster.id, project_id=cluster.project_id, instance_id=instance_id,
-            name=name, commands=tuple(cmds),
-        )  # fmt: skip
-        actions.request_perform(database, event)
-        return event.operation_id
+        return actions.perform(dependencies.database(), instance_id, name, cmds)

@@ -76,6 +76,19 @@ class ClusterDeleted(Event):
     operation_id: str
 
 
+@event("perform.begun", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class PerformBegun(Event):
+    """Commands run on an instance that were asked for over RPC, not over the API: which records the operation now."""
+
+    operation_id: str
+    cluster_id: str
+    project_id: str
+    instance_id: str
+    name: str
+    commands: tuple[str, ...]
+
+
 @event("perform.completed", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class PerformCompleted(Event):

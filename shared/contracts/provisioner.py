@@ -13,6 +13,9 @@ from shared.contracts.values import Flavor, Problem, VolumeRef
 class InstanceActive(Event):
     """A server is up. `host_key` is the public key it was born with, as `ssh-ed25519 AAAA...`.
 
+    `keeps_host_key` says that no cloud has seen the private half: the host made it, and it is pinned as it is. Any other
+    is replaced at first contact.
+
     `reach` maps a port of the server to the `host:port` where the controller and its users reach it, for
     providers whose addresses are not routed (a container engine in a virtual machine); empty means direct.
     """
@@ -24,6 +27,7 @@ class InstanceActive(Event):
     addr: str
     user: str
     host_key: str
+    keeps_host_key: bool = False
     local_id: str = ""
     ssh_port: int = 22
     volume: VolumeRef | None = None

@@ -15,6 +15,7 @@ from shared.errors import Failure, Retryable
 from shared.secrets import Secret
 
 TAIL_LINES = 20
+ANY_CODE = tuple(range(256))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.datastore_agentless.hosts.base import Phase, Run, Script
+from services.datastore_agentless.hosts.base import ANY_CODE, Phase, Run, Script
+from shared.errors import Failure
 
 _FRESH = "/etc/ssh/dtrove_host_ed25519_key"
 _USED = "/etc/ssh/ssh_host_ed25519_key"
@@ -19,6 +20,7 @@ else kill -HUP "$(cat /run/sshd.pid)"; fi
 
 def make_host_key() -> Script:
     """Make a new host key beside the one in use; returns its public half. A second run returns the same."""
+    yield from reach()
     yield Phase("making a new host key")
     made = yield Run(
         f"umask 077; if [ ! -f {_USED}.rotated ]; then "
@@ -30,8 +32,16 @@ def make_host_key() -> Script:
 
 
 def reach() -> Script:
-    """See that commands get through to the host, and change nothing."""
-    yield Run("true", title="see that commands get through", changes=False)
+    """See that commands get through to the host and run as root there. Raises Failure with a plain sentence."""
+    asked = yield Run("id -u", title="see that commands run as root", ok_codes=ANY_CODE, changes=False, sample="0\n")
+    if asked.code == 0 and asked.text == "0":
+        return
+    words = asked.stderr.strip().splitlines()
+    raise Failure(
+        f"commands on the host do not run as root: {words[-1] if words else f'they run as user {asked.text}'}",
+        stderr=asked.stderr,
+        what_to_do="let the login user run sudo without a password, or set DTROVE_PREFIX so that commands run as root",
+    )
 
 
 def use_host_key() -> Script:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.key import Key
@@ -20,6 +20,14 @@ def datastore(connection: Connection, datastore_id: str) -> Datastore:
     if row is None:
         raise NotFound(f"there is no datastore {datastore_id}")
     return Datastore(**row._mapping)
+
+
+def find(connection: Connection, datastore_id: str, manager: str, version: str) -> Datastore | None:
+    """The entry with this id, else the one for this version of a manager, else None."""
+    t = tables.datastores
+    same = or_(t.c.id == datastore_id, and_(t.c.manager == manager, t.c.version == version))
+    rows = sorted(connection.execute(select(t).where(same)), key=lambda row: bool(row.id != datastore_id))
+    return Datastore(**rows[0]._mapping) if rows else None
 
 
 def datastores(connection: Connection) -> list[Datastore]:
@@ -43,13 +51,15 @@ def key(connection: Connection, cluster_id: str) -> Key | None:
     return None if row is None else Key(row.name, row.passphrase, row.private, row.public)
 
 
-def add_key(tx: Tx, cluster_id: str, pair: Key) -> None:
-    """Store a cluster's key pair, sealed."""
-    tx.connection.execute(
-        insert(tables.keys).values(
-            cluster_id=cluster_id, name=pair.name, passphrase=pair.passphrase, private=pair.private, public=pair.public
-        )
-    )
+def add_key(tx: Tx, cluster_id: str, pair: Key) -> Key:
+    """Store a cluster's key pair, sealed; returns the one that holds: a rival's, where that was earlier."""
+    tx.insert_new(
+        tables.keys, cluster_id=cluster_id, name=pair.name, passphrase=pair.passphrase, private=pair.private,
+        public=pair.public,
+    )  # fmt: skip
+    stored = key(tx.connection, cluster_id)
+    assert stored is not None
+    return stored
 
 
 def forget_key(tx: Tx, cluster_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -30,9 +31,19 @@ def find_cluster(connection: Connection, cluster_id: str) -> Cluster | None:
     return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
 
 
-def add_cluster(tx: Tx, entry: Cluster) -> None:
-    """Store a new cluster."""
-    tx.connection.execute(insert(tables.clusters).values(**vars(entry)))
+def lock(tx: Tx, cluster_id: str) -> Cluster | None:
+    """The same, and nobody else changes it or its instances until this transaction ends.
+
+    Whoever changes an instance locks its cluster first: always in this order, so that no two wait for each other.
+    """
+    t = tables.clusters
+    row = tx.connection.execute(select(t).where(t.c.id == cluster_id).with_for_update()).first()
+    return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
+
+
+def add_cluster(tx: Tx, entry: Cluster) -> bool:
+    """Store a new cluster; false where it is there already."""
+    return tx.insert_new(tables.clusters, **vars(entry))
 
 
 def save_cluster(tx: Tx, entry: Cluster) -> None:
@@ -43,10 +54,16 @@ def save_cluster(tx: Tx, entry: Cluster) -> None:
 
 def instance(connection: Connection, instance_id: str) -> Instance:
     """One instance, with what its cluster knows (login, memory, volume). Raises NotFound."""
-    row = connection.execute(_joined().where(tables.instances.c.id == instance_id)).first()
-    if row is None:
+    found = find_instance(connection, instance_id)
+    if found is None:
         raise NotFound(f"there is no instance {instance_id}")
-    return _instance(row)
+    return found
+
+
+def find_instance(connection: Connection, instance_id: str) -> Instance | None:
+    """The same, or None."""
+    row = connection.execute(_joined().where(tables.instances.c.id == instance_id)).first()
+    return None if row is None else _instance(row)
 
 
 def instances(connection: Connection, cluster_id: str) -> list[Instance]:
@@ -66,6 +83,22 @@ def save_instance(tx: Tx, entry: Instance) -> None:
     """Store a changed instance."""
     t = tables.instances
     tx.connection.execute(update(t).where(t.c.id == entry.id).values(**_columns(entry)))
+
+
+def change_instance(tx: Tx, entry: Instance, **changes: Any) -> Instance | None:
+    """Change some properties of an instance as it is by now; None, and nothing changed, once it is deleted.
+
+    A step has held `entry` for a while: what others have written meanwhile stays.
+    """
+    lock(tx, entry.cluster_id)
+    present = instance(tx.connection, entry.id)
+    if present.status == Status.DELETED:
+        return None
+    status = changes.pop("status", present.status)
+    changed = replace(present, **changes)
+    changed.become(status)
+    save_instance(tx, changed)
+    return changed
 
 
 _OWN = tuple(column.name for column in tables.instances.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
 from services.datastore_agentless.store.tables import transcripts
 from shared.contracts.values import TranscriptEntry
@@ -14,13 +14,12 @@ from shared.db import Tx
 def number(tx: Tx, operation_id: str, entry: TranscriptEntry) -> TranscriptEntry:
     """Give an entry the operation's next number, counted from 1."""
     now = tx.database.clock.now()
-    row = tx.connection.execute(select(transcripts.c.next).where(transcripts.c.operation_id == operation_id)).first()
-    if row is None:
-        tx.connection.execute(insert(transcripts).values(operation_id=operation_id, next=2, updated_at=now))
-        return replace(entry, sequence=1)
-    tx.connection.execute(
+    # First the row, then its count: whoever numbers at the same moment waits for the row, and gets the next number.
+    tx.insert_new(transcripts, operation_id=operation_id, next=1, updated_at=now)
+    counted = tx.connection.execute(
         update(transcripts)
         .where(transcripts.c.operation_id == operation_id)
         .values(next=transcripts.c.next + 1, updated_at=now)
-    )
-    return replace(entry, sequence=int(row.next))
+        .returning(transcripts.c.next)
+    ).scalar_one()
+    return replace(entry, sequence=int(counted) - 1)

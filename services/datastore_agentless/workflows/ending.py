@@ -22,10 +22,10 @@ def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Proble
 
 
 def activate_when_complete(tx: Tx, task: Task, endpoint: Endpoint) -> None:
-    """Announce the cluster as active once its last node is ready."""
-    cluster = clusters.cluster(tx.connection, task.cluster_id)
+    """Announce the cluster as active once its last node is ready; the cluster's row is held, so that one sees the last."""
+    cluster = clusters.lock(tx, task.cluster_id)
     nodes = clusters.instances(tx.connection, task.cluster_id)
-    if cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
+    if cluster is None or cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
         return
     if all(node.status == Status.READY for node in nodes):
         cluster.become(ClusterStatus.ACTIVE)

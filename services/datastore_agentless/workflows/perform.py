@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.datastore_agentless.hosts.base import Job, Script
+from services.datastore_agentless.hosts.base import ANY_CODE, Job, Script
 from services.datastore_agentless.workflows.on_host import Hosts
 from shared.contracts.datastore_agentless import PerformCompleted, PerformFailed
 from shared.contracts.values import CommandResult, Problem
 from shared.db import Tx
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
 
-ANY_CODE = tuple(range(256))
 TIMEOUT_SECONDS = 3600.0
 OUTPUT_KEPT = 65_536
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.hosts import identity
+from services.datastore_agentless.hosts import identity, volumes
 from services.datastore_agentless.store import clusters
 from services.datastore_agentless.workflows.ending import activate_when_complete, announce_failed
 from services.datastore_agentless.workflows.on_host import Hosts
 from shared.contracts.datastore_agentless import NodeReady
 from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
-from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
+from shared.workflow import Next, Outcome, Save, Step, StepContext, Task, Workflow
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class PrepareNode:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
         steps = (
             Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=5),
-            Step("trust", self._trust, deadline=120, backoff=0.1, backoff_cap=2),
+            Step("trust", self._trust, deadline=120),
+            Step("pin", self._pin, deadline=120, backoff=0.1, backoff_cap=2),
             Step("preflight", self._preflight, deadline=300),
+            Step("mount", self._mount, deadline=600),
             Step("prepare", self._prepare, deadline=1800),
             Step("verify", self._verify, deadline=300),
         )
@@ -35,25 +37,32 @@ class PrepareNode:
     def _connect(self, context: StepContext) -> Outcome:
         """Log in with the host key that the server was born with, and make a new one that nobody else has seen."""
         instance = self.hosts.instance(context)
-        instance.become(Status.PREPARING)
         if "\n" in instance.host_key:
-            return Next()
+            return Next(save=self._changing(instance, status=Status.PREPARING))
         context.report(f"connecting to {instance.addr}")
-        if self.hosts.through_console:
-            # What is logged in to is the compute host: its identity belongs to whoever runs it.
+        if self.hosts.through_console or context.task.payload.get("keeps_host_key"):
+            # Either the compute host is what is logged in to, whose identity is not ours, or the host made its own key.
             self.hosts.run(context, instance, identity.reach())
-            return Next(message="reached through its compute host")
+            return Next(save=self._changing(instance, status=Status.PREPARING), message="logged in")
         fresh = str(self.hosts.run(context, instance, identity.make_host_key()))
-        both = replace(instance, host_key=f"{instance.host_key}\n{fresh}")
-        return Next(save=lambda tx: clusters.save_instance(tx, both), message="logged in; a new host key was made")
+        both = f"{instance.host_key}\n{fresh}"
+        return Next(save=self._changing(instance, status=Status.PREPARING, host_key=both),
+                    message="logged in; a new host key was made")  # fmt: skip
 
     def _trust(self, context: StepContext) -> Outcome:
-        """Have the host show the new key, then pin it alone."""
+        """Have the host show the new key. A step of its own: told again at each look, sshd would never come to rest."""
+        instance = self.hosts.instance(context)
+        if "\n" not in instance.host_key:
+            return Next()
+        self.hosts.run(context, instance, identity.use_host_key())
+        return Next(message="the host was told to show its new key")
+
+    def _pin(self, context: StepContext) -> Outcome:
+        """Pin the new key alone, once the host has shown it."""
         instance = self.hosts.instance(context)
         if "\n" not in instance.host_key:
             return Next()
         born_with, fresh = instance.host_key.splitlines()
-        self.hosts.run(context, instance, identity.use_host_key())
         pinned = replace(instance, host_key=fresh)
         self.hosts.run(context, pinned, identity.reach(), retiring=born_with)
         return Next(save=lambda tx: clusters.save_instance(tx, pinned), message="the new host key is pinned")
@@ -62,6 +71,14 @@ class PrepareNode:
         instance = self.hosts.instance(context)
         self.hosts.run(context, instance, self.hosts.manager(instance).preflight(instance))
         return Next(message="the host is fit")
+
+    def _mount(self, context: StepContext) -> Outcome:
+        """Mount a volume that its provider has only attached."""
+        instance = self.hosts.instance(context)
+        if not instance.volume_device:
+            return Next()
+        self.hosts.run(context, instance, volumes.mount(instance.volume_device, instance.data_dir))
+        return Next(message=f"the volume is mounted at {instance.data_dir}")
 
     def _prepare(self, context: StepContext) -> Outcome:
         instance = self.hosts.instance(context)
@@ -73,12 +90,12 @@ class PrepareNode:
         manager = self.hosts.manager(instance)
         self.hosts.run(context, instance, manager.verify(instance))
         endpoint = self._endpoint(instance)
-        ready = replace(instance, status=Status.READY)
 
         def save(tx: Tx) -> None:
             task = context.task
-            clusters.save_instance(tx, ready)
-            tx.emit(NodeReady(instance_id=ready.id, cluster_id=task.cluster_id, operation_id=task.operation_id))
+            if clusters.change_instance(tx, instance, status=Status.READY) is None:
+                return
+            tx.emit(NodeReady(instance_id=instance.id, cluster_id=task.cluster_id, operation_id=task.operation_id))
             activate_when_complete(tx, task, endpoint)
 
         return Next(save=save, message=f"{manager.datastore.name} answers")
@@ -88,9 +105,15 @@ class PrepareNode:
         host, port = instance.found_at(manager.port)
         return Endpoint(primary=Address(host=host, port=port), url=manager.url(host, port, instance.admin_user))
 
+    def _changing(self, instance: Instance, **changes: object) -> Save:
+        def save(tx: Tx) -> None:
+            clusters.change_instance(tx, instance, **changes)
+
+        return save
+
     def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
+        cluster = clusters.lock(tx, task.cluster_id)
         instance = clusters.instance(tx.connection, task.payload["instance_id"])
-        if instance.status != Status.DELETED:
-            instance.become(Status.FAILED)
-            clusters.save_instance(tx, instance)
-        announce_failed(tx, clusters.cluster(tx.connection, task.cluster_id), task.operation_id, problem)
+        clusters.change_instance(tx, instance, status=Status.FAILED)
+        if cluster is not None:
+            announce_failed(tx, cluster, task.operation_id, problem)

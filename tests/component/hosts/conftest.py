@@ -10,6 +10,9 @@ import pytest
 from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
+from services.datastore_agentless.store import tables
+from shared.db import Database, Sealed, migrate
+from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.line import Line
 from tests.component.hosts.sshd import Sshd
 
@@ -60,3 +63,12 @@ def runner(sshd: Sshd, pool: SshPool, tmp_path: Path) -> Callable[..., HostRunne
         return HostRunner(**{**values, **options})  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The service's own database, on each engine."""
+    write_keyring(tmp_path / "keyring", Keyring((new_key(),)))
+    monkeypatch.setattr(Sealed, "keyring", KeyringFile(tmp_path / "keyring"))
+    migrate.upgrade("datastore_agentless", database_url)
+    return Database(database_url, "datastore_agentless", tables.metadata)

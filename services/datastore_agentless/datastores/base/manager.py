@@ -16,11 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import CommandFailed, Job, Phase, Result, Run, Script
+from services.datastore_agentless.hosts.base import ANY_CODE, CommandFailed, Job, Phase, Result, Run, Script
 from shared.clock import Clock, SystemClock
 from shared.errors import Failure, Unsupported
-
-ANY_CODE = tuple(range(256))
 
 
 class BaseManager:

@@ -1,0 +1,34 @@
+"""The use cases of datastore_agentless, one transaction each: messages file work, they never carry it."""
+
+from services.datastore_agentless.actions.clusters import (
+    expect_cluster,
+    fail_cluster,
+    forget_instance,
+    prepare_node,
+    release_cluster,
+)
+from services.datastore_agentless.actions.keys import credentials, issue_key
+from services.datastore_agentless.actions.requests import (
+    cancel_operation,
+    perform,
+    request_access,
+    request_backup,
+    request_perform,
+    retry_operation,
+)
+
+__all__ = [
+    "cancel_operation",
+    "credentials",
+    "expect_cluster",
+    "fail_cluster",
+    "forget_instance",
+    "issue_key",
+    "perform",
+    "prepare_node",
+    "release_cluster",
+    "request_access",
+    "request_backup",
+    "request_perform",
+    "retry_operation",
+]

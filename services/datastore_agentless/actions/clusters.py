@@ -1,0 +1,169 @@
+"""A cluster from the wish to make it to its last server's end, as the bus tells of it.
+
+Every change of a cluster or of one of its instances holds the cluster's row: two servers that go at the same moment would
+each see the other alive, and nobody would notice that the cluster is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.datastore_agentless.actions.requests import file_task
+from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.hosts.volumes import MOUNT_POINT
+from services.datastore_agentless.store import catalogue, clusters
+from services.datastore_agentless.workflows.ending import announce_failed
+from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
+from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
+from shared.contracts.values import DatastoreRef, Problem
+from shared.db import Database, Tx, tasks
+from shared.errors import Failure
+from shared.secrets import Secret, generate_password
+
+PREPARE = "prepare_node"
+_GOING = (ClusterStatus.DELETING, ClusterStatus.DELETED)
+AdminUserOf = Callable[[Datastore], str]
+
+
+def expect_cluster(database: Database, event: ClusterRequested, admin_user_of: AdminUserOf) -> None:
+    """Record a cluster, its nodes to come and a login made for it; one that nobody here can manage fails at once.
+
+    `admin_user_of` names the administrator that a datastore's manager makes, and raises Failure where there is no manager.
+    """
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "expect_cluster"):
+            return
+        entry = _datastore(tx, event.datastore)
+        cluster = Cluster(
+            id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id, name=event.name,
+            datastore_id=entry.id, size=event.size, ram_mb=event.flavor.ram_mb, vcpus=event.flavor.vcpus,
+            volume_gb=event.volume_gb or 0, admin_password=generate_password(),
+        )  # fmt: skip
+        trouble = None
+        try:
+            cluster.admin_user = admin_user_of(entry)
+        except Failure as error:
+            trouble = Problem(step="expect", message=error.message, what_to_do=error.what_to_do)
+        if not clusters.add_cluster(tx, cluster):
+            return
+        for ref in event.instances:
+            clusters.add_instance(tx, Instance(id=ref.id, cluster_id=event.cluster_id, name=ref.name))
+        if trouble is not None:
+            announce_failed(tx, cluster, event.operation_id, trouble)
+
+
+def prepare_node(database: Database, event: InstanceActive) -> bool:
+    """File the preparation of a server that came up; false while its cluster is still unknown here."""
+    with database.write() as tx:
+        cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is None:
+            return False
+        if not tx.first_seen(event.event_id, "prepare_node"):
+            return True
+        instance = clusters.instance(tx.connection, event.instance_id)
+        if cluster.status in _GOING or instance.status == Status.DELETED or not cluster.admin_user:
+            return True
+        volume = event.volume
+        attached = volume.device if volume and not volume.mounted else ""
+        same_server = instance.server == event.server
+        clusters.save_instance(
+            tx, replace(
+                instance, addr=event.addr, user=event.user, ssh_port=event.ssh_port, local_id=event.local_id,
+                server=event.server, host_key=instance.host_key if same_server else event.host_key,
+                reach=event.reach, volume_device=attached,
+                data_dir=volume.mount_point or MOUNT_POINT if volume else "",
+            ),
+        )  # fmt: skip
+        file_task(tx, PREPARE, instance, event.operation_id, f"{PREPARE}:{event.event_id}",
+                  keeps_host_key=event.keeps_host_key)  # fmt: skip
+        return True
+
+
+def fail_cluster(database: Database, event: InstanceFailed) -> bool:
+    """A server could not be had: so its cluster has failed. False while the cluster is still unknown here."""
+    with database.write() as tx:
+        cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is None:
+            return False
+        if tx.first_seen(event.event_id, "fail_cluster") and cluster.status not in _GOING:
+            announce_failed(tx, cluster, event.operation_id, event.problem)
+        return True
+
+
+def release_cluster(database: Database, event: ClusterDeleteRequested) -> None:
+    """Stop all work on a cluster; its secrets go once its servers are gone."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "release_cluster"):
+            return
+        tasks.cancel(tx, cluster_id=event.cluster_id)
+        cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is None and not _remember_deleting(tx, event):
+            cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is not None and cluster.status != ClusterStatus.DELETED:
+            cluster.become(ClusterStatus.DELETING)
+            cluster.operation_id = event.operation_id
+            clusters.save_cluster(tx, cluster)
+        _delete_when_empty(tx, event.cluster_id, event.operation_id)
+
+
+def forget_instance(database: Database, event: InstanceDeleted) -> bool:
+    """A server is gone; with the last one the cluster's keys and credentials go as well.
+
+    False while the cluster is still unknown here: the event has overtaken the wish to delete.
+    """
+    with database.write() as tx:
+        if clusters.lock(tx, event.cluster_id) is None:
+            return False
+        if not tx.first_seen(event.event_id, "forget_instance"):
+            return True
+        for instance in clusters.instances(tx.connection, event.cluster_id):
+            if instance.id == event.instance_id:
+                instance.become(Status.DELETED)
+                clusters.save_instance(tx, instance)
+        _delete_when_empty(tx, event.cluster_id, event.operation_id)
+        return True
+
+
+def _datastore(tx: Tx, ref: DatastoreRef) -> Datastore:
+    """The entry of the catalogue that a wish names; one that came from elsewhere is taken in, and not offered."""
+    known = catalogue.find(tx.connection, ref.id, ref.manager, ref.version)
+    if known is not None:
+        return known
+    entry = Datastore(id=ref.id, manager_class=ref.manager, manager=ref.manager, version=ref.version, image=ref.image,
+                      packages=list(ref.packages), deleted=True)  # fmt: skip
+    catalogue.put(tx, entry)
+    return entry
+
+
+def _delete_when_empty(tx: Tx, cluster_id: str, operation_id: str) -> None:
+    cluster = clusters.find_cluster(tx.connection, cluster_id)
+    if cluster is None or cluster.status != ClusterStatus.DELETING:
+        return
+    if any(one.status != Status.DELETED for one in clusters.instances(tx.connection, cluster_id)):
+        return
+    cluster.become(ClusterStatus.DELETED)
+    cluster.admin_password = Secret("")
+    clusters.save_cluster(tx, cluster)
+    catalogue.forget_key(tx, cluster_id)
+    tx.emit(ClusterDeleted(cluster_id=cluster_id, operation_id=operation_id))
+
+
+def _remember_deleting(tx: Tx, event: ClusterDeleteRequested) -> bool:
+    """A wish to delete overtook the wish to make: remember it, so that the late one finds a cluster that goes.
+
+    False when the wish to make has come at this very moment.
+    """
+    fresh = clusters.add_cluster(
+        tx, Cluster(
+            id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id, name="",
+            datastore_id="", size=0, ram_mb=0, vcpus=0, status=ClusterStatus.DELETING,
+        ),
+    )  # fmt: skip
+    for instance_id in event.instance_ids if fresh else ():
+        clusters.add_instance(tx, Instance(id=instance_id, cluster_id=event.cluster_id, name=""))
+    return fresh

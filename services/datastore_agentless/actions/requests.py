@@ -1,0 +1,128 @@
+"""What people and schedules ask of a cluster that stands: commands, logins, backups, and an end or a retry of the same."""
+
+from __future__ import annotations
+
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.store import clusters
+from services.datastore_agentless.workflows.open_access import GRANT, REVOKE
+from shared.contracts.api import (
+    AccessRequested,
+    AccessRevokeRequested,
+    BackupRequested,
+    OperationCancelRequested,
+    OperationRetryRequested,
+    PerformRequested,
+)
+from shared.contracts.base import new_id
+from shared.contracts.datastore_agentless import AccessFailed, BackupFailed, PerformBegun, PerformFailed
+from shared.contracts.scheduler import BackupDue
+from shared.contracts.values import Problem
+from shared.db import Database, Tx, tasks
+from shared.workflow import TaskDraft
+
+PERFORM, BACKUP = "perform", "backup_node"
+
+
+def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
+    """Ask the work under an operation to stop."""
+    with database.write() as tx:
+        if tx.first_seen(event.event_id, "cancel_operation"):
+            tasks.cancel(tx, operation_id=event.operation_id)
+
+
+def retry_operation(database: Database, event: OperationRetryRequested) -> None:
+    """Let failed work under an operation go on from the step that failed."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "retry_operation"):
+            return
+        cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is not None and cluster.status == ClusterStatus.FAILED:
+            cluster.become(ClusterStatus.EXPECTED)
+            clusters.save_cluster(tx, cluster)
+            for instance in clusters.instances(tx.connection, event.cluster_id):
+                if instance.status == Status.FAILED:
+                    instance.become(Status.PREPARING)
+                    clusters.save_instance(tx, instance)
+        tasks.reopen(tx, event.operation_id)
+
+
+def perform(database: Database, instance_id: str, name: str, commands: tuple[str, ...]) -> str:
+    """Run commands that nobody has asked the API for; it is told of the operation. Returns its id. Raises NotFound."""
+    operation_id = new_id()
+    with database.write() as tx:
+        instance = clusters.instance(tx.connection, instance_id)
+        cluster = clusters.cluster(tx.connection, instance.cluster_id)
+        tx.emit(PerformBegun(operation_id=operation_id, cluster_id=cluster.id, project_id=cluster.project_id,
+                             instance_id=instance_id, name=name, commands=commands))  # fmt: skip
+        _file_perform(tx, instance, operation_id, name, commands)
+    return operation_id
+
+
+def request_perform(database: Database, event: PerformRequested) -> None:
+    """File commands to run on an instance; one that is unknown or gone is answered with a failure."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "request_perform"):
+            return
+        instance = clusters.find_instance(tx.connection, event.instance_id)
+        if instance is not None and instance.status != Status.DELETED:
+            _file_perform(tx, instance, event.operation_id, event.name, event.commands)
+            return
+        tx.emit(PerformFailed(operation_id=event.operation_id, cluster_id=event.cluster_id, name=event.name,
+                              instance_id=event.instance_id, problem=_unknown("run", event.instance_id)))  # fmt: skip
+
+
+def request_access(database: Database, event: AccessRequested | AccessRevokeRequested) -> None:
+    """File the opening of an instance for a person's key, or its shutting."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "request_access"):
+            return
+        kind, payload = REVOKE, dict[str, object]()
+        if isinstance(event, AccessRequested):
+            kind, payload = GRANT, {"public_key": event.public_key, "minutes": event.minutes}
+        else:
+            payload = {"access": event.access}
+        instance = clusters.find_instance(tx.connection, event.instance_id)
+        if instance is None or instance.status == Status.DELETED:
+            tx.emit(AccessFailed(operation_id=event.operation_id, cluster_id=event.cluster_id,
+                                 instance_id=event.instance_id, problem=_unknown(kind, event.instance_id)))  # fmt: skip
+            return
+        # A subject of its own: a person may look at a host while something long runs on it.
+        file_task(tx, kind, instance, event.operation_id, f"{kind}:{event.operation_id}", subject=f"access:{instance.id}",
+                  **payload)  # fmt: skip
+
+
+def request_backup(database: Database, event: BackupRequested | BackupDue) -> None:
+    """File a backup on a cluster's first node; an unknown cluster is answered with a failure."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "request_backup"):
+            return
+        nodes = [one for one in clusters.instances(tx.connection, event.cluster_id) if one.status == Status.READY]
+        if not nodes:
+            problem = Problem(step="backup", message="the cluster has no node that is ready",
+                              what_to_do="wait until the cluster is active")  # fmt: skip
+            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
+                                 operation_id=event.operation_id, problem=problem))  # fmt: skip
+            return
+        file_task(tx, BACKUP, nodes[0], event.operation_id, f"{BACKUP}:{event.backup_id}", backup_id=event.backup_id)
+
+
+def file_task(
+    tx: Tx, kind: str, instance: Instance, operation_id: str, task_id: str, subject: str = "", **payload: object
+) -> None:
+    """File a task on an instance; its subject is the instance, unless another is named."""
+    tx.file(
+        TaskDraft(
+            id=task_id, kind=kind, subject=subject or instance.id, cluster_id=instance.cluster_id,
+            operation_id=operation_id, payload={"instance_id": instance.id, **payload}, host=instance.name,
+        )
+    )  # fmt: skip
+
+
+def _file_perform(tx: Tx, instance: Instance, operation_id: str, name: str, commands: tuple[str, ...]) -> None:
+    file_task(tx, PERFORM, instance, operation_id, f"{PERFORM}:{operation_id}", name=name, commands=list(commands))
+
+
+def _unknown(step: str, instance_id: str) -> Problem:
+    return Problem(step=step, message=f"there is no instance {instance_id} any more",
+                   what_to_do="list the cluster's instances, and name one of them")  # fmt: skip
