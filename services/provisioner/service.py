@@ -34,7 +34,10 @@ def announce_flavors() -> None:
 
 def sweep() -> None:
     """Remove what the provider still holds for instances that are deleted."""
-    for instance_id in actions.sweep(dependencies.database(), dependencies.watch().look_at_ours()):
+    watch = dependencies.watch()
+    if not watch.wants_a_look():
+        return
+    for instance_id in actions.sweep(dependencies.database(), watch.look_at_ours()):
         log.warning("the provider still held something of the deleted instance %s; it is being removed", instance_id)
 
 

@@ -51,6 +51,8 @@ class BaseProvider(ABC):
 
     supports_snapshots = True
     supports_volumes = True
+    # How often, in seconds, the provider may be asked for all that is ours.
+    sweep_seconds = 30.0
 
     def __init__(self, options: Mapping[str, object]) -> None:
         self.options = options

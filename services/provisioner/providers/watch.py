@@ -24,6 +24,7 @@ class ProviderWatch:
     _seen: list[Found] = field(default_factory=list)
     _trouble: str = "nobody has asked it yet"
     _looked_at: str = ""
+    _ours_at: float = float("-inf")
 
     def look_at_flavors(self) -> list[Flavor]:
         """Ask for the flavors. Raises ProviderError, ProviderBusy."""
@@ -31,8 +32,13 @@ class ProviderWatch:
             self._flavors = self.provider.flavors()
         return self._flavors
 
+    def wants_a_look(self) -> bool:
+        """Whether the last look at what is ours is long enough ago for this provider."""
+        return self.clock.monotonic() - self._ours_at >= self.provider.sweep_seconds
+
     def look_at_ours(self) -> list[Found]:
         """Ask for all servers and volumes of ours. Raises ProviderError, ProviderBusy."""
+        self._ours_at = self.clock.monotonic()
         with self._noting():
             self._seen = self.provider.list_ours()
         return self._seen

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import docker
 import docker.errors
@@ -22,19 +19,15 @@ from services.provisioner.providers.local.engine import (
     EngineAway,
     build_pid_file,
     connect,
-    ensure_network,
     installation,
     is_routed,
     translated,
 )
+from services.provisioner.providers.local.host import DATA_DIR, HostMaker, put_keys
 from shared.contracts.values import Flavor
 
-DATA_DIR = "/var/lib/dtrove-data"
-DATABASE_PORTS = (22, 3306, 5432, 6379)
-LIMIT = 20_000
 # Exit codes of a host that was told to go: by SIGKILL and by SIGTERM.
 KILLED = (137, 143)
-PACKAGES_DIR = "/var/cache/dtrove/packages"
 _FLAVORS = (
     Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
     Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
@@ -200,26 +193,11 @@ class Provider(BaseProvider):
                 return None
 
     def _make(self, instance: Instance) -> Container:
-        data, shared = volumes.prepare(self.home, instance.id)
-        packages = self.home / "images" / "packages"
-        packages.mkdir(parents=True, exist_ok=True)
         with self._asking("make a server"):
-            network = ensure_network(self.client, self.home)
-            ulimits = [docker.types.Ulimit(name=name, soft=LIMIT, hard=LIMIT) for name in ("nofile", "nproc")]
             if self._publish is None:
                 self._publish = not is_routed(self.client)
-            ports: Any = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self._publish else None
             try:
-                return self.client.containers.create(
-                    self.image.name, command=["/usr/local/sbin/dtrove-host"], name=f"dtrove-{instance.id}",
-                    hostname=re.sub(r"[^A-Za-z0-9-]", "-", instance.name)[:63], network=network, ports=ports,
-                    mem_limit=f"{instance.flavor.ram_mb}m", ulimits=ulimits, cap_add=["SYS_PTRACE", "NET_ADMIN"],
-                    tmpfs={"/run": "mode=755", "/tmp": "mode=1777"},  # noqa: S108 - inside the host
-                    mounts=[docker.types.Mount(DATA_DIR, str(data), type="bind", propagation="rslave" if shared else None),
-                            docker.types.Mount(PACKAGES_DIR, str(packages), type="bind")],
-                    labels={"dtrove-home": installation(self.home), "dtrove-instance": instance.id,
-                            "dtrove-cluster": instance.cluster_id},
-                )  # fmt: skip
+                return HostMaker(self.client, self.home, self.image.name, self._publish).make(instance)
             except docker.errors.APIError as error:
                 # Whoever asked a moment before us, and was not heard of again, has made it.
                 if error.status_code == 409 and (there := self._container(instance.id)) is not None:
@@ -229,7 +207,7 @@ class Provider(BaseProvider):
     def _start(self, container: Container, instance: Instance) -> None:
         with self._asking("start a server"):
             if container.status != "running":
-                self._put_keys(container, instance)
+                put_keys(container, instance, self.user)
                 container.start()
         instance.server, instance.local_id = str(container.id), str(container.name)
 
@@ -242,20 +220,6 @@ class Provider(BaseProvider):
         except EngineAway:
             self._client = None
             raise
-
-    def _put_keys(self, container: Container, instance: Instance) -> None:
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            for path, text, mode in (
-                ("etc/dtrove-user", self.user, 0o644),
-                ("etc/dtrove-authorized-key", instance.public_key + "\n", 0o600),
-                ("etc/ssh/ssh_host_ed25519_key", instance.host_key_private.reveal(), 0o600),
-                ("etc/ssh/ssh_host_ed25519_key.pub", instance.host_key + "\n", 0o644),
-            ):
-                entry = tarfile.TarInfo(path)
-                entry.size, entry.mode = len(text.encode()), mode
-                tar.addfile(entry, io.BytesIO(text.encode()))
-        container.put_archive("/", archive.getvalue())
 
     def _found(self, container: Container) -> Found:
         labels = container.labels

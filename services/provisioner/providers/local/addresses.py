@@ -1,0 +1,56 @@
+"""Fixed addresses for hosts: what the engine gives by itself changes with every stop and start."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from services.provisioner.providers.base import ProviderError
+from services.provisioner.providers.local.engine import installation
+from services.provisioner.providers.lock import locked
+
+LABEL = "dtrove-addr"
+
+
+@contextmanager
+def free_address(client: docker.DockerClient, home: Path, network: str, instance_id: str) -> Iterator[str]:
+    """An address of the installation's network that no host has; others wait until the host of this one is made.
+
+    Raises ProviderError where the network is full.
+    """
+    with locked(home / "run" / "addresses.lock"):
+        yield pick(_subnet(client, network), _taken(client, home, network), instance_id)
+
+
+def pick(subnet: ipaddress.IPv4Network, taken: set[str], instance_id: str) -> str:
+    """The first address that is free, each instance beginning at another place.
+
+    An address that has just become free still stands in neighbours' tables with the old host's MAC.
+    """
+    # The first one is the gateway's.
+    hosts = [str(host) for host in subnet.hosts()][1:]
+    begin = int(hashlib.sha256(instance_id.encode()).hexdigest(), 16) % len(hosts)
+    for address in hosts[begin:] + hosts[:begin]:
+        if address not in taken:
+            return address
+    raise ProviderError(f"all {len(hosts)} addresses of the local network {subnet} are taken",
+                        what_to_do="delete clusters that are not needed, then retry the operation")  # fmt: skip
+
+
+def _subnet(client: docker.DockerClient, network: str) -> ipaddress.IPv4Network:
+    pools = (client.networks.get(network).attrs.get("IPAM") or {}).get("Config") or []
+    return ipaddress.IPv4Network(next(pool["Subnet"] for pool in pools if "." in pool.get("Subnet", "")))
+
+
+def _taken(client: docker.DockerClient, home: Path, network: str) -> set[str]:
+    found: set[str] = set()
+    for one in client.api.containers(all=True, filters={"label": f"dtrove-home={installation(home)}"}):
+        found.add((one.get("Labels") or {}).get(LABEL, ""))
+        joined = ((one.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
+        found.add(joined.get("IPAddress") or "")
+    return found - {""}

@@ -1,0 +1,206 @@
+"""What every provider promises, proved of each one: in memory, in the guide's example, with containers, with given hosts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.base import ProviderError
+from shared.errors import Unsupported
+from tests.support.providers import Rig, make_key
+
+RETURNS_WITHIN = 10.0
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "fake",
+        "example",
+        pytest.param("local", marks=[pytest.mark.real, pytest.mark.slow]),
+        pytest.param("static", marks=[pytest.mark.real, pytest.mark.slow]),
+    ],
+)
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    place: Path = tmp_path_factory.mktemp("provider")
+    if request.param == "fake":
+        yield Rig("fake", {"DTROVE_HOME": str(place)}, place)
+    elif request.param == "example":
+        yield Rig("examples.provider.provider.TinyProvider", {}, place, remembers=False)
+    elif request.param == "local":
+        yield Rig("local", {"DTROVE_HOME": str(request.getfixturevalue("local_home"))}, place, real=True)
+    else:
+        pool = request.getfixturevalue("pool")
+        yield Rig("static", {"DTROVE_STATIC_HOSTS": str(pool.file)}, place, real=True)
+
+
+@pytest.fixture
+def server(rig: Rig) -> Iterator[Instance]:
+    """A server that is up, and gone after the test."""
+    instance = rig.up(rig.instance())
+    yield instance
+    rig.provider.destroy(instance)
+
+
+def test_a_server_is_asked_for_without_waiting_and_comes_up_with_address_user_and_progress(rig: Rig) -> None:
+    instance = rig.instance()
+    began = time.monotonic()
+    rig.provider.create(instance)
+    assert time.monotonic() - began < RETURNS_WITHIN
+    assert instance.user
+    rig.wait(instance, "ACTIVE")
+    assert (instance.server_status, instance.progress) == ("ACTIVE", 100)
+    assert instance.server
+    assert instance.addr
+    assert instance.local_id
+    rig.provider.destroy(instance)
+
+
+def test_progress_never_runs_backwards_while_a_server_is_built(rig: Rig) -> None:
+    instance, seen = rig.instance(), [0]
+    rig.provider.create(instance)
+    while rig.provider.update_status(instance)[0] != "ACTIVE":
+        assert seen[-1] <= instance.progress <= 100
+        seen.append(instance.progress)
+    rig.provider.destroy(instance)
+
+
+def test_asking_twice_even_from_another_process_gives_one_server(rig: Rig, server: Instance) -> None:
+    forgetful = replace(server, server="", addr="")
+    rig.again().create(forgetful)
+    rig.provider.create(server)
+    assert forgetful.server == server.server
+    assert [one.id for one in rig.provider.list_ours() if one.instance_id == server.id] == [server.server]
+
+
+def test_a_server_is_found_by_its_tag_also_after_a_restart(rig: Rig, server: Instance) -> None:
+    found = rig.again().find(server.id)
+    assert found is not None
+    assert (found.kind, found.id, found.instance_id, found.cluster_id) == (
+        "server", server.server, server.id, server.cluster_id,
+    )  # fmt: skip
+    assert rig.provider.find(str(uuid4())) is None
+
+
+def test_two_instances_get_two_servers(rig: Rig, server: Instance) -> None:
+    other = rig.up(rig.instance())
+    assert other.server != server.server
+    assert other.addr != server.addr
+    assert {server.id, other.id} <= {one.instance_id for one in rig.provider.list_ours()}
+    rig.provider.destroy(other)
+    assert rig.provider.update_status(server)[0] == "ACTIVE"
+
+
+def test_a_destroyed_server_is_gone_and_destroying_it_again_is_no_error(rig: Rig) -> None:
+    instance = rig.up(rig.instance())
+    rig.provider.destroy(instance)
+    assert rig.provider.find(instance.id) is None
+    assert instance.id not in {one.instance_id for one in rig.provider.list_ours()}
+    assert rig.provider.update_status(instance)[0] == "DELETED"
+    rig.provider.destroy(instance)
+    rig.again().destroy(instance)
+
+
+def test_destroying_what_never_was_is_no_error(rig: Rig) -> None:
+    rig.provider.destroy(rig.instance())
+
+
+def test_a_server_can_be_destroyed_before_its_name_was_stored(rig: Rig) -> None:
+    instance = rig.instance()
+    rig.provider.create(replace(instance))
+    rig.again().destroy(instance)
+    assert rig.provider.find(instance.id) is None
+
+
+def test_an_instance_can_have_a_server_again_after_it_was_undone(rig: Rig) -> None:
+    instance = rig.up(rig.instance())
+    rig.provider.destroy(instance)
+    again = rig.up(replace(instance, server="", addr="", server_status="UNKNOWN"))
+    assert rig.provider.find(instance.id) is not None
+    rig.provider.destroy(again)
+
+
+def test_power_goes_off_and_on_and_the_address_stays(rig: Rig, server: Instance) -> None:
+    before = server.addr
+    rig.provider.power_off(server)
+    rig.wait(server, "SHUTOFF")
+    rig.provider.power_off(server)
+    rig.provider.power_on(server)
+    rig.wait(server, "ACTIVE")
+    rig.provider.power_on(server)
+    assert server.addr == before
+    if rig.real:
+        rig.reached(server)
+
+
+def test_a_volume_is_made_once_and_says_where_it_is(rig: Rig) -> None:
+    if not rig.provider.supports_volumes:
+        with pytest.raises(Unsupported) as refused:
+            rig.provider.attach_volume(rig.instance(volume_gb=1))
+        assert refused.value.what_to_do
+        return
+    instance = rig.up(rig.instance(volume_gb=1))
+    rig.provider.create_volume(instance)
+    rig.provider.attach_volume(instance)
+    assert instance.volume is not None
+    first = replace(instance.volume)
+    rig.provider.attach_volume(instance)
+    rig.again().attach_volume(instance)
+    assert instance.volume == first
+    assert first.id
+    assert first.mount_point
+    assert first.mounted or first.device
+    volumes = [one for one in rig.provider.list_ours() if one.kind == "volume" and one.instance_id == instance.id]
+    assert [one.id for one in volumes] == [first.id]
+    rig.provider.destroy(instance)
+    assert instance.id not in {one.instance_id for one in rig.provider.list_ours()}
+
+
+def test_a_volume_that_nobody_asked_for_is_refused_with_a_sentence(rig: Rig, server: Instance) -> None:
+    with pytest.raises((ProviderError, Unsupported)) as refused:
+        rig.provider.attach_volume(server)
+    assert refused.value.what_to_do
+
+
+def test_a_snapshot_has_an_id_or_is_refused_with_a_sentence(rig: Rig, server: Instance) -> None:
+    if rig.provider.supports_snapshots:
+        assert rig.provider.snapshot(server, "Before the upgrade!")
+        return
+    with pytest.raises(Unsupported) as refused:
+        rig.provider.snapshot(server, "before")
+    assert refused.value.what_to_do
+
+
+def test_flavors_come_smallest_first_and_fit_the_datastore(rig: Rig) -> None:
+    everything = rig.provider.flavors()
+    assert everything
+    assert [one.ram_mb for one in everything] == sorted(one.ram_mb for one in everything)
+    assert all(one.id and one.name and one.vcpus > 0 and one.disk_gb > 0 for one in everything)
+    for datastore, least in (("mysql", 512), ("pgsql", 256), ("redis", 128)):
+        assert rig.provider.flavors(datastore) == [one for one in everything if one.ram_mb >= least]
+
+
+def test_the_console_gives_no_more_lines_than_asked_for(rig: Rig, server: Instance) -> None:
+    assert len(rig.provider.console_output(server, 1).splitlines()) <= 1
+    assert len(rig.provider.console_output(server).splitlines()) <= 50
+
+
+def test_a_server_lets_in_the_clusters_key_alone_and_shows_the_key_it_was_born_with(rig: Rig, server: Instance) -> None:
+    if not rig.real:
+        assert server.addr.endswith(".invalid")
+        return
+    rig.reached(server)
+    assert rig.run(server, "sudo -n id -u || id -u") == (0, "0")
+    code, words = rig.run(server, "true", key=make_key(rig.place))
+    assert code == 255
+    assert "Permission denied" in words
+    stranger = rig.instance()
+    code, words = rig.run(server, "true", host_key=stranger.host_key)
+    assert code == 255
+    assert "verification failed" in words
