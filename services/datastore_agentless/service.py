@@ -23,12 +23,17 @@ from shared.contracts.scheduler import BackupDue
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS = 300.0
+CATALOGUE_SECONDS, TIDY_SECONDS = 300.0, 3600.0
 
 
 def announce_catalogue() -> None:
     """Say what datastores there are, at start and from time to time: consumers may be new."""
     catalogue.seed(dependencies.database(), dependencies.settings().managers)
+
+
+def forget_old() -> None:
+    """Drop events and tasks that were done with long ago."""
+    dependencies.database().forget_old()
 
 
 class DatastoreService:
@@ -39,6 +44,7 @@ class DatastoreService:
     relay = Relay(dependencies.relay)
     steps = Steps(dependencies.steps)
     catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
+    tidying = Ticker(forget_old, TIDY_SECONDS)
 
     @on(ClusterRequested)
     def expect_cluster(self, event: ClusterRequested) -> None:

@@ -16,7 +16,7 @@ from shared.contracts.api import (
 )
 from shared.db.reseal import reseal
 
-FLAVORS_SECONDS, SWEEP_SECONDS = 300.0, 30.0
+FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS = 300.0, 30.0, 3600.0
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +41,11 @@ def sweep() -> None:
         log.warning("the provider still held something of the deleted instance %s; it is being removed", instance_id)
 
 
+def forget_old() -> None:
+    """Drop events and tasks that were done with long ago."""
+    dependencies.database().forget_old()
+
+
 class ProvisionerService:
     """Entrypoints; the work is in actions and workflows."""
 
@@ -50,6 +55,7 @@ class ProvisionerService:
     steps = Steps(dependencies.steps)
     flavors_ticker = Ticker(announce_flavors, FLAVORS_SECONDS)
     sweeper = Ticker(sweep, SWEEP_SECONDS)
+    tidying = Ticker(forget_old, TIDY_SECONDS)
 
     @on(ClusterRequested)
     def request_cluster(self, event: ClusterRequested) -> None:
