@@ -71,7 +71,7 @@ class Project:
             return answer.ok
 
         try:
-            wait_for(ready, 90, 0.5, f"readiness of api {number}")
+            wait_for(ready, 150, 0.5, f"readiness of api {number}")
         except AssertionError as error:
             raise AssertionError(f"{error}: {answers[-1]}\n{self.engine.logs()}") from None
 
