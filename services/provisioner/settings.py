@@ -8,6 +8,8 @@ from typing import Any
 
 from services.provisioner.providers import provider_class
 from services.provisioner.providers.base import ProviderError
+from services.provisioner.providers.fake.faults import FAULTS, parse_faults
+from services.provisioner.providers.static import parse_inventory
 from shared import options
 from shared.config import option
 from shared.secrets import Secret
@@ -19,6 +21,12 @@ def parse_provider(raw: Any) -> str:
         provider_class(str(raw))
     except ProviderError as error:
         raise ValueError(f"{error.message}; {error.what_to_do}") from error
+    return str(raw)
+
+
+def given_faults(raw: Any) -> str:
+    """A text that means faults. Raises ValueError with a sentence."""
+    parse_faults(str(raw))
     return str(raw)
 
 
@@ -41,7 +49,14 @@ class Settings:
     )  # fmt: skip
     static_hosts: str = option(
         "DTROVE_STATIC_HOSTS", "provider static: the YAML file that lists the hosts it may lease", default="",
-        parse=options.existing_file,
+        parse=parse_inventory,
+    )  # fmt: skip
+    fake_build_seconds: float = option(
+        "DTROVE_FAKE_BUILD_SECONDS", "provider fake: seconds that a server takes to come up", default=0.2
+    )
+    fake_faults: str = option(
+        "DTROVE_FAKE_FAULTS", "provider fake: what goes wrong, as call:fault*times, several with commas between: "
+        f"`create:busy*2,update_status:500`; a fault is one of {', '.join(sorted(FAULTS))}", default="", parse=given_faults,
     )  # fmt: skip
     workers: int = option("DTROVE_PROVISIONER_WORKERS", "steps of the provisioner that run at the same time",
                           default=16, parse=options.whole(1, 256))  # fmt: skip
