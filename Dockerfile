@@ -6,6 +6,9 @@ ARG BASE=python:3.13-slim
 FROM ${BASE}
 
 RUN useradd --system --create-home --home-dir /var/lib/dtrove --uid 8780 dtrove
+# The provider `static` logs in to its hosts with it.
+RUN command -v ssh >/dev/null \
+    || { apt-get update -qq && apt-get install -qq -y --no-install-recommends openssh-client && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /opt/dtrove
 COPY requirements.lock ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
