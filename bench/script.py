@@ -97,6 +97,7 @@ def write(manager: BaseManager, instance: Instance) -> list[Part]:
     for step, script in (
         ("connect", identity.make_host_key()),
         ("trust", identity.use_host_key()),
+        ("pin", identity.reach()),
         ("preflight", manager.preflight(instance)),
         ("prepare", manager.prepare(instance)),
         ("verify", manager.verify(instance)),

@@ -23,7 +23,7 @@ def parts(request: pytest.FixtureRequest) -> list[script.Part]:
 
 def test_the_script_holds_every_step_that_works_on_the_host_in_order(parts: list[script.Part]) -> None:
     steps = list(dict.fromkeys(part.step for part in parts))
-    assert steps == ["connect", "trust", "preflight", "prepare", "verify"]
+    assert steps == ["connect", "trust", "pin", "preflight", "prepare", "verify"]
     assert any(part.title.startswith("install ") for part in parts)
 
 
