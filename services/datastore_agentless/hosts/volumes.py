@@ -48,8 +48,8 @@ def mount(device: str, point: str) -> Script:
     # Source: fstab(5), blanks are written as \\040.
     mark = f"UUID={uuid} "
     entry = mark + point.replace(" ", "\\040") + f" {kind} defaults,nofail 0 2"
-    mounted = yield Run(_MOUNT.format(entry=quote(entry), mark=quote(mark), point=quote(point), uuid=quote(uuid), kind=quote(kind)), title=f"mount the volume at {point}",
-                        ok_codes=(0, 4))  # fmt: skip
+    line = _MOUNT.format(entry=quote(entry), mark=quote(mark), point=quote(point), uuid=quote(uuid), kind=quote(kind))
+    mounted = yield Run(line, title=f"mount the volume at {point}", ok_codes=(0, 4))
     if mounted.code != 0:
         raise Failure(f"the volume cannot be mounted: {mounted.stderr.strip()}",
                       what_to_do="look at the mount point on the host; DTrove writes over nothing that it did not make")  # fmt: skip

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import ANY_CODE, CommandFailed, Job, Phase, Result, Run, Script
+from services.datastore_agentless.hosts.base import ANY_CODE, CommandFailed, Job, Phase, Result, Run, Script, quote
 from shared.clock import Clock, SystemClock
 from shared.errors import Failure, Unsupported
 
@@ -134,13 +134,14 @@ class BaseManager:
         """Load and render the config file for this datastore; a version's own template goes before the general one.
 
         Templates lie in `templates` beside the class's module, a version's own in a folder with the version's name; a
-        subclass inherits those of its parents. Raises Failure where there is none.
+        subclass inherits those of its parents. The filter `one_line` refuses a value with a line break, `shell` quotes one
+        for sh. Raises Failure where there is no template.
         """
         environment = Environment(  # noqa: S701 - configuration files are no HTML
             loader=FileSystemLoader(self._template_places()), undefined=StrictUndefined, keep_trailing_newline=True,
             trim_blocks=True,
         )  # fmt: skip
-        environment.filters["one_line"] = one_line
+        environment.filters.update(one_line=one_line, shell=quote)
         try:
             template = environment.get_template(self.config_template)
         except TemplateNotFound as error:

@@ -38,14 +38,22 @@ class RedisManager(BaseManager):
 
     def question(self, instance: Instance) -> Run:
         """Log in over the network address, and read the server's version."""
+        login = f"AUTH {_argument(instance.admin_user)} {_argument(instance.admin_password.reveal())}"
         return Run(
-            "read -r REDISCLI_AUTH; export REDISCLI_AUTH; "
-            f"redis-cli -h {quote(instance.addr)} -p {self.port} --user {quote(instance.admin_user)} --no-auth-warning info server",
-            title="log in and ask", stdin=Secret(instance.admin_password.reveal() + "\n"), changes=False,
-            sample=f"redis_version:{self.datastore.version}\n",
+            ("redis-cli", "-h", instance.addr, "-p", str(self.port)), title="log in and ask",
+            stdin=Secret(f"{login}\nINFO server\n"), changes=False, sample=f"redis_version:{self.datastore.version}\n",
         )  # fmt: skip
 
     def answered_version(self, answer: Result) -> str:
         """The line `redis_version:7.0.15` of the answer, or what stands there instead."""
         lines = dict(line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
         return lines.get("redis_version", answer.text[:100])
+
+
+def _argument(text: str) -> str:
+    """A value as redis-cli reads it from its standard input. Source: sdssplitargs in Redis's sds.c."""
+    return (
+        '"'
+        + "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}" for byte in text.encode())
+        + '"'
+    )
