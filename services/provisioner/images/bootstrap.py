@@ -39,11 +39,15 @@ PHASES = (
 
 @dataclass(frozen=True)
 class Draft:
-    """Where a build puts things: the finished file, what mmdebstrap says, the number of the process that is at it."""
+    """Where a build puts things: the finished file, what mmdebstrap says, the number of the process that is at it.
+
+    `root` is where the machine's own files are seen.
+    """
 
     tar: Path
     log: Path
     pid_file: Path
+    root: Path = Path("/")
 
 
 def bootstrap(draft: Draft, progress: Callable[[int, str], None], lock_descriptor: int) -> None:
@@ -52,7 +56,7 @@ def bootstrap(draft: Draft, progress: Callable[[int, str], None], lock_descripto
     The child holds the lock as well and moves the finished file to its place itself: killed with -9 at any moment, this
     process leaves either a whole file behind, or a child that still makes one and keeps others from beginning.
     """
-    source = _source()
+    source = _source(draft.root)
     unfinished = draft.tar.with_suffix(".unfinished.tar")
     unfinished.unlink(missing_ok=True)
     script = 'timeout --foreground "$1" sh "$2" "$3" "$4" "$5" && mv "$3" "$6"'
@@ -81,13 +85,9 @@ def stop(pid_file: Path) -> None:
     with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
         pid = int(pid_file.read_text())
         process = Path(f"/proc/{pid}/cmdline")
-        if MARK not in process.read_text():
-            return
-        os.killpg(pid, signal.SIGTERM)
         until = time.monotonic() + STOP_SECONDS
-        while process.exists() and process.read_text():
-            if time.monotonic() > until:
-                os.killpg(pid, signal.SIGKILL)
+        while MARK in process.read_text():
+            os.killpg(pid, signal.SIGTERM if time.monotonic() < until else signal.SIGKILL)
             time.sleep(LOOK_SECONDS)
     pid_file.unlink(missing_ok=True)
 
@@ -107,14 +107,14 @@ def phase_of(log: Path) -> tuple[int, str]:
     return percent, f"building the host image, a minute or two: {words}"
 
 
-def _source() -> AptSource:
+def _source(root: Path) -> AptSource:
     """The machine's mirror of the hosts' suite. Raises ProviderError where one of the means is missing."""
     if not shutil.which("mmdebstrap"):
         raise ProviderError(
             "the host image cannot be built: no registry answers, and mmdebstrap is not installed",
             what_to_do="install the package mmdebstrap, or let the container engine reach a registry; then retry",
         )
-    source = mirror_of(SUITE, apt_sources(), is_debian=_is_debian())
+    source = mirror_of(SUITE, apt_sources(root / "etc/apt"), is_debian=_is_debian(root / "etc/os-release"))
     if source is None:
         raise ProviderError(
             f"the host image cannot be built: no registry answers, and no apt source of this machine has Debian {SUITE}",
@@ -124,8 +124,7 @@ def _source() -> AptSource:
     return source
 
 
-def _is_debian() -> bool:
+def _is_debian(release: Path) -> bool:
     """Whether this machine is Debian itself: a mirror of one that only descends from it has other suites."""
-    release = Path("/etc/os-release")
     lines = release.read_text().splitlines() if release.exists() else []
     return "ID=debian" in lines

@@ -51,12 +51,12 @@ class HostImage:
     """The image for one installation: `cache` holds its tar file, its lock and its log, and may be shared by several.
 
     `connect` gives a client of the container engine; `say` is told of each new phase. The number of a child that builds
-    stands in `pid_file`.
+    stands in `pid_file`; `root` is where the machine's own files are seen.
     """
 
     def __init__(
         self, connect: Callable[[], docker.DockerClient], cache: Path, say: Callable[[str], None] = log.info,
-        pid_file: Path | None = None,
+        pid_file: Path | None = None, root: Path = Path("/"),
     ) -> None:  # fmt: skip
         self.name = image_name()
         self._connect, self._say, self._said = connect, say, ""
@@ -64,6 +64,7 @@ class HostImage:
         self._tar, self._lock, self._log, self._state = (
             cache / f"{stem}.{kind}" for kind in ("tar", "lock", "log", "state")
         )
+        self._root = root
         self._pid_file = pid_file or cache / f"{stem}.pid"
         self._thread: threading.Thread | None = None
         self._trouble: DtroveError | None = None
@@ -105,7 +106,7 @@ class HostImage:
                 return
             try:
                 if not self._tar.exists() and not from_registry(client, self.name, self._note):
-                    bootstrap(Draft(self._tar, self._log, self._pid_file), self._note, lock)
+                    bootstrap(Draft(self._tar, self._log, self._pid_file, self._root), self._note, lock)
                 if not self.is_there(client):
                     self._import(client)
             finally:

@@ -24,11 +24,13 @@ SILENCE_SECONDS = 300.0
 log = logging.getLogger(__name__)
 
 
-def from_registry(client: docker.DockerClient, name: str, progress: Callable[[int, str], None]) -> bool:
-    """Pull the stock image and build on it; false where no registry answers or the build goes wrong."""
+def from_registry(
+    client: docker.DockerClient, name: str, progress: Callable[[int, str], None], patience: float = ANSWER_SECONDS
+) -> bool:
+    """Pull the stock image and build on it; false where no registry answers in time or the build goes wrong."""
     progress(2, "looking for a registry that has the stock Debian image")
     try:
-        for event in _within(_events(client), ANSWER_SECONDS, SILENCE_SECONDS):
+        for event in _within(_events(client), patience, SILENCE_SECONDS):
             progress(10, f"pulling the stock Debian image: {event.get('status', '')}".rstrip(": "))
         for line in client.api.build(fileobj=_context(), custom_context=True, tag=name, decode=True, rm=True):
             if "error" in line:

@@ -130,7 +130,7 @@ def _active(instance: Instance, operation_id: str) -> InstanceActive:
     return InstanceActive(
         instance_id=instance.id, cluster_id=instance.cluster_id, operation_id=operation_id, server=instance.server,
         addr=instance.addr, user=instance.user, host_key=instance.host_key, local_id=instance.local_id,
-        ssh_port=instance.ssh_port, reach=instance.reach,
+        ssh_port=instance.ssh_port, reach=instance.reach, keeps_host_key=not instance.host_key_private,
         volume=None if volume is None else VolumeRef(
             id=volume.id, size_gb=volume.size_gb, mount_point=volume.mount_point, device=volume.device,
             mounted=volume.mounted,
