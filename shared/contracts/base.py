@@ -47,6 +47,7 @@ class Event:
 
 
 _SCHEMAS: dict[type[Any], ma.Schema] = {}
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 REGISTRY: dict[tuple[str, str], type[Event]] = {}
 
 
@@ -69,8 +70,15 @@ def schema_of(cls: type[Any]) -> ma.Schema:
     return _SCHEMAS[cls]
 
 
+def _hints_of(cls: type[Any]) -> dict[str, Any]:
+    """The types of a class's fields. Working them out from their text takes longer than all the rest of reading an event."""
+    if cls not in _HINTS:
+        _HINTS[cls] = get_type_hints(cls)
+    return _HINTS[cls]
+
+
 def _derive(cls: type[Any]) -> ma.Schema:
-    hints = get_type_hints(cls)
+    hints = _hints_of(cls)
     declared: dict[str, ma.fields.Field[Any]] = {}
     for item in fields(cls):
         required = item.default is MISSING and item.default_factory is MISSING
@@ -99,7 +107,7 @@ def _build(kind: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_build(args[0], item) for item in value)
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _hints_of(typing.cast("type", kind))
         return typing.cast("Any", kind)(**{name: _build(hints[name], item) for name, item in value.items()})
     return value
 

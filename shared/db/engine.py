@@ -10,9 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, MetaData, Table, create_engine, delete, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    MetaData,
+    Table,
+    create_engine,
+    delete,
+    insert,
+    select,
+)
 from sqlalchemy import event as sa_event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -31,6 +43,10 @@ BUSY_SECONDS = 10.0
 # A message comes again within days, an operation is retried within weeks; nobody asks after that.
 INBOX_DAYS, TASK_DAYS = 14, 90
 FORGET_AT_ONCE = 1000
+# What SQLite says of a file that is locked, full, unreadable or away for now.
+PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT,
+           sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+           sqlite3.SQLITE_READONLY}  # fmt: skip
 
 
 @dataclass
@@ -72,8 +88,7 @@ class Tx:
 
     def insert_new(self, table: Table, **values: Any) -> bool:
         """Insert a row unless its key is there; whether it was new. A rival's row is waited for, not raced."""
-        dialect = postgresql if self.database.locks_rows else sqlite
-        return self.connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+        return self.connection.execute(_insert_new(table, self.database.locks_rows), values).rowcount == 1
 
     def _put(self, **values: Any) -> None:
         now = self.database.clock.now()
@@ -86,7 +101,7 @@ class Tx:
             "created_at": now,
             **values,
         }
-        self.connection.execute(insert(self.database.outbox).values(**row))
+        self.connection.execute(insert(self.database.outbox), row)
         self.wakes.add(OUTBOX)
 
 
@@ -184,26 +199,45 @@ class Database:
                 self.clock.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads writers, guards nothing
 
 
+@cache
+def _insert_new(table: Table, locks_rows: bool) -> Executable:
+    """The statement is made once for each table: making it costs more than running it."""
+    insert_of = postgresql.insert if locks_rows else sqlite.insert
+    return insert_of(table).on_conflict_do_nothing()
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's connection troubles into Unavailable; leave mistakes of ours as they are."""
     try:
         yield
-    except (OperationalError, PoolTimeout) as error:
-        logging.getLogger(__name__).warning("database does not answer: %s", error)
-        raise Unavailable("the database does not answer", what_to_do="try again shortly") from error
+    except PoolTimeout as error:
+        raise _unavailable(error) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable("the database connection was lost", what_to_do="try again shortly") from error
-        raise
+        if not _is_trouble(error):
+            raise
+        raise _unavailable(error.orig) from error
+
+
+def _is_trouble(error: DBAPIError) -> bool:
+    """Whether it passes: a database that is away, busy or full, and not a statement that can never work."""
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return error.orig.sqlite_errorcode & 0xFF in PASSING
+    return isinstance(error, OperationalError) or error.connection_invalidated
+
+
+def _unavailable(cause: object) -> Unavailable:
+    logging.getLogger(__name__).warning("database does not answer: %s", str(cause).strip())
+    return Unavailable("the database does not answer", what_to_do="try again shortly")
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with the settings that DTrove needs: see the comments."""
+    """An engine with the settings that DTrove needs; what stands in its rows goes into no error and no log."""
     if url.startswith("sqlite"):
         engine = create_engine(
-            url, pool_size=8, max_overflow=24, pool_timeout=10, connect_args={"check_same_thread": False}
-        )
+            url, pool_size=8, max_overflow=24, pool_timeout=10, hide_parameters=True,
+            connect_args={"check_same_thread": False},
+        )  # fmt: skip
         sa_event.listen(engine, "connect", _prepare_sqlite)
         return engine
     if url.startswith("postgres://"):
@@ -212,6 +246,7 @@ def make_engine(url: str) -> Engine:
     options = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c random_page_cost=1.1"
     return create_engine(
         url, pool_size=8, max_overflow=24, pool_pre_ping=True, pool_timeout=10, isolation_level="READ COMMITTED",
+        hide_parameters=True,
         connect_args={"connect_timeout": 5, "keepalives_idle": 10, "options": options},
     )  # fmt: skip
 
