@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -35,3 +37,10 @@ def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
     for _ in range(2):
         migrate.upgrade("api", database_url)
     assert not migrate.pending("api", database_url)
+
+
+def test_several_processes_may_migrate_at_once(database_url: str) -> None:
+    program = "import sys; from shared.db import migrate; migrate.upgrade('scheduler', sys.argv[1])"
+    rivals = [subprocess.Popen([sys.executable, "-c", program, database_url]) for _ in range(3)]
+    assert [rival.wait(60) for rival in rivals] == [0, 0, 0]
+    assert not migrate.pending("scheduler", database_url)
