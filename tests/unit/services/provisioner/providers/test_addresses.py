@@ -1,0 +1,32 @@
+"""Addresses of local hosts: fixed, free, and never the gateway's."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.provisioner.providers.base import ProviderError
+from services.provisioner.providers.local.addresses import pick
+
+SUBNET = IPv4Network("10.40.77.0/24")
+
+
+@given(instance_id=st.uuids().map(str), taken=st.sets(st.integers(2, 254), max_size=252))
+def test_an_address_is_in_the_network_and_nobodys(instance_id: str, taken: set[int]) -> None:
+    addresses = {f"10.40.77.{number}" for number in taken}
+    chosen = pick(SUBNET, addresses, instance_id)
+    assert IPv4Address(chosen) in SUBNET
+    assert chosen not in addresses | {"10.40.77.0", "10.40.77.1", "10.40.77.255"}
+
+
+def test_an_instance_that_is_made_again_has_its_address_again_while_it_is_free() -> None:
+    assert pick(SUBNET, set(), "one") == pick(SUBNET, set(), "one")
+
+
+def test_a_full_network_is_said_with_what_to_do() -> None:
+    with pytest.raises(ProviderError, match="all 253 addresses") as refused:
+        pick(SUBNET, {str(host) for host in SUBNET.hosts()}, "one")
+    assert refused.value.what_to_do
