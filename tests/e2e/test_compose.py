@@ -93,7 +93,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    engine = Engine(CACHE)
+    engine = Engine(CACHE, Project.name)
     with engine.alone():
         made = Project(engine, engine.make_images(), tmp_path)
         yield made

@@ -1,4 +1,7 @@
-"""A Podman with images, containers and networks of its own, so that stand-ins called like a registry's stay apart."""
+"""A Podman with images, containers and volumes of its own, so that stand-ins called like a registry's stay apart.
+
+Networks are the machine's all the same: two lists of them would give the same bridge and the same addresses twice.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,6 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 [network]
 network_backend = "netavark"
-network_config_dir = "{place}/networks"
 """
 _STORAGE = """[storage]
 driver = "overlay"
@@ -42,10 +44,11 @@ runroot = "{run}"
 
 
 class Engine:
-    """Everything lies below `place`, which is kept: a later run finds the images there."""
+    """Everything lies below `place`, which is kept: a later run finds the images there. `project` tells its networks."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, project: str) -> None:
         self.place = place
+        self.project = project
         self.run = Path("/run" if os.access("/run", os.W_OK) else "/tmp") / f"dtrove-{_digest(place.as_posix())}"
         place.mkdir(parents=True, exist_ok=True)
         for name, text in (("containers.conf", _CONTAINERS), ("storage.conf", _STORAGE)):
@@ -71,16 +74,16 @@ class Engine:
         """Remove all but the images."""
         self.podman("rm", "--all", "--force", "--time", "0")
         self.podman("volume", "rm", "--all", "--force")
-        self.podman("network", "prune", "--force")
+        for network in self.left()["networks"]:
+            self.podman("network", "rm", "--force", network)
 
     def left(self) -> dict[str, list[str]]:
         """What there is beside images."""
+        label = f"label=io.podman.compose.project={self.project}"
         return {
             "containers": self.podman("ps", "--all", "--format", "{{.Names}}").split(),
             "volumes": self.podman("volume", "ls", "--format", "{{.Name}}").split(),
-            "networks": [
-                one for one in self.podman("network", "ls", "--format", "{{.Name}}").split() if one != "podman"
-            ],
+            "networks": self.podman("network", "ls", "--filter", label, "--format", "{{.Name}}").split(),
         }
 
     def podman(self, *arguments: str, timeout: float = 60) -> str:
