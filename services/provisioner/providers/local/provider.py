@@ -35,6 +35,8 @@ _FLAVORS = (
     Flavor(id="medium", name="medium", vcpus=2, ram_mb=2048, disk_gb=20),
     Flavor(id="large", name="large", vcpus=2, ram_mb=4096, disk_gb=40),
 )
+# What the catalogue calls the image that is built here.
+STOCK_IMAGES = ("debian-12", "debian", "")
 _STATES = {"running": "ACTIVE", "created": "BUILD", "exited": "SHUTOFF", "stopped": "SHUTOFF", "dead": "ERROR",
            "configured": "BUILD", "initialized": "BUILD", "restarting": "BUILD", "paused": "SHUTOFF"}  # fmt: skip
 
@@ -66,9 +68,7 @@ class Provider(BaseProvider):
         instance.user = self.user
         container = self._container(instance.id)
         if container is None:
-            with self._asking("look for the host image"):
-                there = self.image.is_there(self.client)
-            if not there:
+            if instance.image in STOCK_IMAGES and not self._stock_image_is_there():
                 self.image.begin()
                 instance.server_status, instance.message = "BUILD", "building the host image"
                 return
@@ -192,12 +192,28 @@ class Provider(BaseProvider):
             except docker.errors.NotFound:
                 return None
 
+    def _stock_image_is_there(self) -> bool:
+        with self._asking("look for the host image"):
+            return self.image.is_there(self.client)
+
+    def _image_of(self, instance: Instance) -> str:
+        """The image that an instance is made from: the stock one, or one that the engine holds, such as a snapshot."""
+        if instance.image in STOCK_IMAGES:
+            return self.image.name
+        try:
+            return str(self.client.images.get(instance.image).id)
+        except docker.errors.ImageNotFound as error:
+            raise ProviderError(
+                f"the container engine has no image {instance.image!r}",
+                what_to_do=f"give the datastore the image {STOCK_IMAGES[0]}, or the id of a snapshot",
+            ) from error
+
     def _make(self, instance: Instance) -> Container:
         with self._asking("make a server"):
             if self._publish is None:
                 self._publish = not is_routed(self.client)
             try:
-                return HostMaker(self.client, self.home, self.image.name, self._publish).make(instance)
+                return HostMaker(self.client, self.home, self._image_of(instance), self._publish).make(instance)
             except docker.errors.APIError as error:
                 # Whoever asked a moment before us, and was not heard of again, has made it.
                 if error.status_code == 409 and (there := self._container(instance.id)) is not None:
