@@ -40,6 +40,7 @@ MEANINGS = {
     "instance_ids": "the cluster's instances",
     "instances": "the instances to build, a UUID and a name each",
     "jump": "a host to go through, as user@host:port; empty: none",
+    "keeps_host_key": "whether the host's key stays as it is: no cloud has seen its private half",
     "kind": "full or incremental",
     "OperationProgressed.kind": "the workflow, as in `prepare_node`",
     "local_id": "what the server is called on its compute host",
