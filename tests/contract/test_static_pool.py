@@ -69,7 +69,7 @@ def test_a_tenant_leaves_no_package_no_process_no_data_and_no_key(rig: Rig, pool
     assert pool.on_host(tenant.server, "pgrep -c -x redis-server") == "1"
     assert rig.run(tenant, "true")[0] == 0
     rig.provider.destroy(tenant)
-    left = "ls -d /var/lib/redis /etc/redis /var/lib/dtrove /var/lib/dtrove-lease* /etc/ssh/*.rotated 2>/dev/null; " \
+    left = "ls -d /var/lib/redis /etc/redis /var/lib/dtrove /var/lib/dtrove-lease* 2>/dev/null; " \
            "pgrep -x redis-server; dpkg -l 'redis*' 2>/dev/null | grep -E '^(ii|rc)'; true"  # fmt: skip
     assert pool.on_host(tenant.server, left) == ""
     assert rig.run(tenant, "true")[0] == 255

@@ -62,7 +62,9 @@ class BaseProvider(ABC):
         """Ask for a new server (or find the one asked for before) and return at once; it is built meanwhile.
 
         Sets `server`, `user`, and `addr` as soon as it is known. The server trusts `instance.public_key` for `user` and
-        shows `instance.host_key` as its ed25519 host key from its first moment. Raises ProviderError, ProviderBusy.
+        shows `instance.host_key` as its ed25519 host key from its first moment. A provider whose hosts have keys of
+        their own, which no cloud has seen, sets `host_key` to that and empties `host_key_private`: DTrove then leaves it
+        as it is. Raises ProviderError, ProviderBusy.
         """
 
     @abstractmethod

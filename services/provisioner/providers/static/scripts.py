@@ -62,8 +62,6 @@ umask 077
 chown "$(id -u "$user"):$(id -g "$user")" "$home/.ssh" "$file.dtrove-new"
 chmod 600 "$file.dtrove-new"
 mv "$file.dtrove-new" "$file"
-# The host's key is the operator's and is pinned in the list of hosts: it has been through no cloud and stays as it is.
-touch /etc/ssh/ssh_host_ed25519_key.rotated
 echo leased
 """
 )
@@ -116,7 +114,7 @@ if [ -f "$file" ]; then
   chown "$(id -u "$user"):$(id -g "$user")" "$file.dtrove-new"
   mv "$file.dtrove-new" "$file"
 fi
-rm -f /etc/ssh/ssh_host_ed25519_key.rotated $lease.packages $lease.log
+rm -f $lease.packages $lease.log
 rm -f $lease
 echo released
 """
