@@ -66,8 +66,5 @@ def _states(connection: Connection, database: Database) -> Iterator[Metric]:
     age = 0.0 if oldest is None else max(0.0, (database.clock.now() - oldest).total_seconds())
     yield GaugeMetricFamily("dtrove_api_outbox_depth", "messages that wait for the broker", value=depth)
     yield GaugeMetricFamily("dtrove_api_outbox_oldest_seconds", "how long the oldest of them has waited", value=age)
-    if "parked" in tables.metadata.tables:
-        parked = connection.execute(select(func.count()).select_from(tables.metadata.tables["parked"])).scalar_one()
-        yield GaugeMetricFamily(
-            "dtrove_parked_messages", "messages that were refused and wait for an operator", value=parked
-        )
+    parked = connection.execute(select(func.count()).select_from(tables.parked)).scalar_one()
+    yield GaugeMetricFamily("dtrove_parked_messages", "messages that no service could take in", value=parked)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from services.api import idempotency
+from services.api.actions import parked
 from services.api.openapi import methods_of
 from services.api.routes import ROUTES
 from shared.clock import ManualClock
 from shared.contracts import datastore_agentless as databases
+from shared.contracts.base import new_id
 from tests.component.api.test_access import BODIES, url
 from tests.component.api.test_clusters import PROBLEM, active
 from tests.support.api import Api, open_database
@@ -33,7 +35,11 @@ def ready_for(api: Api, path: str) -> dict[str, str]:
         api.hear(databases.ClusterFailed(cluster_id=cluster, operation_id=operation, problem=PROBLEM))
     elif not path.endswith("cancel"):
         active(api, cluster, operation)
-    return {"cluster_id": cluster, "operation_id": operation, "instance_id": node}
+    message = new_id()
+    parked.keep(
+        api.database, message_id=message, service="api", queue="evt.x", topic="x", reason="no", body="{}", headers={}
+    )
+    return {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "message_id": message}
 
 
 @pytest.mark.parametrize("path", POSTS)
