@@ -22,7 +22,7 @@ from services.datastore_agentless.settings import BUILT_IN
 from shared.secrets import Secret
 
 MARK = "@dtrove-bench"
-LOG, INPUT = "/tmp/dtrove-bench.log", "/run/dtrove-bench.in"
+LOG, INPUT = "${TMPDIR:-/tmp}/dtrove-bench.log", "/run/dtrove-bench.in"
 
 
 @dataclass(frozen=True)

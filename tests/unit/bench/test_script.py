@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -32,9 +34,10 @@ def test_the_script_is_shell_that_parses(parts: list[script.Part]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_script_stops_at_the_first_command_that_fails_and_names_it() -> None:
+def test_a_script_stops_at_the_first_command_that_fails(tmp_path: Path) -> None:
     failing = [script.Part("a", "first", "true\n"), script.Part("a", "second", "echo late; exit 3\n")]
-    done = subprocess.run(["sh"], input=script.text(failing), capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh"], input=script.text(failing), capture_output=True, text=True, check=False,
+                          env={**os.environ, "TMPDIR": str(tmp_path)})  # fmt: skip
     assert done.returncode == 3
     with pytest.raises(ValueError, match="2 commands left 1 marks"):
         script.times(failing, done.stdout)
