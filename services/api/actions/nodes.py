@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, or_, update
+from sqlalchemy import and_, case, or_, select, update
 
+from services.api.actions import operations
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
@@ -20,8 +21,13 @@ def server_active(tx: Tx, event: provisioner.InstanceActive) -> None:
 
 
 def server_failed(tx: Tx, event: provisioner.InstanceFailed) -> None:
-    """The provisioner says that a server could not be had."""
+    """The provisioner says that a server could not be had, or could not be removed: then the delete has failed."""
     _server_said(tx, event.instance_id, "failed", event.occurred_at, message=event.problem.message)
+    o = tables.operations
+    removing = or_(o.c.kind == "delete_cluster", o.c.status == "cancelling")
+    query = select(o.c.id).where(o.c.id == event.operation_id, removing)
+    if event.problem.step == "destroy" and tx.connection.execute(query).first() is not None:
+        operations.end(tx, event.operation_id, "failed", event.problem)
 
 
 def server_deleted(tx: Tx, event: provisioner.InstanceDeleted) -> None:

@@ -43,6 +43,8 @@ class DeleteInstance:
     def _destroy(self, context: StepContext) -> Outcome:
         instance = self._load(context)
         self.provider.destroy(instance)
+        # A retry goes on here, from an instance that had failed.
+        instance.become(Status.DELETING if instance.status == Status.FAILED else instance.status)
         instance.become(Status.DELETED)
         instance.host_key_private = Secret("")
 

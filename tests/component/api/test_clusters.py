@@ -117,6 +117,21 @@ def test_a_create_whose_server_failed_can_be_retried(api: Api) -> None:
     assert (shown["status"], shown["instances"][0]["status"]) == ("active", "active")
 
 
+def test_a_delete_whose_server_could_not_be_removed_has_failed_and_can_be_asked_for_again(api: Api) -> None:
+    cluster, operation = api.create()
+    node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
+    active(api, cluster, operation)
+    first = api.ask("DELETE", f"/v1/clusters/{cluster}").headers["Location"].rpartition("/")[2]
+    stuck = Problem(step="destroy", message="the cloud refused", what_to_do="mend it, then retry")
+    api.hear(provisioner.InstanceFailed(instance_id=node, cluster_id=cluster, operation_id=first, problem=stuck))
+    failed = api.operation(first)
+    assert (failed["status"], failed["problem"]["message"]) == ("failed", "the cloud refused")
+    second = api.ask("DELETE", f"/v1/clusters/{cluster}").headers["Location"].rpartition("/")[2]
+    assert second != first
+    gone(api, cluster, second)
+    assert api.operation(second)["status"] == "succeeded"
+
+
 @pytest.mark.parametrize("state", ["requested", "building", "active", "failed"])
 def test_a_cluster_is_deleted_in_any_state_and_asking_twice_is_asking_once(api: Api, state: str) -> None:
     cluster, operation = api.create()

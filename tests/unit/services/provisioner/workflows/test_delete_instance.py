@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.provisioner.domain.instance import Status
 from services.provisioner.providers.fake.faults import FOR_EVER
+from shared.db import tasks
 from tests.unit.services.provisioner.conftest import INSTANCE, Rig
 
 
@@ -108,6 +109,19 @@ def test_a_delete_that_failed_says_why_and_can_be_asked_for_again(rig: Rig) -> N
     rig.run()
     assert nothing_is_left(rig)
     assert rig.said("instance.deleted")[0]["operation_id"] == "o-again"
+
+
+def test_a_delete_that_failed_can_be_retried_where_it_stopped(rig: Rig) -> None:
+    rig.request()
+    rig.run()
+    rig.strike("destroy", "refused")
+    rig.delete()
+    rig.run()
+    with rig.database.write() as tx:
+        assert tasks.reopen(tx, "o-delete") == 1
+    rig.run()
+    assert nothing_is_left(rig)
+    assert rig.said("instance.deleted")[0]["operation_id"] == "o-delete"
 
 
 def test_a_cloud_that_never_comes_back_fails_the_delete_within_the_hour(rig: Rig) -> None:
