@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.datastore_agentless.hosts import identity
 from services.datastore_agentless.hosts.base import ANY_CODE, Job, Script
 from services.datastore_agentless.workflows.on_host import Hosts
 from shared.contracts.datastore_agentless import PerformCompleted, PerformFailed
@@ -13,6 +14,7 @@ from shared.db import Tx
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
 
 TIMEOUT_SECONDS = 3600.0
+REACH_SECONDS = 180.0
 OUTPUT_KEPT = 65_536
 
 
@@ -23,9 +25,19 @@ class Perform:
     hosts: Hosts
 
     def workflow(self) -> Workflow:
-        """One step; a command's own exit code, whatever it is, is a result and no failure of the step."""
-        steps = (Step("run", self._run, deadline=2 * TIMEOUT_SECONDS),)
+        """A command's own exit code, whatever it is, is a result and no failure of the step.
+
+        A host that cannot be reached is tried for minutes, not for the hours that commands may take.
+        """
+        steps = (
+            Step("reach", self._reach, deadline=REACH_SECONDS),
+            Step("run", self._run, deadline=2 * TIMEOUT_SECONDS),
+        )
         return Workflow("perform", steps, on_failure=self._failed, on_cancelled=self._cancelled)
+
+    def _reach(self, context: StepContext) -> Outcome:
+        self.hosts.run(context, self.hosts.instance(context), identity.reach())
+        return Next()
 
     def _run(self, context: StepContext) -> Outcome:
         instance = self.hosts.instance(context)
