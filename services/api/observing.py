@@ -23,7 +23,6 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-_NAMES = {name.lower(): name for name in _HEADERS}
 
 
 class Observing:
@@ -33,20 +32,18 @@ class Observing:
         self._metrics = metrics
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Give the request an id: the client's, where it is a sane one."""
+        """Give the request an id (the client's, where it is a sane one) and the answer its usual headers."""
         given = request.get_header("X-Request-ID") or ""
         request.context.id = given if _SANE_ID.fullmatch(given) else str(uuid4())
         request.context.began = time.perf_counter()
+        response.set_headers(_HEADERS)
+        response.set_header("X-Request-ID", request.context.id)
         # Whatever is logged on the way carries it; a green thread serves one connection and has a context of its own.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.context.id)
 
     def process_response(self, request: falcon.Request, response: falcon.Response, _resource: Any, _ok: bool) -> None:
-        """Set headers, count, and log one line."""
-        response.set_header("X-Request-ID", request.context.id)
-        for lower, name in _NAMES.items():
-            if response.get_header(lower) is None:
-                response.set_header(name, _HEADERS[name])
+        """Count, and log one line."""
         seconds = time.perf_counter() - request.context.began
         status = falcon.http_status_to_code(response.status)
         method = request.method if request.method in _METHODS else "other"
