@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.store import tables
+from services.provisioner.providers.local import clean_up
 from shared.db import Database, Sealed, migrate
 from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.line import Line
+from tests.component.hosts.real import RealHosts
 from tests.component.hosts.sshd import Sshd
+from tests.support.installation import ROOT
 
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
 
@@ -72,3 +76,17 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Sealed, "keyring", KeyringFile(tmp_path / "keyring"))
     migrate.upgrade("datastore_agentless", database_url)
     return Database(database_url, "datastore_agentless", tables.metadata)
+
+
+@pytest.fixture(scope="session")
+def real_hosts() -> Iterator[RealHosts]:
+    """Makes real hosts, in a home that shares the cached host image of the checkout; all that was made goes with it."""
+    with tempfile.TemporaryDirectory(prefix="dtrove-hosts-") as name:
+        home = Path(name)
+        shared = ROOT / "var" / "images"
+        shared.mkdir(parents=True, exist_ok=True)
+        (home / "images").symlink_to(shared)
+        made = RealHosts(home)
+        yield made
+        made.pool.close()
+        clean_up(home)

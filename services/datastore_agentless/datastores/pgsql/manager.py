@@ -100,6 +100,10 @@ if [ ! -f {data}/PG_VERSION ]; then
   sync -f {data}.new; [ ! -d {data} ] || rmdir {data}; mv {data}.new {data}
 fi
 if [ ! -f {config}/postgresql.conf ] || [ ! -f {config}/start.conf ]; then
+  # Taken over, data is asked for the files that Debian keeps apart from it.
+  for f in postgresql pg_hba pg_ident; do
+    [ -f {data}/$f.conf ] || install -m 640 -o postgres -g postgres /usr/share/postgresql/{version}/$f.conf.sample {data}/$f.conf
+  done
   rm -rf {config}; pg_createcluster -d {data} {version} main </dev/null
 fi"""
 
