@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -33,7 +35,6 @@ class PrivatePostgres:
             owner = pwd.getpwnam("nobody")
             for path in (self.directory, self.data):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-            _open_the_way(self.directory)
         self._run("initdb", "-D", self.data, "-U", "dtrove", "-A", "trust", "-N", "--no-instructions")
         options = (
             f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=300"
@@ -41,8 +42,13 @@ class PrivatePostgres:
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.directory / "log", "-o", options, "start")
 
     def stop(self) -> None:
-        """End it and delete its files."""
-        self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+        """End it, by force where it does not come to its end, and delete its files."""
+        number = int((self.data / "postmaster.pid").read_text().split()[0])
+        try:
+            self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+        except (RuntimeError, subprocess.TimeoutExpired):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def pause(self) -> None:
@@ -81,13 +87,6 @@ class PrivatePostgres:
             raise RuntimeError(
                 f"{program} failed: {done.stdout or ''} {log.read_text()[-2000:] if log.exists() else ''}"
             )
-
-
-def _open_the_way(path: Path) -> None:
-    """Let `nobody` reach the directory: pytest's own are closed to others."""
-    for parent in path.parents:
-        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/"):
-            parent.chmod(parent.stat().st_mode | 0o111)
 
 
 def _free_port() -> int:
