@@ -18,13 +18,11 @@ from shared.db.engine import Database, Tx
 from shared.errors import Cancelled, DtroveError, Retryable, StaleEpoch, Unavailable
 from shared.log import about
 from shared.reporter import Reporter, Running
-from shared.workflow import Outcome, Step, StepContext, Task, Wait, Workflow, backoff_seconds, problem_of
+from shared.workflow import Outcome, Step, StepContext, Task, Wait, Workflow, backoff_seconds, problem_of, strange_step
 
 LEASE_SECONDS = 10.0
 HEARTBEAT_SECONDS = 2.0
 MAX_CLAIMS = 10
-# How long a task of a kind or step that this version does not know is kept for one that does.
-STRANGE_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +142,7 @@ class StepEngine:
         workflow = self.workflows.get(task.kind) or Workflow(task.kind, ())
         if task.mode == "forward" and (running.cancelled or task.cancel_requested):
             return self._turn_back(task, workflow, None)
-        step = workflow.find(task.step) or Step(task.step or "begin", _strange, _strange, deadline=STRANGE_SECONDS)
+        step = workflow.find(task.step) or strange_step(task.step)
         task = running.task = replace(task, step=step.name)
         if task.claims > MAX_CLAIMS:
             return self._fail(
@@ -170,7 +168,13 @@ class StepEngine:
             return self._try_again(task, workflow, step, error)
         except DtroveError as error:
             return self._fail(task, workflow, step, problem_of(error, step.name, task.host))
-        return self._store(task, workflow, step, outcome)
+        try:
+            return self._store(task, workflow, step, outcome)
+        except (StaleEpoch, Unavailable):
+            # Whether it is stored is not known: only the row can tell, to whoever claims it next.
+            raise
+        except DtroveError as error:
+            return self._fail(task, workflow, step, problem_of(error, step.name, task.host))
 
     def _store(self, task: Task, workflow: Workflow, step: Step, outcome: Outcome) -> Task | None:
         if isinstance(outcome, Wait):
@@ -294,9 +298,3 @@ class StepEngine:
                 sequence=self._next_sequence(), host=task.host, **values,
             )
         )  # fmt: skip
-
-
-def _strange(context: StepContext) -> Outcome:
-    task = context.task
-    raise Retryable(f"this version knows no step {task.step!r} of {task.kind}",
-                    what_to_do="finish the upgrade of this service, then retry the operation")  # fmt: skip

@@ -14,11 +14,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.contracts.values import Problem
-from shared.errors import DtroveError, Failure
+from shared.errors import DtroveError, Failure, Retryable
 
 if TYPE_CHECKING:
     from shared.db.engine import Tx
 
+STRANGE_SECONDS = 600.0
 Save = Callable[["Tx"], None]
 
 
@@ -141,6 +142,17 @@ class Workflow:
         """Names of the steps to undo, the last begun first: those done and the one that was in hand."""
         begun = {*done, current}
         return tuple(step.name for step in reversed(self.steps) if step.undo and step.name in begun)
+
+
+def strange_step(name: str) -> Step:
+    """A step that this version does not know: its task is kept for one that does, for as long as an upgrade may take."""
+
+    def wait(context: StepContext) -> Outcome:
+        task = context.task
+        raise Retryable(f"this version knows no step {task.step!r} of {task.kind}",
+                        what_to_do="finish the upgrade of this service, then retry the operation")  # fmt: skip
+
+    return Step(name, wait, wait, deadline=STRANGE_SECONDS)
 
 
 def backoff_seconds(step: Step, attempt: int, jitter: Callable[[], float] = random.random) -> float:

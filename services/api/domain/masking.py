@@ -11,7 +11,7 @@ SHOWN_CHARACTERS = 65_536
 _WORDS = r"token|password|passphrase|secret|private|private_key|api_key|authorization"
 _NAME = re.compile(rf"(.*_)?({_WORDS})", re.IGNORECASE)
 # In a text that is not JSON: from a telling name to the end of what stands behind it.
-_TELLING = re.compile(rf'("?\w*(?:{_WORDS})"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}&]+)', re.IGNORECASE)
+_TELLING = re.compile(rf'((?:{_WORDS})"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}&]+)', re.IGNORECASE)
 
 
 def masked(body: bytes) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -95,6 +96,11 @@ class Stage:
         except AssertionError as error:
             output = (self.home / "output").read_text(errors="replace")[-6000:]
             raise AssertionError(f"{error}\n{output}") from None
+
+    def tasks(self) -> list[tuple[str, int]]:
+        """Status and epoch of each task in the stage's file."""
+        with sqlite3.connect(self.home / "stage.sqlite") as connection:
+            return list(connection.execute("select status, epoch from tasks order by id"))
 
     # The bus
 

@@ -77,11 +77,15 @@ class ApiProcess:
                              serializer=None)  # fmt: skip
 
 
-@pytest.fixture
-def api(rabbit: PrivateRabbit, tmp_path: Path, database_url: str) -> Iterator[ApiProcess]:
-    home = tmp_path / "api"
-    home.mkdir()
-    made = ApiProcess(rabbit, home, database_url)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def api(
+    rabbit: PrivateRabbit, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ApiProcess]:
+    home = tmp_path_factory.mktemp("api")
+    url = f"sqlite:///{home}/api.sqlite"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").fresh("parked")
+    made = ApiProcess(rabbit, home, url)
     try:
         wait_for(lambda: made.alive() or made.process.poll() is not None, 60, what="the API")
         assert made.process.poll() is None, made.output.read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +26,17 @@ def test_a_call_is_answered(playing: Stage) -> None:
     playing.ask("call", service=playing.name, method="echo", args=["a", "ü"])
     (answer,) = playing.noted("answer", answer=["a", "ü"])
     assert answer["seconds"] < 2
+
+
+def test_namekos_own_client_is_answered_as_well(playing: Stage) -> None:
+    program = (
+        "import sys; from nameko import config; config.setup({'AMQP_URI': sys.argv[1]});"
+        "from nameko.standalone.rpc import ServiceRpcClient as Client\n"
+        "with Client(sys.argv[2], timeout=10) as client: print(client.echo('from the shell'))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, playing.uri, playing.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "['from the shell']"
 
 
 def test_an_error_of_the_other_side_comes_back_as_what_it_is(playing: Stage) -> None:

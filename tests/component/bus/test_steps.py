@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from statistics import mean
 
 import pytest
 
+from shared.engine import LEASE_SECONDS
 from tests.component.bus.conftest import Stage
 from tests.component.bus.stage import WORKERS
 from tests.support.installation import wait_for
@@ -49,3 +52,27 @@ def test_many_tasks_of_a_busy_subject_hold_up_no_others(playing: Stage) -> None:
     playing.ask("file", subjects=["other"], seconds=0)
     wait_for(lambda: len({one["task"][:8] for one in playing.notes("ended")}) == 2, 5)
     assert len(playing.notes("ended")) < 20
+
+
+def test_a_killed_workers_task_is_taken_up_within_its_lease_and_five_seconds(playing: Stage) -> None:
+    playing.ask("file", subjects=["s"], seconds=4)
+    (first,) = playing.noted("began")
+    playing.processes[0].kill()
+    playing.start(wait=False)
+    second = playing.noted("began", LEASE_SECONDS + 10, count=2)[-1]
+    assert second["at"] - first["at"] < LEASE_SECONDS + 5
+    playing.noted("ended")
+    wait_for(lambda: playing.tasks() == [("succeeded", 2)])
+
+
+def test_a_frozen_workers_task_is_taken_over_and_what_it_does_after_that_counts_for_nothing(playing: Stage) -> None:
+    playing.ask("file", subjects=["s"], seconds=2)
+    playing.noted("began")
+    os.kill(playing.processes[0].pid, signal.SIGSTOP)
+    playing.start(wait=False)
+    playing.noted("ended", LEASE_SECONDS + 20)
+    wait_for(lambda: playing.tasks() == [("succeeded", 2)])
+    os.kill(playing.processes[0].pid, signal.SIGCONT)
+    playing.noted("ended", count=2)
+    wait_for(lambda: playing.said("gave up"))
+    assert playing.tasks() == [("succeeded", 2)]

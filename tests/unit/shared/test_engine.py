@@ -14,7 +14,7 @@ from shared.clock import ManualClock
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
 from shared.engine import MAX_CLAIMS, StepEngine
-from shared.errors import Failure, Retryable, StaleEpoch
+from shared.errors import Conflict, Failure, Retryable, StaleEpoch
 from shared.workflow import Next, Outcome, Step, StepContext, Task, TaskDraft, Wait, Workflow
 
 Run = Callable[[StepContext], Outcome]
@@ -246,6 +246,64 @@ def test_what_a_step_saves_and_announces_is_lost_together_when_the_commit_fails(
     engine.run_due()
     assert reports(database) == [("a", "running")]
     drain(engine, clock)
+    assert status(database) == "succeeded"
+
+
+def test_a_step_whose_effects_are_refused_fails_with_their_words(database: Database, clock: ManualClock) -> None:
+    def save(tx: Tx) -> None:
+        raise Conflict("the instance was deleted meanwhile")
+
+    seen: list[str] = []
+    step = Step("a", lambda _: Next(save=save))
+    workflow = Workflow("w", (step,), on_failure=lambda _tx, _task, problem: seen.append(problem.message))
+    file(database)
+    drain(engine_of(database, workflow), clock)
+    assert seen == ["the instance was deleted meanwhile"]
+    assert status(database) == "failed"
+
+
+def test_a_cancel_that_comes_while_a_step_ends_stops_the_next_one(database: Database, clock: ManualClock) -> None:
+    log: list[str] = []
+
+    def first(_: StepContext) -> Outcome:
+        log.append("first")
+        with database.write() as tx:
+            tasks.cancel(tx, operation_id="o1")
+        return Next()
+
+    steps = (Step("first", first, undo=noting(log, "undo first")), Step("second", noting(log, "second")))
+    file(database)
+    drain(engine_of(database, Workflow("w", steps)), clock)
+    assert log == ["first", "undo first"]
+    assert status(database) == "cancelled"
+
+
+def test_a_running_task_hears_of_a_cancel_without_waiting_for_a_heartbeat(
+    database: Database, clock: ManualClock
+) -> None:
+    def work(context: StepContext) -> Outcome:
+        with database.write() as tx:
+            tasks.cancel(tx, operation_id="o1")
+        engine.hear_cancels()
+        context.check()
+        raise AssertionError("not cancelled")
+
+    engine = engine_of(database, Workflow("w", (Step("a", work),)))
+    file(database)
+    drain(engine, clock)
+    assert status(database) == "cancelled"
+
+
+def test_a_task_of_a_kind_that_this_version_does_not_know_is_kept_for_one_that_does(
+    database: Database, clock: ManualClock
+) -> None:
+    file(database, kind="from the future")
+    engine = engine_of(database, Workflow("w", (Step("a", noting([], "a")),)))
+    for _ in range(5):
+        clock.advance(engine.run_due() or 0)
+    assert status(database) == "open"
+    newer = engine_of(database, Workflow("from the future", (Step("a", noting([], "a")),)))
+    drain(newer, clock)
     assert status(database) == "succeeded"
 
 
