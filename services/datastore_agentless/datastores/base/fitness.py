@@ -43,7 +43,8 @@ if [ -n "$missing" ]; then
   }}
   update() {{
     n=0
-    until timeout 100 apt-get update -qq 2>"$t/words"; do
+    # apt calls it a success when it fetched nothing and said so.
+    until timeout 100 apt-get update -qq 2>"$t/words" && ! grep -q 'Failed to fetch' "$t/words"; do
       grep -q 'Could not get lock' "$t/words" && [ $n -lt 60 ] || return 1
       n=$((n+1)); sleep 1
     done

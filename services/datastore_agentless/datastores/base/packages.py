@@ -27,7 +27,7 @@ fi
 n=0
 while :; do
   words=$(dpkg --configure -a 2>&1) && break
-  case $words in *lock*) ;; *) echo "$words" >&2; exit 1;; esac
+  case $words in *lock*) ;; *"dependency problems"*) break;; *) echo "$words" >&2; exit 1;; esac
   n=$((n+1))
   if [ $n -gt {lock} ]; then echo "$words" >&2; exit 1; fi
   pid=$(echo "$words" | sed -n 's/.*with pid \\([0-9]*\\).*/\\1/p')
@@ -48,7 +48,7 @@ case $(cat "$words") in *"Unable to locate"*|*"Failed to fetch"*|*"no installati
   *) cat "$words" >&2; exit 1;;
 esac
 n=0
-until apt update 2> "$words"; do
+until apt update 2> "$words" && cat "$words" >&2; do
   cat "$words" >&2
   grep -q "Could not get lock" "$words" && [ $n -lt {lock} ] || exit 1
   n=$((n+1)); echo "{waiting}another apt"; sleep 1
@@ -62,12 +62,12 @@ _REMEDIES = (
      "wait for it (often unattended-upgrades after the first boot), then retry"),
     ("Could not get lock", "another program has held the package manager of {host} for more than {lock} s",
      "wait for it (often unattended-upgrades after the first boot), then retry"),
+    ("Failed to fetch", "{host} does not reach its package source",
+     "see that its network, its name server and its apt sources work; then retry"),
     ("Unable to locate package", "the package source of {host} does not have {packages}",
      "mend the datastore's packages, or the image's apt sources; then retry"),
     ("no installation candidate", "the package source of {host} does not have {packages}",
      "mend the datastore's packages, or the image's apt sources; then retry"),
-    ("Failed to fetch", "{host} does not reach its package source",
-     "see that its network, its name server and its apt sources work; then retry"),
     ("error processing package", "a package on {host} could not be set up",
      "read its last words, mend the cause on the host (dpkg --configure -a shows it), then retry"),
 )  # fmt: skip
