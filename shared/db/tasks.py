@@ -5,34 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, and_, case, exists, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from shared.contracts.base import dump, load
 from shared.contracts.values import Problem
 from shared.db.engine import TASKS, Database, Tx
+from shared.db.types import UtcDateTime
 from shared.errors import StaleEpoch
 from shared.workflow import Task
 
 OPEN = "open"
+NOW = bindparam("now", type_=UtcDateTime)
+Moment = datetime | BindParameter[Any]
 
 
 def due(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> list[tuple[str, str]]:
     """Ids and subjects of tasks that could be claimed now, longest due first; none of `held`, none that is blocked."""
-    t, now = database.tasks, database.clock.now()
-    query = select(t.c.id, t.c.subject).where(
-        t.c.status == OPEN, t.c.due_at <= now, _unleased(t, now), ~_blocked(t, now), t.c.id.not_in(list(held))
-    )
-    return [(row.id, row.subject) for row in connection.execute(query.order_by(t.c.due_at, t.c.id).limit(limit))]
+    values = {"now": database.clock.now(), "held": list(held), "limit": limit}
+    return [(row.id, row.subject) for row in connection.execute(_due(database.tasks), values)]
 
 
 def seconds_to_next(connection: Connection, database: Database) -> float | None:
     """How long until time alone makes a task ready: one comes due, or a lease runs out. None when time brings nothing."""
-    t, now = database.tasks, database.clock.now()
-    ready = case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
-    query = select(ready.label("ready")).where(t.c.status == OPEN, ready > now).order_by("ready").limit(1)
-    found = connection.execute(query).scalar_one_or_none()
+    now = database.clock.now()
+    found = connection.execute(_next(database.tasks), {"now": now}).scalar_one_or_none()
     return None if found is None else max(0.0, (found - now).total_seconds())
 
 
@@ -163,11 +178,27 @@ def _task(row: Row[Any], now: datetime) -> Task:
     )  # fmt: skip
 
 
-def _unleased(t: FromClause, now: datetime) -> ColumnElement[bool]:
+# These two are asked every second while nothing happens, and before every step: they are put together once.
+
+
+@cache
+def _due(t: Table) -> Select[Any]:
+    ready = and_(t.c.status == OPEN, t.c.due_at <= NOW, _unleased(t, NOW), ~_blocked(t, NOW))
+    query = select(t.c.id, t.c.subject).where(ready, t.c.id.not_in(bindparam("held", expanding=True)))
+    return query.order_by(t.c.due_at, t.c.id).limit(bindparam("limit"))
+
+
+@cache
+def _next(t: Table) -> Select[Any]:
+    ready = case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
+    return select(ready.label("ready")).where(t.c.status == OPEN, ready > NOW).order_by("ready").limit(1)
+
+
+def _unleased(t: FromClause, now: Moment) -> ColumnElement[bool]:
     return or_(t.c.lease_until.is_(None), t.c.lease_until <= now)
 
 
-def _blocked(t: FromClause, now: datetime) -> ColumnElement[bool]:
+def _blocked(t: FromClause, now: Moment) -> ColumnElement[bool]:
     """Whether another task holds a lease on the same subject."""
     other = t.alias("other")
     same = and_(other.c.subject == t.c.subject, other.c.id != t.c.id)
