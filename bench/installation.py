@@ -81,15 +81,19 @@ class Installation:
         return operation_of(self.ask("POST", f"/v1/instances/{instance}/perform", wish))
 
     def end_of(self, operation: str) -> dict[str, Any]:
-        """Wait for an operation; returns it. Raises Broken where it does not succeed."""
-        until = time.monotonic() + OPERATION_SECONDS
-        while time.monotonic() < until:
-            shown = self.get(f"/v1/operations/{operation}")
-            if shown["status"] == "succeeded":
-                return dict(shown)
-            if shown["status"] in ENDED:
-                raise Broken(f"operation {operation} is {shown['status']}: {json.dumps(shown['problem'])}")
-            time.sleep(LOOK_SECONDS)
+        """Follow an operation to its end, as the command line does; returns it. Raises Broken where it does not succeed."""
+        url, until = f"{self.url}/v1/operations/{operation}", time.monotonic() + OPERATION_SECONDS
+        with self.session.get(url, params={"follow": "true"}, stream=True, timeout=(5, 60)) as answer:
+            for line in answer.iter_lines():
+                if time.monotonic() > until:
+                    break
+                if not line.startswith(b"data: "):
+                    continue
+                shown = json.loads(line[6:])
+                if shown["status"] == "succeeded":
+                    return dict(shown)
+                if shown["status"] in ENDED:
+                    raise Broken(f"operation {operation} is {shown['status']}: {json.dumps(shown['problem'])}")
         raise Broken(f"operation {operation} did not end within {OPERATION_SECONDS:.0f} s")
 
     def settled(self, operation: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from shared.secrets import generate_password
 DATASTORES = ("pgsql", "redis", "mysql")
 ROUNDS = 3
 FLAVOR = "small"
-ON_HOST = ("connect", "trust", "pin", "preflight", "prepare", "verify")
+ON_HOST = ("connect", "trust", "pin", "preflight", "mount", "prepare", "verify")
 
 
 @dataclass(frozen=True)
