@@ -138,12 +138,15 @@ def stop_own_podman(home: Path) -> None:
 def _answering(url: str) -> docker.DockerClient | None:
     if url.startswith("unix://") and not Path(url.removeprefix("unix://")).exists():
         return None
-    client = docker.DockerClient(base_url=url, timeout=TIMEOUT, max_pool_size=32)
+    client = None
     try:
+        # Its constructor asks for the version: a socket whose service was killed refuses even that.
+        client = docker.DockerClient(base_url=url, timeout=TIMEOUT, max_pool_size=32)
         client.ping()
         return client
     except (docker.errors.DockerException, requests.RequestException):
-        client.close()
+        if client is not None:
+            client.close()
         return None
 
 
@@ -163,13 +166,14 @@ def _own_podman(home: Path) -> docker.DockerClient:
 def _start_podman(run: Path, url: str) -> docker.DockerClient:
     conf = run / "containers.conf"
     conf.write_text(_CONF)
-    with (run / "podman.log").open("ab") as log:
-        process = subprocess.Popen(
-            ["podman", "system", "service", "--time=0", url],
-            env={**os.environ, "CONTAINERS_CONF": str(conf)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    (run / "podman.pid").write_text(str(process.pid))
+    # A child of init and not of ours: it outlives this process, and is no zombie when it ends first.
+    started = subprocess.run(
+        ["sh", "-c", '"$@" </dev/null >>"$0" 2>&1 & echo $!', str(run / "podman.log"), "podman", "system", "service",
+         "--time=0", url],
+        env={**os.environ, "CONTAINERS_CONF": str(conf)}, capture_output=True, text=True, start_new_session=True,
+        timeout=TIMEOUT, check=True,
+    )  # fmt: skip
+    (run / "podman.pid").write_text(started.stdout.strip())
     until = time.monotonic() + SERVICE_WAIT
     while time.monotonic() < until:
         client = _answering(url)
