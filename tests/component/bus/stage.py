@@ -19,6 +19,7 @@ from shared.db import Database, Subscribe
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.errors import Conflict, DtroveError, Retryable, Unavailable
+from shared.once import once
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, TaskDraft, Workflow
 
@@ -56,18 +57,13 @@ def note(what: str, **more: Any) -> None:
         file.write(line + "\n")
 
 
+@once
 def database() -> Database:
     """The stage's database, made at first need."""
-    if not _made:
-        url = os.environ.get("STAGE_DATABASE", f"sqlite:///{HOME}/stage.sqlite")
-        new = Database(url, NAME, metadata)
-        with new.write() as tx:
-            metadata.create_all(tx.connection)
-        _made.append(new)
-    return _made[0]
-
-
-_made: list[Database] = []
+    made = Database(os.environ.get("STAGE_DATABASE", f"sqlite:///{HOME}/stage.sqlite"), NAME, metadata)
+    with made.write() as tx:
+        metadata.create_all(tx.connection)
+    return made
 
 
 def relay() -> tuple[Outbox, Subscribe]:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from statistics import mean
 
 import pytest
 
+from client.rabbitmq import PrivateRabbit
 from shared.engine import LEASE_SECONDS
 from tests.component.bus.conftest import Stage
 from tests.component.bus.stage import WORKERS
 from tests.support.installation import wait_for
+from tests.support.postgres import PrivatePostgres
+
+
+@pytest.fixture
+def on_postgresql(rabbit: PrivateRabbit, postgres: PrivatePostgres, stages: Callable[..., Stage]) -> list[Stage]:
+    """Two replicas of one stage on one database, with idle hands."""
+    stage = stages(rabbit.uri, STAGE_DATABASE=postgres.fresh("stage"))
+    stage.start()
+    stage.start()
+    wait_for(lambda: stage.consumers(stage.queue) == 2, 30)
+    return [stage]
 
 
 @pytest.fixture
@@ -76,3 +89,16 @@ def test_a_frozen_workers_task_is_taken_over_and_what_it_does_after_that_counts_
     playing.noted("ended", count=2)
     wait_for(lambda: playing.said("gave up"))
     assert playing.tasks() == [("succeeded", 2)]
+
+
+def test_replicas_share_the_tasks_of_one_database_and_each_message_leaves_once(on_postgresql: list[Stage]) -> None:
+    (stage,) = on_postgresql
+    with stage.listening("#") as heard:
+        stage.ask("file", subjects=[f"s{number % 15}" for number in range(30)], seconds=0.2)
+        stage.ask("announce", count=50)
+        stage.noted("ended", 30, count=30)
+        stage.noted("announced")
+        wait_for(lambda: stage.depth(f"ear-{stage.name}") >= 30 * 2 + 50, 20)
+    assert len(stage.notes("began")) == 30
+    assert len({one["event_id"] for one in heard}) == len(heard) == 30 * 2 + 50
+    assert [one["number"] for one in heard if "number" in one].count(7) == 1
