@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,13 @@ def test_a_clean_up_leaves_no_host_no_volume_no_network_no_snapshot_and_no_proce
     assert not left.containers.list(all=True, filters=label)
     assert not left.networks.list(filters=label)
     assert not left.images.list(filters=label)
+
+
+def test_ports_that_are_published_on_loopback_lead_to_the_host(rig: Rig) -> None:
+    published = Rig("local", rig.options | {"DTROVE_LOCAL_PUBLISH": "always"}, rig.place, real=True)
+    instance = published.up(published.instance())
+    host, port = instance.reach["22"].split(":")
+    assert host == "127.0.0.1"
+    assert {"3306", "5432", "6379"} <= set(instance.reach)
+    published.reached(replace(instance, addr=host, ssh_port=int(port)))
+    assert rig.up(rig.instance()).reach == {}

@@ -67,3 +67,14 @@ def test_a_provider_that_does_not_answer_is_told_with_its_reason_and_its_flavors
     assert "HTTP 500" in state["message"]
     assert state["checked_at"] == clock.now().isoformat()
     assert [one.name for one in watch.flavors("mysql")] == ["tiny", "small", "medium", "large"]
+
+
+def test_a_provider_is_asked_for_all_that_is_ours_no_more_often_than_it_bears() -> None:
+    provider, clock = Provider({}), ManualClock()
+    watch = ProviderWatch("fake", provider, clock)
+    assert watch.wants_a_look()
+    watch.look_at_ours()
+    clock.advance(provider.sweep_seconds - 1)
+    assert not watch.wants_a_look()
+    clock.advance(1)
+    assert watch.wants_a_look()
