@@ -21,6 +21,7 @@ from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.settings import BUILT_IN
 from services.provisioner.providers.local import Provider
+from services.provisioner.providers.local.addresses import LABEL, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
 from services.provisioner.providers.local.host import PACKAGES_DIR
 from shared.contracts.values import TranscriptEntry
@@ -121,18 +122,18 @@ class RealHosts:
         name = f"dtrove-{uuid4()}"
         packages = self.home / "images" / "packages"
         packages.mkdir(parents=True, exist_ok=True)
-        container = self.client.containers.create(
-            self._systemd, command=["/sbin/init"], name=name, hostname="node-systemd",
-            network=ensure_network(self.client, self.home), mem_limit="1024m", cap_add=["SYS_PTRACE", "NET_ADMIN"],
-            ulimits=[docker.types.Ulimit(name=one, soft=20_000, hard=20_000) for one in ("nofile", "nproc")],
-            tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "mode=1777"},
-            mounts=[docker.types.Mount(PACKAGES_DIR, str(packages), type="bind")],
-            labels={"dtrove-home": installation(self.home), "dtrove-instance": name},
-        )  # fmt: skip
+        network = ensure_network(self.client, self.home)
+        with free_address(self.client, self.home, network, name) as addr:
+            container = self.client.containers.create(
+                self._systemd, command=["/sbin/init"], name=name, hostname="node-systemd", network=network,
+                networking_config={network: self.client.api.create_endpoint_config(ipv4_address=addr)},
+                mem_limit="1024m", cap_add=["SYS_PTRACE", "NET_ADMIN"],
+                ulimits=[docker.types.Ulimit(name=one, soft=20_000, hard=20_000) for one in ("nofile", "nproc")],
+                tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "mode=1777"},
+                mounts=[docker.types.Mount(PACKAGES_DIR, str(packages), type="bind")],
+                labels={"dtrove-home": installation(self.home), "dtrove-instance": name, LABEL: addr},
+            )  # fmt: skip
         container.start()
-        container.reload()
-        networks = container.attrs["NetworkSettings"]["Networks"]
-        addr = next(one["IPAddress"] for one in networks.values() if one.get("IPAddress"))
         host = RealHost(container, self._node(name, addr, base.node.host_key, {}, 1024), self.pool)
         wait_for(lambda: reaches(self.pool, host.target()), 60, what=f"a login to {addr}")
         return host

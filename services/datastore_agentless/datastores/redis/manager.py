@@ -29,6 +29,12 @@ class RedisManager(BaseManager):
         """Write the configuration and the access list; the password is there only as its SHA-256, as Redis takes it."""
         data = quote(self.data_path(instance))
         yield Run(f"mkdir -p {data} && chown redis:redis {data} && chmod 750 {data}", title="make the data directory")
+        if instance.data_dir:
+            # Under systemd the service sees the whole file system read-only, but for the places that its unit names.
+            unit = yield Put("/etc/systemd/system/redis-server.service.d/dtrove.conf", _SANDBOX.format(data=self.data_path(instance)),
+                             title="write the unit's drop-in")  # fmt: skip
+            if unit.changed:
+                yield Run("[ ! -d /run/systemd/system ] || systemctl daemon-reload", title="read the units again")
         digest = hashlib.sha256(instance.admin_password.reveal().encode()).hexdigest()
         access = yield Put("/etc/redis/users.acl", Secret(f"user default off\nuser {instance.admin_user} on #{digest} ~* &* +@all\n"),
                            mode=0o640, owner="redis:redis", title="write the access list")  # fmt: skip
@@ -48,6 +54,12 @@ class RedisManager(BaseManager):
         """The line `redis_version:7.0.15` of the answer, or what stands there instead."""
         lines = dict(line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
         return lines.get("redis_version", answer.text[:100])
+
+
+_SANDBOX = """# Written by DTrove.
+[Service]
+ReadWritePaths={data}
+"""
 
 
 def _argument(text: str) -> str:

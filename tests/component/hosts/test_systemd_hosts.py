@@ -1,0 +1,104 @@
+"""Hosts with systemd as their first process: units, sandboxes and transient jobs instead of scripts and setsid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from services.datastore_agentless.hosts import identity
+from services.datastore_agentless.hosts.base import Job
+from services.datastore_agentless.hosts.jobs import JobFolder
+from shared.errors import Cancelled
+from tests.component.hosts.outside import ASK, REFUSALS
+from tests.component.hosts.real import DATASTORES, PASSWORD, VOLUME, RealHost, RealHosts, manager_of
+from tests.component.hosts.sshd import reaches
+from tests.support.installation import wait_for
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+UNITS = {"pgsql": "postgresql@15-main", "mysql": "mariadb", "redis": "redis-server"}
+
+
+@pytest.fixture(scope="module")
+def host(real_hosts: RealHosts) -> Iterator[RealHost]:
+    """One host for all three: their ports and places differ."""
+    made = real_hosts.make_systemd()
+    assert made.sh("cat /proc/1/comm") == "systemd"
+    yield made
+    made.container.remove(force=True)
+
+
+@pytest.mark.parametrize("name", list(DATASTORES))
+def test_a_datastore_is_made_runs_under_its_unit_and_is_made_again_without_a_change(host: RealHost, name: str) -> None:
+    manager = manager_of(name)
+    host.make(manager)
+    assert manager.datastore.version in ASK[name](host.node.addr, "dtrove", PASSWORD)
+    assert host.sh(f"systemctl is-active {UNITS[name]}") == "active"
+    assert int(host.sh(f"find {VOLUME}/{name} -type f | wc -l")) >= 1
+    before, first = host.processes(manager.process), len(host.entries)
+    host.make(manager)
+    assert host.processes(manager.process) == before
+    assert not any(entry.title.startswith(("stop", "set the", "install")) for entry in host.entries[first:])
+
+
+@pytest.mark.parametrize("name", list(DATASTORES))
+def test_it_stops_and_starts_and_comes_back_after_a_reboot(host: RealHost, name: str) -> None:
+    manager = manager_of(name)
+    host.driver().execute(manager.stop())
+    assert host.processes(manager.process) == []
+    with pytest.raises(REFUSALS):
+        ASK[name](host.node.addr, "dtrove", PASSWORD)
+    host.driver().execute(manager.restart())
+    assert ASK[name](host.node.addr, "dtrove", PASSWORD)
+
+
+def test_databases_come_back_by_themselves_after_a_reboot(host: RealHost) -> None:
+    host.container.restart(timeout=10)
+    wait_for(lambda: reaches(host.pool, host.target()), 60, what="a login after the reboot")
+    for name in DATASTORES:
+        wait_for(lambda name=name: _answers(host, name), 60, what=f"{name} after the reboot")
+
+
+def test_a_new_host_key_is_shown_after_a_reload_of_sshd(host: RealHost) -> None:
+    fresh = str(host.driver().execute(identity.make_host_key()))
+    assert fresh != host.node.host_key
+    host.driver().execute(identity.use_host_key())
+    host.node.host_key = fresh
+    host.pool.drop(host.target())
+    wait_for(lambda: reaches(host.pool, host.target()), 10, what="the new key")
+
+
+def test_a_job_is_a_transient_unit_with_its_output_and_its_exit_code(host: RealHost) -> None:
+    def work() -> Any:
+        return (yield Job("work", "read -r a; echo got $a; cat /proc/self/cgroup; exit 7", stdin="in\n", ok_codes=(7,)))
+
+    driver = host.driver(task_id="task-1")
+    result = driver.execute(work())
+    assert result.code == 7
+    assert result.stdout.startswith("got in\n")
+    assert "dtrove-task-1-work.service" in result.stdout
+    assert driver.execute(work()) == result
+
+
+def test_cancelling_a_job_ends_even_what_left_its_process_group(host: RealHost) -> None:
+    def check() -> None:
+        if host.sh("test -e /run/begun && echo yes") == "yes":
+            raise Cancelled("enough")
+
+    def work() -> Any:
+        yield Job("tree", "setsid sleep 987 & setsid sleep 987 & touch /run/begun; wait")
+
+    driver = host.driver(task_id="task-2", check=check)
+    with pytest.raises(Cancelled):
+        driver.execute(work())
+    assert host.sh("pgrep -fc '^sleep 987'") == "0"
+    assert host.sh("systemctl list-units --all --plain --no-legend 'dtrove-task-2*'") == ""
+    assert host.sh(f"test -e /var/lib/dtrove/jobs/{JobFolder('task-2-tree').name} || echo gone") == "gone"
+
+
+def _answers(host: RealHost, name: str) -> bool:
+    try:
+        return bool(ASK[name](host.node.addr, "dtrove", PASSWORD))
+    except REFUSALS:
+        return False
