@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
@@ -37,14 +37,5 @@ def learn_flavors(tx: Tx, event: provisioner.FlavorsListed) -> None:
 
 def learn_transcript(tx: Tx, event: databases.TranscriptRecorded) -> None:
     """Commands ran; each has a number of its own."""
-    t = tables.transcript
-    numbers = [entry.sequence for entry in event.entries]
-    query = select(t.c.sequence).where(t.c.operation_id == event.operation_id, t.c.sequence.in_(numbers))
-    known = set(tx.connection.execute(query).scalars())
-    rows = [
-        {"operation_id": event.operation_id, "sequence": entry.sequence, "entry": dump(entry)}
-        for entry in event.entries
-        if entry.sequence not in known
-    ]
-    if rows:
-        tx.connection.execute(insert(t), rows)
+    for entry in event.entries:
+        tx.insert_new(tables.transcript, operation_id=event.operation_id, sequence=entry.sequence, entry=dump(entry))

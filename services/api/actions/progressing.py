@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from services.api.actions import operations
 from services.api.store import tables
@@ -17,13 +17,24 @@ OUTPUT_KEPT = 262_144
 DELETING = "delete_instance"
 
 
+# Reports are most of what the API hears; these statements are put together once.
+_o, _t = tables.operations, tables.operation_steps
+_STATUS = select(_o.c.status).where(_o.c.id == bindparam("operation"))
+_BEGUN = update(_o).where(_o.c.id == bindparam("operation"), _o.c.status == "pending").values(status="running")
+_KEY = tuple(_t.c[name] == bindparam(f"of_{name}") for name in ("operation_id", "service", "host", "step"))
+_KNOWN = select(_t.c.sequence, _t.c.position, _t.c.message).where(*_KEY)
+_CHANGE = update(_t).where(*_KEY)
+
+
 def progressed(tx: Tx, event: OperationProgressed) -> None:
     """Only a newer report overwrites an older one; ended operations still take the reports that came late."""
-    o = tables.operations
-    _make_known(tx, event)
-    here = update(o).where(o.c.id == event.operation_id)
-    tx.connection.execute(here.where(o.c.status == "pending").values(status="running"))
+    status = tx.connection.execute(_STATUS, {"operation": event.operation_id}).scalar_one_or_none()
+    if status is None:
+        _make_known(tx, event)
+    elif status == "pending":
+        tx.connection.execute(_BEGUN, {"operation": event.operation_id})
     if event.output:
+        here = update(_o).where(_o.c.id == event.operation_id)
         tx.connection.execute(here.values(output=_appended(tx, event)))
     _put_step(tx, event)
     if event.kind == DELETING and event.status == "failed":
@@ -31,10 +42,9 @@ def progressed(tx: Tx, event: OperationProgressed) -> None:
 
 
 def _put_step(tx: Tx, event: OperationProgressed) -> None:
-    t = tables.operation_steps
-    key = (t.c.operation_id == event.operation_id, t.c.service == event.service, t.c.host == event.host,
-           t.c.step == event.step)  # fmt: skip
-    known = tx.connection.execute(select(t.c.sequence, t.c.position, t.c.message).where(*key)).first()
+    key = {"operation_id": event.operation_id, "service": event.service, "host": event.host, "step": event.step}
+    of = {f"of_{name}": value for name, value in key.items()}
+    known = tx.connection.execute(_KNOWN, of).first()
     values: dict[str, Any] = {
         "sequence": event.sequence, "status": event.status, "percent": event.percent, "stderr": event.stderr,
         "message": event.message or (known.message if known else ""),
@@ -42,20 +52,17 @@ def _put_step(tx: Tx, event: OperationProgressed) -> None:
     }  # fmt: skip
     first = {"position": event.sequence, "started_at": event.occurred_at}
     if known is None:
-        tx.insert_new(t, operation_id=event.operation_id, service=event.service, host=event.host, step=event.step,
-                      **first, **values)  # fmt: skip
+        tx.insert_new(_t, **key, **first, **values)
         return
     if event.sequence > known.sequence:
-        tx.connection.execute(update(t).where(*key).values(**values))
+        tx.connection.execute(_CHANGE, of | values)
     if event.sequence < known.position:
-        tx.connection.execute(update(t).where(*key).values(**first))
+        tx.connection.execute(_CHANGE, of | first)
 
 
 def _make_known(tx: Tx, event: OperationProgressed) -> None:
     """Work that another service began by itself (an operator's RPC, a schedule) becomes an operation here."""
-    o, c = tables.operations, tables.clusters
-    if tx.connection.execute(select(o.c.id).where(o.c.id == event.operation_id)).first() is not None:
-        return
+    c = tables.clusters
     owner = tx.connection.execute(select(c.c.project_id).where(c.c.id == event.cluster_id)).first()
     if owner is None:
         return
