@@ -17,7 +17,7 @@ import requests
 
 HERE = Path(__file__).parent
 STOCK, TAG = "debian", "bookworm"
-FILES = ("dtrove-host", "keep-packages", "apt.conf")
+FILES = {"dtrove-host": 0o755, "keep-packages": 0o755, "apt.conf": 0o644}
 # A registry that is there says so at once; one that is not may keep the engine trying for minutes.
 ANSWER_SECONDS = 6.0
 SILENCE_SECONDS = 300.0
@@ -81,7 +81,8 @@ def _context() -> io.BytesIO:
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         archive.add(HERE / "Dockerfile.host", "Dockerfile")
-        for name in FILES:
-            archive.add(HERE / name, name)
+        for name, mode in FILES.items():
+            # Not by `COPY --chmod`, which Docker's builder knows only as BuildKit. A checkout may have lost the bits.
+            archive.add(HERE / name, name, filter=lambda entry, mode=mode: entry.replace(mode=mode))  # type: ignore[misc]
     context.seek(0)
     return context

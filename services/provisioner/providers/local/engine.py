@@ -23,7 +23,10 @@ from services.provisioner.providers.lock import locked
 TIMEOUT = 60
 SERVICE_WAIT = 15.0
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
-_CONF = """[engine]
+# Limits are said for builds too: an engine that lacks a capability cannot raise the ones it would take by itself.
+_CONF = """[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
+[engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
