@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Update,
     and_,
     bindparam,
     case,
@@ -101,11 +102,8 @@ def stand(tx: Tx, task: Task) -> None:
 
 def save(tx: Tx, task: Task, **values: Any) -> None:
     """Write columns of a claimed task. Raises StaleEpoch when the claim is no longer ours."""
-    t = tx.database.tasks
-    changed = tx.connection.execute(
-        update(t).where(t.c.id == task.id, t.c.epoch == task.epoch, t.c.status == OPEN).values(**values)
-    )
-    if changed.rowcount != 1:
+    claim_of = {"of_id": task.id, "of_epoch": task.epoch}
+    if tx.connection.execute(_claimed(tx.database.tasks), claim_of | values).rowcount != 1:
         raise _stale(task)
 
 
@@ -178,7 +176,7 @@ def _task(row: Row[Any], now: datetime) -> Task:
     )  # fmt: skip
 
 
-# These two are asked every second while nothing happens, and before every step: they are put together once.
+# These are asked before and after every step, the first two every second even when idle: they are put together once.
 
 
 @cache
@@ -192,6 +190,11 @@ def _due(t: Table) -> Select[Any]:
 def _next(t: Table) -> Select[Any]:
     ready = case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
     return select(ready.label("ready")).where(t.c.status == OPEN, ready > NOW).order_by("ready").limit(1)
+
+
+@cache
+def _claimed(t: Table) -> Update:
+    return update(t).where(t.c.id == bindparam("of_id"), t.c.epoch == bindparam("of_epoch"), t.c.status == OPEN)
 
 
 def _unleased(t: FromClause, now: Moment) -> ColumnElement[bool]:
