@@ -17,7 +17,9 @@ from services.datastore_agentless.hosts.base import quote
 ROOT = "/var/lib/dtrove"
 # Standard input of jobs may be secret: it lies in memory.
 MEMORY = "/run/dtrove"
-LOOK_SECONDS = 2.0
+# A look lasts this long where nothing happens, and so long at least while the job talks on: a look costs the host a session,
+# and a job that writes ten lines a second would otherwise share its processor with ten of them.
+LOOK_SECONDS, TALK_SECONDS, TURN_SECONDS = 2.0, 0.4, 0.1
 # How long a claimed job may take to come to life before it counts as never started.
 BIRTH_SECONDS = 5.0
 CHUNK = 262_144
@@ -75,28 +77,30 @@ _LOOK = (
     "d={folder}\n"
     + _ALIVE
     + """n=0
-while :; do
-  state=running rc=-
+sizes() {{ set -- $(stat -c %s "$d/stdout" "$d/stderr" 2>/dev/null); so=${{1:-0}} se=${{2:-0}}; }}
+state=running rc=-
+while [ ! -f "$d/rc" ]; do
   if [ ! -d "$d" ]; then echo "absent - 0 0"; exit 0; fi
-  if [ ! -f "$d/rc" ]; then
-    if [ -f "$d/pid" ]; then
-      if ! alive && [ ! -f "$d/rc" ]; then
-        state=vanished
-        [ "$pid" = 0 ] || [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || state=lost
-      fi
-    elif [ $(($(date +%s) - $(stat -c %Y "$d"))) -gt {patience} ] && bury unborn; then
+  if [ -f "$d/pid" ]; then
+    if ! alive && [ ! -f "$d/rc" ]; then
       state=vanished
+      [ "$pid" = 0 ] || [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || state=lost
+      break
     fi
+  elif [ $(($(date +%s) - $(stat -c %Y "$d"))) -gt {patience} ] && bury unborn; then
+    state=vanished
+    break
   fi
-  if [ -f "$d/rc" ]; then state=exited rc=$(cat "$d/rc"); fi
-  so=$(stat -c %s "$d/stdout" 2>/dev/null || echo 0) se=$(stat -c %s "$d/stderr" 2>/dev/null || echo 0)
-  [ $state != running ] && break
-  [ $so -gt {out} ] && break
-  [ $se -gt {err} ] && break
   n=$((n+1))
-  [ $n -ge {turns} ] && break
-  sleep 0.05
+  [ $n -lt {turns} ] || break
+  if [ $n -gt {least} ]; then
+    sizes
+    [ $so -le {out} ] && [ $se -le {err} ] || break
+  fi
+  case $n in 1|2|3) sleep 0.03;; *) sleep {turn};; esac
 done
+if [ -f "$d/rc" ]; then state=exited rc=$(cat "$d/rc"); fi
+sizes
 no=$((so-{out})); [ $no -gt {chunk} ] && no={chunk} state=running
 ne=$((se-{err})); [ $ne -gt {chunk} ] && ne={chunk} state=running
 echo "$state $rc $no $ne"
@@ -168,8 +172,9 @@ class JobFolder:
 
     def look(self, out: int, err: int) -> str:
         """Wait up to two seconds for more output (past the byte offsets) or the end, then report."""
-        turns, patience = int(LOOK_SECONDS / 0.05), int(BIRTH_SECONDS)
-        return _LOOK.format(out=out, err=err, turns=turns, patience=patience, chunk=CHUNK, **self._names)
+        times = {"turns": int(LOOK_SECONDS / TURN_SECONDS), "least": int(TALK_SECONDS / TURN_SECONDS),
+                 "turn": TURN_SECONDS, "patience": int(BIRTH_SECONDS)}  # fmt: skip
+        return _LOOK.format(out=out, err=err, chunk=CHUNK, **times, **self._names)
 
     def stop(self) -> str:
         """End the job and everything it started."""

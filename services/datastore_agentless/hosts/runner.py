@@ -105,7 +105,7 @@ class HostRunner(Driver):
             f"f={fence}; o=0; [ ! -s $f ] || read -r o < $f; "
             f"if [ {epoch} -lt $o ]; then echo '{STALE_WORDS}' >&2; exit {STALE_CODE}; fi; "
             f"if [ {epoch} -gt $o ]; then (umask 077; mkdir -p {quote(folder)} && "
-            f"echo {epoch} > $f.{epoch} && mv $f.{epoch} $f) || exit 1; fi; "
+            f"echo {epoch} > $f.$$ && mv $f.$$ $f) || exit 1; fi; "
         )
 
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,10 @@ def test_a_secret_on_standard_input_shows_nowhere(
         assert "canary" not in (tmp_path / "env").read_text()
         assert all("canary" not in repr(entry) for entry in driver.transcript.entries)
         assert "got ***" in driver.transcript.entries[-1].stdout
+
+
+def test_commands_that_bring_a_new_epoch_at_the_same_moment_all_run(runner: Callable[..., HostRunner]) -> None:
+    for epoch in range(1, 6):
+        with ThreadPoolExecutor(8) as threads:
+            said = threads.map(lambda n, e=epoch: runner(epoch=e).execute(one(Run(f"echo {n}"))).text, range(8))
+            assert list(said) == [str(n) for n in range(8)]
