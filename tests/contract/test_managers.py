@@ -118,7 +118,7 @@ def test_its_shell_is_correct_and_posix(manager: BaseManager) -> None:
              if not isinstance(command, Put)]  # fmt: skip
     assert len(lines) > 5
     for line in lines:
-        done = subprocess.run(["dash", "-n"], input=line, capture_output=True, text=True, check=False)
+        done = subprocess.run(["sh", "-n"], input=line, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stderr}\n{line}"
 
 

@@ -12,12 +12,17 @@ from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.store import tables
+from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.perform import Perform
+from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.provisioner.providers.local import clean_up
 from shared.db import Database, Sealed, migrate
+from shared.engine import StepEngine
 from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.line import Line
 from tests.component.hosts.real import RealHosts
 from tests.component.hosts.sshd import Sshd
+from tests.component.hosts.wishes import manager_for
 from tests.support.installation import ROOT
 
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
@@ -90,3 +95,10 @@ def real_hosts() -> Iterator[RealHosts]:
         yield made
         made.pool.close()
         clean_up(home)
+
+
+@pytest.fixture
+def engine(database: Database) -> StepEngine:
+    hosts = Hosts(database, SshPool(), manager_for)
+    flows = (PrepareNode(hosts).workflow(), Perform(hosts).workflow())
+    return StepEngine(database, {flow.name: flow for flow in flows})

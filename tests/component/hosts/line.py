@@ -20,6 +20,7 @@ class Line:
         self._flowing = threading.Event()
         self._flowing.set()
         self.accepted = 0
+        self.sent = 0
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -91,6 +92,7 @@ class Line:
                         return
                     continue
                 to.sendall(data)
+                self.sent += 0 if back else len(data)
                 if not back and self._silent_after is not None:
                     self._silent_after -= len(data)
                     if self._silent_after <= 0:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import subprocess
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,34 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachable, Job, Result, Script
-from services.datastore_agentless.hosts.jobs import JobFolder
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Result
 from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from shared.clock import SystemClock
-from shared.errors import Cancelled, Retryable, StaleEpoch
+from shared.errors import StaleEpoch
 from shared.secrets import Secret
+from tests.component.hosts.driving import folder_of, one
 from tests.component.hosts.line import Line
 from tests.component.hosts.sshd import Sshd
-from tests.support.installation import wait_for
 
 MakeRunner = Callable[..., HostRunner]
-
-
-def one(job: Job) -> Script:
-    return (yield job)
-
-
-def folder_of(driver: HostRunner, job: Job) -> Path:
-    return Path(driver.root, "jobs", JobFolder(f"{driver.task_id}-{job.name}").name)
-
-
-def start(driver: HostRunner, job: Job) -> Path:
-    """Start a job without following it."""
-    made = JobFolder(f"{driver.task_id}-{job.name}", driver.root, driver.memory)
-    assert driver.remote(made.start(job.script)).code == 0
-    return folder_of(driver, job)
 
 
 def test_a_job_brings_its_output_its_errors_and_its_exit_code(runner: MakeRunner) -> None:
@@ -72,6 +53,7 @@ class Impatient(SystemClock):
         super().sleep(min(seconds, 0.02))
 
 
+@pytest.mark.slow
 def test_a_hundred_cuts_of_the_line_lose_and_repeat_nothing(
     sshd: Sshd, line: Line, runner: MakeRunner, tmp_path: Path
 ) -> None:
@@ -140,95 +122,6 @@ def test_names_that_look_alike_are_different_jobs(runner: MakeRunner) -> None:
     assert runner().execute(one(Job("a b", "echo 3"))).stdout == "3\n"
 
 
-def test_a_reboot_shows_as_lost_and_the_next_try_starts_it_again(runner: MakeRunner) -> None:
-    job = Job("long", "sleep 60", title="work")
-    folder = start(runner(), job)
-    wait_for((folder / "pid").exists, 5)
-    pid = int((folder / "pid").read_text().split()[0])
-    os.killpg(pid, 9)
-    (folder / "pid").write_text(f"{pid} 1 00000000-0000-0000-0000-000000000000\n")
-    with pytest.raises(Retryable, match="`work` on node-1 is lost: starting it again"):
-        runner().execute(one(job))
-    assert not folder.exists()
-    assert runner().execute(one(Job("long", "echo anew"))).stdout == "anew\n"
-
-
-def test_a_job_whose_process_was_killed_shows_as_vanished(runner: MakeRunner) -> None:
-    job = Job("killed", "sleep 60", title="work")
-    folder = start(runner(), job)
-    wait_for((folder / "pid").exists, 5)
-    os.killpg(int((folder / "pid").read_text().split()[0]), 9)
-    with pytest.raises(Retryable, match="is vanished"):
-        runner().execute(one(job))
-
-
-def test_a_job_that_was_claimed_and_never_came_to_life_is_started_again(runner: MakeRunner) -> None:
-    driver, job = runner(), Job("stillborn", "echo alive", title="work")
-    folder = folder_of(driver, job)
-    folder.mkdir(parents=True)
-    os.utime(folder, (time.time() - 60, time.time() - 60))
-    with pytest.raises(Retryable, match="is vanished"):
-        driver.execute(one(job))
-    assert driver.execute(one(job)).stdout == "alive\n"
-
-
-def test_a_job_declared_dead_never_comes_to_life_behind_our_backs(runner: MakeRunner, tmp_path: Path) -> None:
-    driver, job = runner(), Job("late", f"echo ran >> {tmp_path}/ran")
-    made = JobFolder(f"{driver.task_id}-{job.name}", driver.root, driver.memory)
-    # Started by hand up to the moment before its birth, then given up by somebody else.
-    script = made.start(job.script).replace("setsid sh ./run", "sleep 1; setsid sh ./run").replace("&\nfi", "\nfi")
-    slow = threading.Thread(target=driver.remote, args=(script,))
-    slow.start()
-    wait_for((folder_of(driver, job) / "run").exists, 5)
-    driver.remote(made.stop())
-    slow.join()
-    assert driver.execute(one(Job("late", "echo second"))).stdout == "second\n"
-    assert not (tmp_path / "ran").exists()
-
-
-def test_cancelling_ends_everything_that_the_job_started(runner: MakeRunner, tmp_path: Path) -> None:
-    mark = f"{tmp_path}/marked-sleep"
-    asked = threading.Event()
-
-    def check() -> None:
-        if asked.is_set():
-            raise Cancelled("the operation was cancelled")
-
-    job = Job("tree", f"cp /bin/sleep {mark}; {mark} 60 & ({mark} 60; true) & trap '' TERM; {mark} 60; {mark} 60; wait")
-    threading.Thread(target=lambda: wait_for(lambda: _count(mark) >= 3, 10) and asked.set()).start()
-    with pytest.raises(Cancelled):
-        runner(check=check).execute(one(job))
-    assert _count(mark) == 0
-    assert not folder_of(runner(), job).exists()
-
-
-def test_a_host_out_of_reach_does_not_keep_a_user_from_cancelling(own_sshd: Sshd, runner: MakeRunner) -> None:
-    pool = SshPool(PoolSettings(connect_timeout=1))
-    asked = threading.Event()
-
-    def check() -> None:
-        if asked.is_set():
-            raise Cancelled("the operation was cancelled")
-
-    def stop(text: str, _: int | None) -> None:
-        if "goes on there" in text:
-            asked.set()
-
-    driver = runner(target=own_sshd.target(), pool=pool, check=check, on_progress=stop)
-    threading.Timer(0.7, own_sshd.stop).start()
-    with pytest.raises(Cancelled):
-        driver.execute(one(Job("away", "sleep 5")))
-
-
-def test_a_job_past_its_time_is_ended_and_says_so(runner: MakeRunner, tmp_path: Path) -> None:
-    mark = f"{tmp_path}/marked-sleep"
-    job = Job("slow", f"cp /bin/sleep {mark}; echo still here >&2; {mark} 60", title="wait", timeout=2)
-    with pytest.raises(CommandFailed, match="did not end within 2 s") as caught:
-        runner().execute(one(job))
-    assert caught.value.stderr == "still here"
-    wait_for(lambda: _count(mark) == 0, 5)
-
-
 def test_output_is_told_while_the_job_still_runs(runner: MakeRunner) -> None:
     heard: list[tuple[str, str, float]] = []
     began = time.monotonic()
@@ -257,28 +150,9 @@ def test_input_of_a_job_lies_in_memory_for_as_long_as_it_runs(runner: MakeRunner
     assert list(Path(driver.memory).iterdir()) == []
 
 
-def test_input_that_did_not_arrive_whole_starts_nothing(runner: MakeRunner, tmp_path: Path) -> None:
-    driver = runner()
-    made = JobFolder("t-cut", driver.root, driver.memory)
-    output = driver.remote(made.start(f"touch {tmp_path}/ran", size=10))
-    assert output.code == 1
-    assert b"did not arrive whole" in output.stderr
-    assert not (tmp_path / "ran").exists()
-    assert not Path(driver.root, "jobs", "t-cut").exists()
-
-
 def test_a_script_longer_than_an_argument_may_be_runs(runner: MakeRunner) -> None:
     script = f": {'x' * 300_000}\necho long"
     assert runner().execute(one(Job("long", script))).stdout == "long\n"
-
-
-def test_folders_of_jobs_long_ended_go_with_the_next_start(runner: MakeRunner) -> None:
-    driver, old = runner(), Job("old", "echo old")
-    driver.execute(one(old))
-    ended = folder_of(driver, old)
-    os.utime(ended, (time.time() - 5 * 86_400,) * 2)
-    driver.execute(one(Job("new", "echo new")))
-    assert not ended.exists()
 
 
 def test_an_older_epoch_is_refused_for_its_subject_alone(runner: MakeRunner) -> None:
@@ -294,16 +168,3 @@ def test_a_prefix_that_talks_is_named_as_the_cause(sshd: Sshd, runner: MakeRunne
     with pytest.raises(CommandFailed, match="cannot be followed") as caught:
         driver.execute(one(Job("noisy", "echo hi", title="work")))
     assert "DTROVE_PREFIX" in caught.value.what_to_do
-
-
-def test_a_host_that_stays_away_ends_the_wait_at_the_timeout(own_sshd: Sshd, runner: MakeRunner) -> None:
-    pool = SshPool(PoolSettings(connect_timeout=1))
-    driver = runner(target=own_sshd.target(), pool=pool)
-    threading.Timer(0.7, own_sshd.stop).start()
-    with pytest.raises(HostUnreachable):
-        driver.execute(one(Job("gone", "sleep 1", timeout=3)))
-
-
-def _count(mark: str) -> int:
-    done = subprocess.run(["pgrep", "-fc", f"^{mark}"], capture_output=True, text=True, check=False)
-    return int(done.stdout or 0)

@@ -151,3 +151,11 @@ def test_a_dead_jump_host_is_named(own_sshd: Sshd, pool: SshPool, mute: int) -> 
     hop = own_sshd.target(name="bastion", port=1)
     with pytest.raises(HostUnreachable, match="bastion"):
         pool.run(own_sshd.target(jump=hop), "true")
+
+
+def test_an_idle_connection_is_kept_alive(line: Line, sshd: Sshd) -> None:
+    pool = SshPool(PoolSettings(keepalive=1))
+    pool.run(sshd.target(port=line.port), "true")
+    before = line.sent
+    wait_for(lambda: line.sent > before, 5, what="a sign of life")
+    pool.close()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from services.datastore_agentless import actions, catalogue
 from services.datastore_agentless.datastores import load_manager
@@ -26,6 +24,7 @@ from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Database
 from shared.engine import StepEngine
 from tests.component.hosts.real import RealHost, RealHosts
+from tests.component.hosts.wishes import said, work
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[3] / "examples" / "manager"
@@ -52,18 +51,6 @@ def engine(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Step
     flows = (PrepareNode(hosts).workflow(), BackupNode(hosts).workflow(), Perform(hosts).workflow())
     yield StepEngine(database, {flow.name: flow for flow in flows})
     pool.close()
-
-
-def said(database: Database, topic: str) -> list[dict[str, Any]]:
-    t = database.outbox
-    with database.read() as connection:
-        rows = connection.execute(select(t.c.body).where(t.c.routing_key == topic).order_by(t.c.id)).all()
-    return [json.loads(row.body) for row in rows]
-
-
-def work(engine: StepEngine) -> None:
-    while engine.run_due() is not None:
-        continue
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
