@@ -92,11 +92,11 @@ def test_the_content_type_opens_no_other_door_than_json(playing: Stage) -> None:
 def test_a_message_that_kills_whoever_takes_it_is_parked_by_the_broker_with_queue_and_reason(stage: Stage) -> None:
     first = stage.start()
     stage.ask("die")
-    assert first.wait(30) == 9
+    assert first.wait(60) == 9
     while stage.depth(stage.queue):
         stage.take_and_die(stage.queue)
     stage.start("keeper", wait=False)
-    (parked,) = stage.parked(30)
+    (parked,) = stage.parked(120)
     assert (parked["queue"], parked["topic"]) == (stage.queue, stage.queue)
     assert str(parking.DELIVERY_LIMIT) in parked["reason"]
 
