@@ -1,4 +1,4 @@
-"""Runs the benchmark: `python -m bench [NAME...] [--json FILE]`."""
+"""Runs the benchmark: `python -m bench [NAME...] [--json FILE] [--record]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import report
+from bench import page, report
 from bench.figures import Outcome
 from bench.installation import Broken
 from bench.parts import PARTS
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(PARTS)}; all by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON document to a file as well")
+    parser.add_argument("--record", action="store_true", help="put the figures into docs/benchmarks.md")
     asked = parser.parse_args()
     if unknown := [name for name in asked.parts if name not in PARTS]:
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
@@ -48,10 +49,13 @@ def main() -> int:
         return 130
     console = Console(width=None if sys.stdout.isatty() else 190)
     report.show(outcomes, broken, console)
-    text = json.dumps(report.document(outcomes, broken, began))
+    document = report.document(outcomes, broken, began)
+    text = json.dumps(document)
     print(text)
     if asked.json:
         asked.json.write_text(text + "\n")
+    if asked.record and not broken:
+        page.record(outcomes, document)
     return 1 if broken else 0
 
 

@@ -1,8 +1,8 @@
-"""From a wish that was accepted to the command on a host that is up: what the way through API, bus and steps takes.
+"""From a wish that was accepted to the first byte of SSH on a host that is up, and to the command's start there.
 
-The command is `date +%s.%N`: the host is a container of this machine and has its clock. Over an open connection what is
-measured ends with the command's start on the host, which is later than the first byte of SSH. Without one, the first
-byte is that of the log-in: it goes out when the transcript says that the command was begun.
+SSH begins when the transcript says that the first command was begun: its bytes go out at once where a connection is open,
+those of the log-in where none is. The command is `date +%s.%N`, and its host a container of this machine with the same
+clock: so it says by itself when it ran, with log-in and detached job and all.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def measure(say: Say) -> Outcome:
         warm_line.close_master()
         cold_ssh = [_by_ssh(cold_line) for _ in range(TIMES)]
     note = (
-        "accept: from the 202 of POST /v1/instances/{id}/perform to the time that its command `date` reads on the host, or "
-        "to the start of its log-in where no connection was open; the baseline is from the start of the ssh binary"
+        "accept: from the 202 of POST /v1/instances/{id}/perform to the start of its first command in the transcript (first "
+        "byte), and to the time that this command, `date`, reads on the host; the baseline is from the start of the ssh binary"
     )
     facts = {"connected": [vars(one) for one in warm], "cold": [vars(one) for one in cold],
              "ssh_connected_ms": warm_ssh, "ssh_cold_ms": cold_ssh}  # fmt: skip
@@ -115,11 +115,12 @@ def _cutter(dtrove: Installation, instance: str) -> Callable[[], object]:
 
 def _lines(warm: list[Way], cold: list[Way], warm_ssh: list[float], cold_ssh: list[float]) -> Iterator[Line]:
     target = at_most(LIMIT_MS, "ms")
-    for name, percent in SHOWN:
-        figure, plain = percentile([one.ran for one in warm], percent), percentile(warm_ssh, percent)
-        yield Line(f"accepted → command runs, connected, {name}", figure, "ms", plain, "ssh, ControlMaster", target)
-    for name, percent in SHOWN:
-        figure = percentile([one.begun for one in cold], percent)
-        yield Line(f"accepted → first byte, not connected, {name}", figure, "ms", target=target)
-    figure, plain = median([one.ran for one in cold]), median(cold_ssh)
-    yield Line("accepted → command runs, not connected, p50", figure, "ms", plain, "ssh")
+    for how, ways in (("connected", warm), ("not connected", cold)):
+        for name, percent in SHOWN:
+            figure = percentile([one.begun for one in ways], percent)
+            yield Line(f"accepted → first byte, {how}, {name}", figure, "ms", target=target)
+    for how, ways, plain, against in (
+        ("connected", warm, warm_ssh, "ssh, ControlMaster"), ("not connected", cold, cold_ssh, "ssh")
+    ):  # fmt: skip
+        figure = median([one.ran for one in ways])
+        yield Line(f"accepted → command runs, {how}, p50", figure, "ms", median(plain), against)
