@@ -15,7 +15,7 @@ from shared.contracts.values import Flavor
 from shared.secrets import Secret
 
 USER = "root"
-LOGIN_SECONDS = 30.0
+LOGIN_SECONDS = 60.0
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Hosts:
             addr, text = instance.reach[str(port)].rsplit(":", 1)
             port = int(text)
         line = Line(addr, port, USER, self._login, identity.public)
-        while line.attempt("true").returncode != 0:
-            _pause(until, f"{name} lets nobody in")
+        while (tried := line.attempt("true")).returncode != 0:
+            _pause(until, f"{name} at {addr}:{port} lets nobody in: {tried.stderr.strip()}")
         return instance, line
 
     def remove(self, instance: Instance) -> None:

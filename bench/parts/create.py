@@ -24,6 +24,8 @@ from shared.secrets import generate_password
 DATASTORES = ("pgsql", "redis", "mysql")
 ROUNDS = 3
 FLAVOR = "small"
+# In a transcript: nothing ran, for sshd was not up yet; the step is tried again.
+UNREACHED = -1
 ON_HOST = ("connect", "trust", "pin", "preflight", "mount", "prepare", "verify")
 
 
@@ -71,7 +73,7 @@ def _rounds(say: Say, dtrove: Installation, hosts: Hosts, name: str) -> tuple[li
         plain.append(_by_script(hosts, script.manager_of(shown)))
         if not number % 2:
             ours.append(_with_dtrove(dtrove, shown, number))
-    _compare(ours[-1], plain[-1])
+        _compare(ours[-1], plain[-1])
     return ours[1:], plain[1:]
 
 
@@ -85,7 +87,7 @@ def _with_dtrove(dtrove: Installation, datastore: dict[str, Any], number: int) -
     dtrove.delete(cluster)
     return Run(
         seconds, {step["step"]: _between(step["started_at"], step["finished_at"]) for step in ended["steps"]},
-        tuple((entry["title"], float(entry["seconds"])) for entry in entries),
+        tuple((entry["title"], float(entry["seconds"])) for entry in entries if entry["exit_code"] != UNREACHED),
     )  # fmt: skip
 
 
@@ -119,11 +121,11 @@ def _compare(ours: Run, plain: Run) -> None:
 def _lines(name: str, ours: list[Run], plain: list[Run]) -> list[Line]:
     total, script_total = median([one.seconds for one in ours]), median([one.seconds for one in plain])
     script_alone = median([one.on_host for one in plain])
+    target = ratio_at_most(1.1, 2, "s")
+    alone = f"{name}: the same, the script's host being there already"
     return [
-        Line(f"{name}: create → active", total, "s", script_total, "host and plain script", ratio_at_most(1.1, 2, "s")),
-        Line(
-            f"{name}: the same, the script's host being there already", total, "s", script_alone, "plain script alone"
-        ),
+        Line(f"{name}: create → active", total, "s", script_total, "host and plain script", target),
+        Line(alone, total, "s", script_alone, "plain script alone", target),
     ]
 
 

@@ -50,7 +50,7 @@ def _lines(ours: dict[str, Any], theirs: dict[str, Any]) -> list[Line]:
     return [
         Line("a warm command on one host, p50", ms(one, 50), "ms", ms(plain, 50), against, target),
         Line("a warm command on one host, p95", ms(one, 95), "ms", ms(plain, 95), against),
-        Line("the same with fence and time limit, p50", ms(ours["fenced"], 50), "ms", ms(plain, 50), against, target),
+        Line("the same with fence and time limit, p50", ms(ours["fenced"], 50), "ms", ms(plain, 50), against),
         Line(f"{HOSTS} hosts × 1 command, cold", median(ours["cold"]), "s", median(theirs["cold"]), "ssh"),
         Line(f"{HOSTS} hosts × 1 command, warm", median(ours["warm"]), "s", median(theirs["warm"]), against),
     ]
