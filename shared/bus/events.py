@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 import json
 import logging
 from collections.abc import Callable
@@ -41,9 +42,9 @@ class Handler(Entrypoint):
         # nameko tells of these in one line instead of a traceback; we tell ourselves.
         super().__init__(expected_exceptions=(DtroveError,), **options)
 
+    @abstractmethod
     def read(self, message: Any) -> Any:
         """What the method is given. Raises ValueError with the reason where the message makes no sense."""
-        raise NotImplementedError
 
     def gives_up(self, error: BaseException, tries: int) -> bool:
         """Whether a message whose `tries`-th try ended with `error` is to be parked."""

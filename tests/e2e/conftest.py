@@ -12,9 +12,5 @@ from tests.support.installation import Installation
 @pytest.fixture(scope="session")
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """DTrove as `dtrove up` starts it, with the local provider."""
-    made = Installation(tmp_path_factory.mktemp("e2e"))
-    try:
-        made.up()
+    with Installation(tmp_path_factory.mktemp("e2e")) as made:
         yield made
-    finally:
-        made.down()

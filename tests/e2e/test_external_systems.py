@@ -24,12 +24,8 @@ DEADLINE = 60
 @pytest.fixture(scope="module")
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """DTrove with the cloud in memory and simulated hosts: no container engine is asked."""
-    made = Installation(tmp_path_factory.mktemp("external"), DTROVE_PROVIDER="fake")
-    try:
-        made.up()
+    with Installation(tmp_path_factory.mktemp("external"), DTROVE_PROVIDER="fake") as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,10 @@ __all__ = ["local_home", "pool"]
 def racked(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """DTrove over a pool of one host."""
     pool.write(pool.told() | {"hosts": pool.told()["hosts"][1:]})
-    made = Installation(tmp_path_factory.mktemp("racked"), DTROVE_PROVIDER="static", DTROVE_STATIC_HOSTS=str(pool.file))
-    try:
-        made.up()
+    with Installation(
+        tmp_path_factory.mktemp("racked"), DTROVE_PROVIDER="static", DTROVE_STATIC_HOSTS=str(pool.file)
+    ) as made:
         yield made
-    finally:
-        made.down()
 
 
 def serve(racked: Installation, name: str) -> tuple[str, str]:

@@ -118,12 +118,10 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory, pool: Pool) -> Iterator[Installation]:
     """DTrove over given hosts, with the provider `static`."""
-    made = Installation(tmp_path_factory.mktemp("shelf"), DTROVE_PROVIDER="static", DTROVE_STATIC_HOSTS=str(pool.file))
-    try:
-        made.up()
+    with Installation(
+        tmp_path_factory.mktemp("shelf"), DTROVE_PROVIDER="static", DTROVE_STATIC_HOSTS=str(pool.file)
+    ) as made:
         yield made
-    finally:
-        made.down()
 
 
 def test_a_locked_package_manager_is_waited_for_and_the_user_reads_why(shelf: Installation, pool: Pool) -> None:

@@ -23,9 +23,5 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
 @pytest.fixture(scope="module")
 def dtrove(tmp_path_factory: pytest.TempPathFactory, broker: PrivateRabbit) -> Iterator[Installation]:
     """DTrove with the local provider, on that broker."""
-    made = Installation(tmp_path_factory.mktemp("faults"), AMQP_URI=broker.uri)
-    try:
-        made.up()
+    with Installation(tmp_path_factory.mktemp("faults"), AMQP_URI=broker.uri) as made:
         yield made
-    finally:
-        made.down()

@@ -59,6 +59,17 @@ class Installation:
         """Stop everything and remove what it made."""
         self.dtrove("down", "--purge", timeout=120)
 
+    def __enter__(self) -> Installation:
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
     def dtrove(self, *arguments: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command line against this installation."""
         command = [str(Path(sys.executable).parent / "dtrove"), *arguments]

@@ -20,12 +20,8 @@ pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    made = Installation(tmp_path_factory.mktemp("fake"), DTROVE_PROVIDER="fake")
-    try:
-        made.up()
+    with Installation(tmp_path_factory.mktemp("fake"), DTROVE_PROVIDER="fake") as made:
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from pathlib import Path
 import docker
 
 from services.provisioner.images import ensure_image
+from services.provisioner.providers.local.engine import CONTAINERS_CONF
 from tests.e2e.compose import packages
 from tests.support.installation import ROOT, wait_for
 
@@ -26,16 +27,6 @@ HERE = Path(__file__).parent
 SOURCES = ("Dockerfile", "requirements.lock", "pyproject.toml", "config.yaml", "scripts/container.sh", "services",
            "shared", "client")  # fmt: skip
 BUILD_SECONDS = 600
-_CONTAINERS = """[containers]
-# Limits cannot be raised on every machine: name ones that can be kept.
-default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-[network]
-network_backend = "netavark"
-"""
 _STORAGE = """[storage]
 driver = "overlay"
 graphroot = "{place}/storage"
@@ -51,7 +42,7 @@ class Engine:
         self.project = project
         self.run = Path("/run" if os.access("/run", os.W_OK) else "/tmp") / f"dtrove-{_digest(place.as_posix())}"
         place.mkdir(parents=True, exist_ok=True)
-        for name, text in (("containers.conf", _CONTAINERS), ("storage.conf", _STORAGE)):
+        for name, text in (("containers.conf", CONTAINERS_CONF), ("storage.conf", _STORAGE)):
             (place / name).write_text(text.format(place=place, run=self.run))
         self.environ = {
             **os.environ,

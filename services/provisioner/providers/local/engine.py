@@ -24,7 +24,7 @@ TIMEOUT = 60
 SERVICE_WAIT = 15.0
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 # Limits are said for builds too: an engine that lacks a capability cannot raise the ones it would take by itself.
-_CONF = """[containers]
+CONTAINERS_CONF = """[containers]
 default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
 [engine]
 runtime = "runc"
@@ -168,7 +168,7 @@ def _own_podman(home: Path) -> docker.DockerClient:
 
 def _start_podman(run: Path, url: str) -> docker.DockerClient:
     conf = run / "containers.conf"
-    conf.write_text(_CONF)
+    conf.write_text(CONTAINERS_CONF)
     # A child of init and not of ours: it outlives this process, and is no zombie when it ends first.
     started = subprocess.run(
         ["sh", "-c", '"$@" </dev/null >>"$0" 2>&1 & echo $!', str(run / "podman.log"), "podman", "system", "service",

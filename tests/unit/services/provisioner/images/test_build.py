@@ -184,9 +184,10 @@ def test_phases_are_told_in_order(tmp_path: Path) -> None:
 
 
 def test_a_lock_goes_with_its_holder_however_that_one_dies(tmp_path: Path) -> None:
-    code = "import sys, time; from pathlib import Path; from services.provisioner.providers.lock import locked\n" \
-           "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"  # fmt: skip
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    code = "import sys; from pathlib import Path; from services.provisioner.providers.lock import locked\n" \
+           "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"  # fmt: skip
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     waits: list[int] = []
@@ -199,4 +200,4 @@ def test_a_lock_goes_with_its_holder_however_that_one_dies(tmp_path: Path) -> No
     with locked(tmp_path / "lock", meanwhile):
         assert len(waits) >= 3
     holder.wait(10)
-    holder.stdout.close()
+    holder.communicate()
