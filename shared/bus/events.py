@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 import json
 import logging
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
