@@ -24,6 +24,8 @@ else
 fi
 if [ "${1:-}" = --test ]; then
     packages="$packages postgresql openssh-server"
+    # The compose file is tried with Podman even where Docker serves everything else.
+    answers podman || packages="$packages podman runc netavark aardvark-dns"
     command -v node >/dev/null && command -v npm >/dev/null || packages="$packages nodejs npm"
 fi
 if command -v dpkg-query >/dev/null; then

@@ -59,7 +59,8 @@ def bootstrap(draft: Draft, progress: Callable[[int, str], None], lock_descripto
     source = _source(draft.root)
     unfinished = draft.tar.with_suffix(".unfinished.tar")
     unfinished.unlink(missing_ok=True)
-    script = 'timeout --foreground "$1" sh "$2" "$3" "$4" "$5" && mv "$3" "$6"'
+    # On the disk before it has its name: a machine that loses power must not leave an empty file that counts as the image.
+    script = 'timeout --foreground "$1" sh "$2" "$3" "$4" "$5" && sync "$3" && mv "$3" "$6"'
     command = ["sh", "-c", script, MARK, str(BUILD_SECONDS), str(HERE / "recipe.sh"), str(unfinished), SUITE, source.uri,
                str(draft.tar)]  # fmt: skip
     with draft.log.open("wb") as output:

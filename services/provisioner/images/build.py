@@ -23,7 +23,7 @@ from services.provisioner.providers.lock import locked
 from shared.errors import DtroveError
 
 HERE = Path(__file__).parent
-RECIPE = ("recipe.sh", "dtrove-host", "keep-packages", "apt.conf", "Dockerfile.host")
+RECIPE = ("recipe.sh", "dtrove-host", "packages", "apt.conf", "Dockerfile.host")
 WAIT_SECONDS = 0.3
 IMPORT_BEGINS = 80
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class HostImage:
             if self.is_there(client):
                 return
             try:
-                if not self._tar.exists() and not from_registry(client, self.name, self._note):
+                if not self._has_tar() and not from_registry(client, self.name, self._note):
                     bootstrap(Draft(self._tar, self._log, self._pid_file, self._root), self._note, lock)
                 if not self.is_there(client):
                     self._import(client)
@@ -124,7 +124,7 @@ class HostImage:
 
     def _meanwhile(self) -> None:
         """Another process makes it. Its state may be that of one which was killed while its child lives on in the log."""
-        if not self._tar.exists() and self._is_stale():
+        if not self._has_tar() and self._is_stale():
             self._note(*phase_of(self._log))
 
     def _import(self, client: docker.DockerClient) -> None:
@@ -136,6 +136,9 @@ class HostImage:
 
         with _Counted(self._tar, told) as source:
             client.api.import_image_from_data(source, repository=self.name.removesuffix(":latest"), tag="latest")
+
+    def _has_tar(self) -> bool:
+        return self._tar.exists() and self._tar.stat().st_size > 0
 
     def _is_stale(self) -> bool:
         return not self._state.exists() or time.time() - self._state.stat().st_mtime > STALE_SECONDS

@@ -9,11 +9,12 @@ exec mmdebstrap --variant=minbase --mode=auto --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='force-unsafe-io' \
   --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
   --customize-hook='install -D -m 0755 "$DTROVE_FILES/dtrove-host" "$1/usr/local/sbin/dtrove-host"' \
-  --customize-hook='install -D -m 0755 "$DTROVE_FILES/keep-packages" "$1/usr/local/sbin/dtrove-keep-packages"' \
+  --customize-hook='install -D -m 0755 "$DTROVE_FILES/packages" "$1/usr/local/sbin/dtrove-packages"' \
   --customize-hook='rm -f "$1"/etc/ssh/ssh_host_*' \
   --customize-hook='case "$DTROVE_COPY" in */etc/apt/sources.*) rm -f "$1/etc/apt/sources.list";; esac' \
   --customize-hook='for f in $DTROVE_COPY; do mkdir -p "$1$(dirname "$f")"; cp -aL "$f" "$1$f"; done' \
   --customize-hook='chroot "$1" apt-get update -qq || true' \
+  --customize-hook='chroot "$1" dtrove-packages know' \
   --customize-hook='rm -f "$1"/var/cache/apt/archives/*.deb' \
   --customize-hook='install -m 0644 "$DTROVE_FILES/apt.conf" "$1/etc/apt/apt.conf.d/90dtrove"' \
   --skip=cleanup/apt "$suite" "$output" "$mirror"

@@ -17,7 +17,7 @@ import requests
 
 HERE = Path(__file__).parent
 STOCK, TAG = "debian", "bookworm"
-FILES = {"dtrove-host": 0o755, "keep-packages": 0o755, "apt.conf": 0o644}
+FILES = {"dtrove-host": 0o755, "packages": 0o755, "apt.conf": 0o644}
 # A registry that is there says so at once; one that is not may keep the engine trying for minutes.
 ANSWER_SECONDS = 6.0
 SILENCE_SECONDS = 300.0

@@ -127,6 +127,16 @@ def test_a_failure_is_told_with_its_last_words_and_the_next_wish_tries_again(pla
     wait_for(lambda: is_there(image, engine), 10)
 
 
+def test_an_empty_file_is_no_image(play: Path) -> None:
+    image, engine = image_of(play)
+    (play / "cache").mkdir()
+    (play / "cache" / image.name.removeprefix("localhost/").replace(":latest", ".tar")).touch()
+    (play / "go").touch()
+    image.make()
+    assert begun(play) == 1
+    assert is_there(image, engine)
+
+
 def test_a_registry_that_answers_is_used_and_mmdebstrap_is_not(play: Path) -> None:
     image, engine = image_of(play, "answers")
     image.make()
