@@ -11,6 +11,8 @@ import pytest
 from client.rabbitmq import PrivateRabbit
 from tests.support.postgres import PrivatePostgres
 
+pytest_plugins = ("tests.support.faults",)
+
 
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:

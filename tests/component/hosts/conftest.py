@@ -19,11 +19,11 @@ from services.provisioner.providers.local import clean_up
 from shared.db import Database, Sealed, migrate
 from shared.engine import StepEngine
 from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
-from tests.component.hosts.line import Line
 from tests.component.hosts.real import RealHosts
 from tests.component.hosts.sshd import Sshd
 from tests.component.hosts.wishes import manager_for
 from tests.support.installation import ROOT
+from tests.support.proxy import Proxy
 
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
 
@@ -53,9 +53,9 @@ def pool() -> Iterator[SshPool]:
 
 
 @pytest.fixture
-def line(sshd: Sshd) -> Iterator[Line]:
+def line(sshd: Sshd) -> Iterator[Proxy]:
     """A line to the shared sshd."""
-    made = Line(sshd.port)
+    made = Proxy(sshd.port)
     yield made
     made.close()
 

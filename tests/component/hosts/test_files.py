@@ -12,9 +12,9 @@ import pytest
 from services.datastore_agentless.hosts.base import CommandFailed, Put, Script
 from services.datastore_agentless.hosts.runner import _PUT, HostRunner
 from shared.secrets import Secret
-from tests.component.hosts.line import Line
 from tests.component.hosts.sshd import Sshd
 from tests.support.installation import wait_for
+from tests.support.proxy import Proxy
 
 MakeRunner = Callable[..., HostRunner]
 OWNER = f"{os.geteuid()}:{os.getegid()}"
@@ -77,7 +77,7 @@ def test_where_no_file_can_be_the_message_names_it_and_what_to_do(runner: MakeRu
 
 @PREFIXES
 def test_a_secret_file_shows_in_no_argument_list_and_no_record(
-    sshd: Sshd, line: Line, runner: MakeRunner, tmp_path: Path, prefix: str
+    sshd: Sshd, line: Proxy, runner: MakeRunner, tmp_path: Path, prefix: str
 ) -> None:
     canary = "canary-0815"
     driver = runner(target=sshd.target(prefix=prefix, port=line.port))

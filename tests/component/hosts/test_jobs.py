@@ -19,8 +19,8 @@ from shared.clock import SystemClock
 from shared.errors import StaleEpoch
 from shared.secrets import Secret
 from tests.component.hosts.driving import folder_of, one
-from tests.component.hosts.line import Line
 from tests.component.hosts.sshd import Sshd
+from tests.support.proxy import Proxy
 
 MakeRunner = Callable[..., HostRunner]
 
@@ -55,7 +55,7 @@ class Impatient(SystemClock):
 
 @pytest.mark.slow
 def test_a_hundred_cuts_of_the_line_lose_and_repeat_nothing(
-    sshd: Sshd, line: Line, runner: MakeRunner, tmp_path: Path
+    sshd: Sshd, line: Proxy, runner: MakeRunner, tmp_path: Path
 ) -> None:
     chance = random.Random(20261124)
     pool = SshPool(PoolSettings(new_per_second=1000, breaker_failures=1000, watch_seconds=0.1))

@@ -13,9 +13,9 @@ import pytest
 from services.datastore_agentless.hosts.base import HostUnreachable
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from tests.component.hosts.conftest import QUICK
-from tests.component.hosts.line import Line
 from tests.component.hosts.sshd import Sshd, reaches
 from tests.support.installation import wait_for
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def mute() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_commands_share_one_connection_without_delays(line: Line, sshd: Sshd, pool: SshPool) -> None:
+def test_commands_share_one_connection_without_delays(line: Proxy, sshd: Sshd, pool: SshPool) -> None:
     target = sshd.target(port=line.port)
     pool.run(target, "true")
     times = []
@@ -38,7 +38,7 @@ def test_commands_share_one_connection_without_delays(line: Line, sshd: Sshd, po
     assert sorted(times)[10] < 0.035
 
 
-def test_more_callers_than_channels_take_turns_on_one_connection(line: Line, sshd: Sshd, pool: SshPool) -> None:
+def test_more_callers_than_channels_take_turns_on_one_connection(line: Proxy, sshd: Sshd, pool: SshPool) -> None:
     target = sshd.target(port=line.port)
     with ThreadPoolExecutor(30) as threads:
         results = list(threads.map(lambda n: pool.run(target, f"sleep 0.1; echo {n}").stdout, range(30)))
@@ -62,7 +62,7 @@ def test_no_more_channels_are_open_at_once_than_allowed(sshd: Sshd, tmp_path: ob
 
 def test_new_connections_are_spread_over_time(sshd: Sshd) -> None:
     pool = SshPool(PoolSettings(new_per_second=5))
-    lines = [Line(sshd.port) for _ in range(6)]
+    lines = [Proxy(sshd.port) for _ in range(6)]
     began = time.monotonic()
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda one: pool.run(sshd.target(port=one.port), "true"), lines))
@@ -87,7 +87,7 @@ def test_a_connection_in_use_is_not_idle(sshd: Sshd) -> None:
     pool.close()
 
 
-def test_a_connection_that_died_while_idle_is_replaced_unseen(line: Line, sshd: Sshd, pool: SshPool) -> None:
+def test_a_connection_that_died_while_idle_is_replaced_unseen(line: Proxy, sshd: Sshd, pool: SshPool) -> None:
     target = sshd.target(port=line.port)
     pool.run(target, "true")
     line.cut()
@@ -95,7 +95,7 @@ def test_a_connection_that_died_while_idle_is_replaced_unseen(line: Line, sshd: 
     assert line.accepted == 2
 
 
-def test_a_line_cut_under_a_command_says_that_nothing_is_known(line: Line, sshd: Sshd, pool: SshPool) -> None:
+def test_a_line_cut_under_a_command_says_that_nothing_is_known(line: Proxy, sshd: Sshd, pool: SshPool) -> None:
     target = sshd.target(port=line.port)
     threading.Timer(0.3, line.cut).start()
     with pytest.raises(HostUnreachable, match="was lost"):
@@ -114,7 +114,7 @@ def test_a_host_that_accepts_and_never_answers_does_not_hold_up_others(sshd: Ssh
         pool.run(sshd.target(port=mute), "true")
 
 
-def test_a_host_that_stalls_after_login_is_given_up_in_bounded_time(line: Line, sshd: Sshd, pool: SshPool) -> None:
+def test_a_host_that_stalls_after_login_is_given_up_in_bounded_time(line: Proxy, sshd: Sshd, pool: SshPool) -> None:
     target = sshd.target(port=line.port)
     pool.run(target, "true")
     line.silence()
@@ -153,7 +153,7 @@ def test_a_dead_jump_host_is_named(own_sshd: Sshd, pool: SshPool, mute: int) -> 
         pool.run(own_sshd.target(jump=hop), "true")
 
 
-def test_an_idle_connection_is_kept_alive(line: Line, sshd: Sshd) -> None:
+def test_an_idle_connection_is_kept_alive(line: Proxy, sshd: Sshd) -> None:
     pool = SshPool(PoolSettings(keepalive=1))
     pool.run(sshd.target(port=line.port), "true")
     before = line.sent
