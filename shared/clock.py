@@ -36,6 +36,10 @@ class SystemClock:
         time.sleep(seconds)
 
 
+# What stamps events where no clock was handed in.
+SYSTEM: Clock = SystemClock()
+
+
 class ManualClock:
     """A clock that moves only when it is told to; `sleep` moves it."""
 

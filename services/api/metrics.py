@@ -62,7 +62,8 @@ def _states(connection: Connection, database: Database) -> Iterator[Metric]:
             family.add_metric([status], count)
         yield family
     outbox = database.outbox
-    depth, oldest = connection.execute(select(func.count(), func.min(outbox.c.created_at)).select_from(outbox)).one()
+    waiting = select(func.count(), func.min(outbox.c.created_at)).where(outbox.c.due_at.is_not(None))
+    depth, oldest = connection.execute(waiting).one()
     age = 0.0 if oldest is None else max(0.0, (database.clock.now() - oldest).total_seconds())
     yield GaugeMetricFamily("dtrove_api_outbox_depth", "messages that wait for the broker", value=depth)
     yield GaugeMetricFamily("dtrove_api_outbox_oldest_seconds", "how long the oldest of them has waited", value=age)

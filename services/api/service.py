@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 from services.api import dependencies
-from services.api.actions import outside, parked
+from services.api.actions import outside, parked, reminding
 from services.api.actions.hearing import hear
 from shared.bus import Relay, Ticker, Web, on, on_parked
 from shared.bus.parking import ParkedMessage
@@ -12,7 +14,14 @@ from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationProgressed
 
-TIDY_SECONDS = 600.0
+TIDY_SECONDS, REMIND_SECONDS = 600.0, 5.0
+log = logging.getLogger(__name__)
+
+
+def remind() -> None:
+    """Have everybody say again what was said of operations that are open and silent."""
+    for operation_id in reminding.remind(dependencies.database()):
+        log.info("nobody has spoken of operation %s for a while; asking for what was said", operation_id)
 
 
 class ApiService:
@@ -23,6 +32,7 @@ class ApiService:
     relay = Relay(dependencies.relay)
     web = Web(dependencies.app)
     tidying = Ticker(dependencies.forget_old, TIDY_SECONDS)
+    reminder = Ticker(remind, REMIND_SECONDS)
 
     @on(OperationProgressed, "provisioner")
     @on(OperationProgressed, "datastore_agentless")

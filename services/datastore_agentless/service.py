@@ -15,11 +15,13 @@ from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
     OperationCancelRequested,
+    OperationReminded,
     OperationRetryRequested,
     PerformRequested,
 )
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.scheduler import BackupDue
+from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
@@ -83,6 +85,11 @@ class DatastoreService:
     def retry_operation(self, event: OperationRetryRequested) -> None:
         """Go on from the step that failed."""
         actions.retry_operation(dependencies.database(), event)
+
+    @on(OperationReminded)
+    def say_again(self, event: OperationReminded) -> None:
+        """Announce once more what was announced of an operation."""
+        repeat(dependencies.database(), event.operation_id)
 
     @on(PerformRequested)
     def request_perform(self, event: PerformRequested) -> None:

@@ -12,8 +12,10 @@ from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
     OperationCancelRequested,
+    OperationReminded,
     OperationRetryRequested,
 )
+from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 
 FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS = 300.0, 30.0, 3600.0
@@ -76,6 +78,11 @@ class ProvisionerService:
     def retry_operation(self, event: OperationRetryRequested) -> None:
         """Go on from the step that failed."""
         actions.retry_operation(dependencies.database(), event)
+
+    @on(OperationReminded)
+    def say_again(self, event: OperationReminded) -> None:
+        """Announce once more what was announced of an operation."""
+        repeat(dependencies.database(), event.operation_id)
 
     @rpc
     def reseal(self) -> dict[str, Any]:

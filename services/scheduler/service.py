@@ -7,7 +7,9 @@ from typing import Any
 
 from services.scheduler import actions, dependencies
 from shared.bus import Relay, Ticker, on, rpc
+from shared.contracts.api import OperationReminded
 from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.db.outbox import repeat
 
 TICK_SECONDS, TIDY_SECONDS = 1.0, 600.0
 
@@ -31,6 +33,11 @@ class SchedulerService:
     relay = Relay(dependencies.relay)
     due_ticker = Ticker(announce_due, TICK_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
+
+    @on(OperationReminded)
+    def say_again(self, event: OperationReminded) -> None:
+        """Announce once more what was announced of an operation."""
+        repeat(dependencies.database(), event.operation_id)
 
     @on(ClusterDeleted)
     def forget_cluster(self, event: ClusterDeleted) -> None:

@@ -17,6 +17,7 @@ from shared.workflow import Task
 # The clock is only the safety net, and an ear for what other processes do to a shared database.
 SAFETY_TICK, ERROR_PAUSE = 1.0, 1.0
 HAND_OVER_SECONDS = 3.0
+FAILED_TICK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -133,12 +134,18 @@ class Ticker(DependencyProvider):
     def get_dependency(self, worker_ctx: Any) -> None:
         return None
 
+    def tick(self) -> float:
+        """Call the function once; the seconds until the next call, which comes soon after one that failed."""
+        try:
+            self._function()
+        except DtroveError as error:
+            log.warning("a tick came to nothing: %s", error)
+        except Exception:
+            log.exception("a tick failed")
+        else:
+            return self._seconds
+        return min(self._seconds, FAILED_TICK_SECONDS)
+
     def _run(self) -> None:
         while not self._stopping:
-            try:
-                self._function()
-            except Unavailable as error:
-                log.warning("a tick found nothing to work with: %s", error)
-            except Exception:
-                log.exception("a tick failed")
-            self._bell.wait(self._seconds)
+            self._bell.wait(self.tick())

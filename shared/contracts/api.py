@@ -53,6 +53,19 @@ class OperationRetryRequested(Event):
     cluster_id: str
 
 
+@event("operation.reminded", publisher="api", lasting=False)
+@dataclass(frozen=True, kw_only=True)
+class OperationReminded(Event):
+    """Nobody has said anything of this open operation for a while: say again what you have said of it.
+
+    A broker may lose what it has taken, when a queue is purged or a disk is lost. What was heard before is known by its
+    `event_id`, so this is harmless at any time.
+    """
+
+    operation_id: str
+    cluster_id: str
+
+
 @event("perform.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class PerformRequested(Event):

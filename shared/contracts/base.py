@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import marshmallow as ma
 
+from shared import clock
+
 E = TypeVar("E", bound="Event")
 T = TypeVar("T")
 
@@ -23,7 +25,7 @@ def new_id() -> str:
 
 def utcnow() -> datetime:
     """The present, aware, in UTC."""
-    return datetime.now(UTC)
+    return clock.SYSTEM.now()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Event:
 
     topic: ClassVar[str]
     publisher: ClassVar[str]
+    lasting: ClassVar[bool]
 
     event_id: str = field(default_factory=new_id)
     occurred_at: datetime = field(default_factory=utcnow)
@@ -51,12 +54,16 @@ _HINTS: dict[type[Any], dict[str, Any]] = {}
 REGISTRY: dict[tuple[str, str], type[Event]] = {}
 
 
-def event(topic: str, publisher: str) -> typing.Callable[[type[E]], type[E]]:
-    """Class decorator: name the event's topic and the service that announces it (`*`: every service)."""
+def event(topic: str, publisher: str, *, lasting: bool = True) -> typing.Callable[[type[E]], type[E]]:
+    """Class decorator: name the event's topic and the service that announces it (`*`: every service).
+
+    A `lasting` event of an operation is kept by its sender once it was sent, and sent again should the broker have lost it.
+    """
 
     def register(cls: type[E]) -> type[E]:
         cls.topic = topic
         cls.publisher = publisher
+        cls.lasting = lasting
         REGISTRY[publisher, topic] = cls
         return cls
 

@@ -175,7 +175,7 @@ class AccessFailed(Event):
     cancelled: bool = False
 
 
-@event("transcript.recorded", publisher="datastore_agentless")
+@event("transcript.recorded", publisher="datastore_agentless", lasting=False)
 @dataclass(frozen=True, kw_only=True)
 class TranscriptRecorded(Event):
     """Commands that ran on hosts for an operation, redacted."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.contracts.base import Event, event
 
 
-@event("operation.progressed", publisher="*")
+@event("operation.progressed", publisher="*", lasting=False)
 @dataclass(frozen=True, kw_only=True)
 class OperationProgressed(Event):
     """A step of an operation moved.

@@ -20,10 +20,12 @@ from sqlalchemy import (
     Executable,
     MetaData,
     Table,
+    and_,
     create_engine,
     delete,
     insert,
     select,
+    update,
 )
 from sqlalchemy import event as sa_event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,8 +42,9 @@ from shared.workflow import TaskDraft
 OUTBOX, TASKS = "outbox", "tasks"
 Subscribe = Callable[[Callable[[], None]], None]
 BUSY_SECONDS = 10.0
-# A message comes again within days, an operation is retried within weeks; nobody asks after that.
-INBOX_DAYS, TASK_DAYS = 14, 90
+# A message comes again within days, an operation is retried within weeks; nobody asks after that. What is sent again has
+# to be known to every inbox, so an inbox remembers longer than an outbox.
+OUTBOX_DAYS, INBOX_DAYS, TASK_DAYS = 7, 14, 90
 FORGET_AT_ONCE = 1000
 # What SQLite says of a file that is locked, full, unreadable or away for now.
 PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT,
@@ -60,7 +63,16 @@ class Tx:
     def emit(self, event: Event) -> None:
         """Announce `event` once this transaction has committed."""
         publisher = self.database.service if event.publisher == "*" else event.publisher
-        self._put(exchange=f"{publisher}.events", routing_key=event.topic, body=json.dumps(event.to_payload()))
+        operation_id = getattr(event, "operation_id", "") if event.lasting else ""
+        self._put(exchange=f"{publisher}.events", routing_key=event.topic, body=json.dumps(event.to_payload()),
+                  operation_id=operation_id)  # fmt: skip
+
+    def repeat(self, operation_id: str) -> int:
+        """Announce once more all that was announced of an operation and not called passing; return how many events."""
+        t = self.database.outbox
+        sent = update(t).where(t.c.operation_id == operation_id, t.c.due_at.is_(None))
+        self.wakes.add(OUTBOX)
+        return self.connection.execute(sent.values(due_at=self.database.clock.now(), attempts=0)).rowcount
 
     def send(self, queue: str, body: Secret, headers: Mapping[str, Any]) -> None:
         """Send a message to one queue once this transaction has committed; until then it is kept sealed.
@@ -95,6 +107,7 @@ class Tx:
         row = {
             "headers": {},
             "sealed_body": None,
+            "operation_id": "",
             "attempts": 0,
             "due_at": now,
             "error": "",
@@ -154,11 +167,14 @@ class Database:
             yield connection
 
     def forget_old(self) -> int:
-        """Drop inbox rows older than any redelivery, and tasks that ended long ago; return how many."""
+        """Drop inbox rows older than any redelivery, events sent and tasks ended long ago; return how many."""
         now = self.clock.now()
-        inbox, tasks = self.inbox.c, self.tasks.c
-        return self.forget(self.inbox, inbox.event_id, inbox.seen_at < now - timedelta(days=INBOX_DAYS)) + self.forget(
-            self.tasks, tasks.id, tasks.finished_at < now - timedelta(days=TASK_DAYS)
+        inbox, outbox, tasks = self.inbox.c, self.outbox.c, self.tasks.c
+        sent_long_ago = and_(outbox.due_at.is_(None), outbox.created_at < now - timedelta(days=OUTBOX_DAYS))
+        return (
+            self.forget(self.inbox, inbox.event_id, inbox.seen_at < now - timedelta(days=INBOX_DAYS))
+            + self.forget(self.outbox, outbox.id, sent_long_ago)
+            + self.forget(self.tasks, tasks.id, tasks.finished_at < now - timedelta(days=TASK_DAYS))
         )
 
     def forget(self, table: Table, key: ColumnElement[Any], old: ColumnElement[bool]) -> int:

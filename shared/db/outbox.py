@@ -17,7 +17,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One message to publish. `attempts` counts the failed tries so far."""
+    """One message to publish. `attempts` counts the failed tries so far; one of an operation is kept once it is sent."""
 
     id: int
     exchange: str
@@ -25,6 +25,7 @@ class OutboxRow:
     body: str | bytes
     headers: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    operation_id: str = ""
 
 
 @dataclass
@@ -87,7 +88,8 @@ class Outbox:
     def depth(self) -> int:
         """How many messages wait."""
         with self._database.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(self._table)).scalar_one())
+            waiting = select(func.count()).select_from(self._table).where(self._table.c.due_at.is_not(None))
+            return int(connection.execute(waiting).scalar_one())
 
     def _due(self, limit: int) -> Select[Any]:
         table = self._table
@@ -96,17 +98,27 @@ class Outbox:
     def _rows(self, connection: Connection, query: Select[Any]) -> list[OutboxRow]:
         found = connection.execute(query)
         return [
-            OutboxRow(one.id, one.exchange, one.routing_key, _body(one), one.headers, one.attempts) for one in found
+            OutboxRow(one.id, one.exchange, one.routing_key, _body(one), one.headers, one.attempts, one.operation_id)
+            for one in found
         ]
 
     def _store(self, connection: Connection, batch: Batch) -> None:
         table, now = self._table, self._database.clock.now()
-        if batch.done:
-            connection.execute(delete(table).where(table.c.id.in_(batch.done)))
+        lasting = {row.id for row in batch.rows if row.operation_id}
+        if passing := [row_id for row_id in batch.done if row_id not in lasting]:
+            connection.execute(delete(table).where(table.c.id.in_(passing)))
+        if kept := [row_id for row_id in batch.done if row_id in lasting]:
+            connection.execute(update(table).where(table.c.id.in_(kept)).values(due_at=None, error=""))
         for row in (row for row in batch.rows if row.id in batch.later):
             pause = timedelta(seconds=min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)))
             values = {"attempts": row.attempts + 1, "error": batch.later[row.id][:500], "due_at": now + pause}
             connection.execute(update(table).where(table.c.id == row.id).values(**values))
+
+
+def repeat(database: Database, operation_id: str) -> int:
+    """Announce once more what was announced of an operation, for somebody may have missed it; return how many events."""
+    with database.write() as tx:
+        return tx.repeat(operation_id)
 
 
 def _body(row: Row[Any]) -> str | bytes:

@@ -24,7 +24,7 @@ def inbox_table(metadata: MetaData) -> Table:
 
 
 def outbox_table(metadata: MetaData) -> Table:
-    """Events on their way to the broker, in the order in which they were written."""
+    """Events on their way to the broker, in the order in which they were written; those of operations are kept for a while."""
     return _once(metadata, "outbox", lambda: (
         Column("id", _COUNTER, primary_key=True, autoincrement=True),
         Column("exchange", String(128), nullable=False),
@@ -34,10 +34,14 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("sealed_body", Sealed),
         Column("headers", JSON, nullable=False),
         Column("attempts", Integer, nullable=False, default=0),
-        Column("due_at", UtcDateTime, nullable=False),
+        # Empty once it was sent, for those that are kept: see Tx.repeat.
+        Column("due_at", UtcDateTime),
+        # The operation it speaks of; empty for what is not kept.
+        Column("operation_id", String(64), nullable=False, default=""),
         Column("error", Text, nullable=False, default=""),
         Column("created_at", UtcDateTime, nullable=False),
         Index("outbox_due", "due_at", "id"),
+        Index("outbox_operation", "operation_id"),
     ))  # fmt: skip
 
 

@@ -131,6 +131,8 @@ operations = Table(
     # Whether it is alone on its cluster; and what its steps weigh, by an earlier one of its kind.
     Column("exclusive", Boolean, nullable=False),
     Column("weights", JSON, nullable=False),
+    # When the services were last asked to say again what they have said of it.
+    Column("reminded_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Index("operations_page", "project_id", "created_at", "id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +14,8 @@ from sqlalchemy import func, insert, select, text
 from shared.clock import ManualClock
 from shared.contracts.base import Event, event
 from shared.db import Database, Sealed
-from shared.db.engine import INBOX_DAYS, TASK_DAYS
-from shared.db.outbox import Outbox
+from shared.db.engine import INBOX_DAYS, OUTBOX_DAYS, TASK_DAYS
+from shared.db.outbox import Outbox, repeat
 from shared.errors import Unavailable
 from shared.secrets import Keyring, Secret, new_key
 from shared.workflow import TaskDraft
@@ -29,6 +30,24 @@ class Said(Event):
     """A test event."""
 
     number: int
+
+
+@event("tester.told", publisher="*")
+@dataclass(frozen=True, kw_only=True)
+class OfOperation(Event):
+    """A test event that belongs to an operation."""
+
+    number: int
+    operation_id: str
+
+
+@event("tester.passed", publisher="*", lasting=False)
+@dataclass(frozen=True, kw_only=True)
+class Passing(Event):
+    """One that nobody needs to hear again."""
+
+    number: int
+    operation_id: str
 
 
 def say(database: Database, *numbers: int) -> None:
@@ -174,3 +193,43 @@ def test_what_was_done_with_long_ago_is_forgotten_and_nothing_else(database_url:
     with database.read() as connection:
         assert connection.execute(select(database.tasks.c.id)).scalars().all() == ["open"]
         assert connection.execute(select(func.count()).select_from(database.inbox)).scalar_one() == 1
+
+
+def publish(database: Database) -> list[int]:
+    """Send what is due, as the relay does; the numbers that were said."""
+    with Outbox(database).batch(100) as batch:
+        for row in batch.rows:
+            batch.sent(row.id)
+        return [int(json.loads(row.body)["number"]) for row in batch.rows]
+
+
+def test_what_was_said_of_an_operation_is_said_again_on_request(database: Database) -> None:
+    with database.write() as tx:
+        tx.emit(OfOperation(number=1, operation_id="a"))
+        tx.emit(OfOperation(number=2, operation_id="b"))
+        tx.emit(Passing(number=3, operation_id="a"))
+        tx.emit(Said(number=4))
+    assert publish(database) == [1, 2, 3, 4]
+    assert Outbox(database).depth() == 0
+    assert repeat(database, "a") == 1
+    assert publish(database) == [1]
+    assert publish(database) == []
+
+
+def test_what_has_not_been_sent_yet_is_not_said_twice(database: Database) -> None:
+    with database.write() as tx:
+        tx.emit(OfOperation(number=1, operation_id="a"))
+    assert repeat(database, "a") == 0
+    assert publish(database) == [1]
+
+
+def test_what_was_sent_is_forgotten_before_the_inboxes_forget_it(database: Database) -> None:
+    clock = ManualClock(database.clock.now())
+    database.clock = clock
+    with database.write() as tx:
+        tx.emit(OfOperation(number=1, operation_id="a"))
+    publish(database)
+    clock.advance(timedelta(days=OUTBOX_DAYS + 1).total_seconds())
+    assert OUTBOX_DAYS < INBOX_DAYS
+    database.forget_old()
+    assert repeat(database, "a") == 0

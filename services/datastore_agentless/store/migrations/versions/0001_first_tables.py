@@ -99,13 +99,15 @@ def upgrade() -> None:
         sa.Column("sealed_body", shared.db.types.Sealed(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("due_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("due_at", shared.db.types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("operation_id", sa.String(length=64), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("created_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index("outbox_due", ["due_at", "id"], unique=False)
+        batch_op.create_index("outbox_operation", ["operation_id"], unique=False)
 
     op.create_table(
         "tasks",
@@ -164,6 +166,7 @@ def downgrade() -> None:
 
     op.drop_table("tasks")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_index("outbox_operation")
         batch_op.drop_index("outbox_due")
 
     op.drop_table("outbox")

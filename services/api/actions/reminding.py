@@ -1,0 +1,57 @@
+"""Operations that nobody speaks of any more: the broker may have lost what was said, so everybody says it again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, exists, or_, select, update
+
+from services.api.actions.operations import RUNNING
+from services.api.store import tables
+from shared.contracts.api import OperationReminded
+from shared.db import Database
+
+# An operation is silent after so many seconds; one that stays so is asked for less and less often.
+SILENCE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+BATCH = 100
+
+
+def remind(database: Database) -> list[str]:
+    """Say again what we have said of each silent operation, and ask the others to; return the operations' ids.
+
+    Several replicas may do this at the same time: each operation is one's to ask for.
+    """
+    return [row.id for row in _silent(database) if _ask(database, row)]
+
+
+def _silent(database: Database) -> list[Row[Any]]:
+    o, s = tables.operations, tables.operation_steps
+    now = database.clock.now()
+    since = now - SILENCE
+    # The sequence of a report is the microsecond of its making.
+    spoken = exists().where(s.c.operation_id == o.c.id, s.c.sequence > int(since.timestamp() * 1_000_000))
+    query: Any = (
+        select(o.c.id, o.c.cluster_id, o.c.created_at, o.c.reminded_at)
+        .where(o.c.status.in_(RUNNING), o.c.created_at < since, ~spoken)
+        .where(or_(o.c.reminded_at.is_(None), o.c.reminded_at < since))
+        .order_by(o.c.created_at).limit(BATCH)
+    )  # fmt: skip
+    with database.read() as connection:
+        return [row for row in connection.execute(query) if _is_time(row, now)]
+
+
+def _is_time(row: Row[Any], now: datetime) -> bool:
+    pause = min(LONGEST_PAUSE, max(SILENCE, (now - row.created_at) / 10))
+    return row.reminded_at is None or row.reminded_at <= now - pause
+
+
+def _ask(database: Database, row: Row[Any]) -> bool:
+    o = tables.operations
+    with database.write() as tx:
+        mine = update(o).where(o.c.id == row.id, o.c.reminded_at.is_not_distinct_from(row.reminded_at))
+        if tx.connection.execute(mine.values(reminded_at=database.clock.now())).rowcount != 1:
+            return False
+        tx.repeat(row.id)
+        tx.emit(OperationReminded(operation_id=row.id, cluster_id=row.cluster_id))
+        return True
