@@ -1,0 +1,116 @@
+"""`python -m tests.simulation --seeds 5000`: many runs over all processors; `--seed N`: one, told line by line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+SHARE = 50
+L = TypeVar("L")
+
+
+def main() -> int:
+    """Run what the arguments say; 1 where an invariant was broken."""
+    asked = _arguments()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # Sets of texts have to be walked in the same order whenever a seed is replayed.
+        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+                  {**os.environ, "PYTHONHASHSEED": "0"})  # fmt: skip
+    if asked.seed is not None:
+        return _replay(asked.seed, asked.broken)
+    return _many(asked)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5000, help="how many runs")
+    parser.add_argument("--first", type=int, default=1, help="the first run's seed")
+    parser.add_argument("--seed", type=int, help="run this one alone and tell what happens")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--broken", default="", help="apply a deliberate break by its name")
+    parser.add_argument("--until-failure", action="store_true", help="stop at the first breach")
+    parser.add_argument("--json", action="store_true", help="print one JSON line")
+    return parser.parse_args()
+
+
+def _replay(seed: int, broken: str) -> int:
+    from tests.simulation.breaks import broken_by
+    from tests.simulation.run import Laboratory
+
+    with _laboratory(Laboratory) as laboratory, broken_by(broken):
+        outcome = laboratory.run(seed)
+    _say("\n".join(outcome.trace))
+    _say(f"seed {seed}: {outcome.seconds:.1f} s of virtual time, {dict(outcome.struck)}, {outcome.digest}")
+    _say("\n".join(outcome.breaches) or "every invariant held")
+    return 1 if outcome.breaches else 0
+
+
+def run_share(first: int, number: int, broken: str) -> list[tuple[int, list[str], dict[str, int], int, str]]:
+    """Runs of one process: seed, breaches, faults by kind, deaths, digest."""
+    from tests.simulation.breaks import broken_by
+    from tests.simulation.run import Laboratory
+
+    with _laboratory(Laboratory) as laboratory, broken_by(broken):
+        done = [laboratory.run(seed) for seed in range(first, first + number)]
+    return [(one.seed, one.breaches, dict(one.struck), one.restarts, one.digest) for one in done]
+
+
+def _many(asked: argparse.Namespace) -> int:
+    began, failed, struck, deaths, runs = time.monotonic(), list[tuple[int, list[str]]](), Counter[str](), 0, 0
+    with ProcessPoolExecutor(asked.jobs) as pool:
+        starts = range(asked.first, asked.first + asked.seeds, SHARE)
+        shares = [pool.submit(run_share, first, min(SHARE, asked.first + asked.seeds - first), asked.broken)
+                  for first in starts]  # fmt: skip
+        for share in shares:
+            for seed, breaches, kinds, restarts, _ in share.result():
+                runs, deaths = runs + 1, deaths + restarts
+                struck.update(kinds)
+                if breaches:
+                    failed.append((seed, breaches))
+            if failed and asked.until_failure:
+                pool.shutdown(cancel_futures=True)
+                break
+    _tell(asked, runs, deaths, struck, failed, time.monotonic() - began)
+    return 1 if failed else 0
+
+
+def _tell(asked: argparse.Namespace, runs: int, deaths: int, struck: Counter[str],
+          failed: list[tuple[int, list[str]]], seconds: float) -> None:  # fmt: skip
+    if asked.json:
+        figures = {"seconds": round(seconds, 1), "faults": struck.total(), "by_kind": dict(struck)}
+        report = [{"seed": seed, "breaches": breaches} for seed, breaches in failed]
+        _say(json.dumps({"seeds": runs, "crashes": deaths, "figures": figures, "failed": report}))
+        return
+    for seed, breaches in failed[:20]:
+        _say("\n  ".join([f"seed {seed}:", *breaches[:6]]))
+        _say(
+            f"  replay: python -m tests.simulation --seed {seed}"
+            + (f" --broken {asked.broken}" if asked.broken else "")
+        )
+    _say(f"{runs} runs, {struck.total()} faults, {deaths} deaths of processes in {seconds:.1f} s; {len(failed)} failed")
+    _say("faults:", ", ".join(f"{kind} {number}" for kind, number in struck.most_common()))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def _laboratory(make: type[L]) -> Iterator[L]:
+    made = make()
+    try:
+        yield made
+    finally:
+        made.close()  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Virtual time and processes: green threads that run one at a time, in an order that the seed decides.
+
+A process can be killed as by kill -9 (its threads end where they are, and nothing of theirs reaches the outside any more)
+or stopped as by SIGSTOP. Time moves only when nothing is left to do at the present moment.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process of this thread is dead: whatever still unwinds must not touch the outside."""
+
+
+@dataclass(eq=False)
+class Process:
+    """An operating system's process, as far as its end and its pauses go."""
+
+    name: str
+    alive: bool = True
+    stopped_until: float = 0.0
+    threads: dict[Thread, None] = field(default_factory=dict)
+    mourners: dict[Thread, None] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Thread:
+    """A green thread of a process. `token` tells which of its alarms still counts."""
+
+    process: Process
+    work: Callable[[], object]
+    token: int = 0
+    woken: bool = False
+    ended: bool = False
+    green: Any = None
+
+
+class Hub:
+    """Runs threads; owns time. Errors that nobody caught are kept: each is a fault of the code under test."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.now = 0.0
+        self.steps = 0
+        self.errors: list[tuple[str, BaseException]] = []
+        self._chance = chance
+        self._alarms: list[tuple[float, float, int, Thread, int]] = []
+        self._tickets = itertools.count()
+        self._condemned: list[Process] = []
+        self._running: Thread | None = None
+        self._green = getcurrent()
+
+    @property
+    def running(self) -> Thread | None:
+        """The thread that runs; None outside of `run`."""
+        return self._running
+
+    def spawn(self, process: Process, work: Callable[[], object]) -> Thread:
+        """Begin a thread, at once or a moment later: threads of one moment run in any order."""
+        thread = Thread(process, work)
+        thread.green = greenlet(lambda: self._body(thread), parent=self._green)
+        process.threads[thread] = None
+        self._set_alarm(thread, self.now)
+        return thread
+
+    def sleep(self, seconds: float) -> None:
+        """Let others run for so long."""
+        if self._running is not None:
+            self._set_alarm(self._running, self.now + max(0.0, seconds))
+            self._switch()
+
+    def park(self, seconds: float) -> bool:
+        """Sleep until `wake` is called for this thread, or the time is over; whether it was woken."""
+        thread = self._running
+        assert thread is not None
+        if not thread.woken:
+            self._set_alarm(thread, self.now + seconds)
+            self._switch()
+        woken, thread.woken = thread.woken, False
+        return woken
+
+    def wake(self, thread: Thread) -> None:
+        """End a thread's `park`, the present or the next one."""
+        if not thread.ended:
+            thread.woken = True
+            self._set_alarm(thread, self.now)
+
+    def kill(self, process: Process) -> None:
+        """End a process at this very line."""
+        if not process.alive:
+            return
+        process.alive = False
+        self._condemned.append(process)
+        for mourner in process.mourners:
+            self.wake(mourner)
+        if self._running is not None and self._running.process is process:
+            raise Killed
+
+    def check(self) -> None:
+        """Raise Killed in a thread whose process is dead."""
+        if self._running is not None and not self._running.process.alive:
+            raise Killed
+
+    def run(self, done: Callable[[], bool], limit: float) -> bool:
+        """Run until `done`; false where nothing is left to run before that, or `limit` seconds are over."""
+        while self._alarms and not done():
+            at, tie, ticket, thread, token = heapq.heappop(self._alarms)
+            if thread.ended or token != thread.token:
+                continue
+            if thread.process.stopped_until > at:
+                heapq.heappush(self._alarms, (thread.process.stopped_until, tie, ticket, thread, token))
+                continue
+            if at > limit:
+                return False
+            self.now = max(self.now, at)
+            self._resume(thread)
+            self._bury()
+        return done()
+
+    def close(self) -> None:
+        """End every thread that is left."""
+        for _, _, _, thread, _ in list(self._alarms):
+            thread.process.alive = False
+            if thread.process not in self._condemned:
+                self._condemned.append(thread.process)
+        self._bury()
+
+    def _set_alarm(self, thread: Thread, at: float) -> None:
+        thread.token += 1
+        heapq.heappush(self._alarms, (at, self._chance.random(), next(self._tickets), thread, thread.token))
+
+    def _switch(self) -> None:
+        self.check()
+        self._green.switch()
+        self.check()
+
+    def _resume(self, thread: Thread) -> None:
+        self.steps += 1
+        thread.token += 1
+        self._running = thread
+        try:
+            thread.green.switch()
+        finally:
+            self._running = None
+
+    def _body(self, thread: Thread) -> None:
+        try:
+            if thread.process.alive:
+                thread.work()
+        except Killed:
+            pass
+        except Exception as error:  # kept: it ends a thread of the code under test
+            self.errors.append((thread.process.name, error))
+        finally:
+            thread.ended = True
+            thread.process.threads.pop(thread, None)
+
+    def _bury(self) -> None:
+        while self._condemned:
+            process = self._condemned.pop()
+            for thread in list(process.threads):
+                self._running = thread
+                if thread.green:
+                    thread.green.throw(Killed)
+                thread.ended = True
+                self._running = None
+            process.threads.clear()
+
+
+class VirtualClock:
+    """The hub's time as shared.clock.Clock has it."""
+
+    def __init__(self) -> None:
+        self.hub: Hub | None = None
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return self.hub.now if self.hub else 0.0
+
+    def sleep(self, seconds: float) -> None:
+        assert self.hub is not None
+        self.hub.sleep(seconds)

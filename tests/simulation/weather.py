@@ -1,0 +1,151 @@
+"""The accidents of one run: each place that can fail asks here, and the seed answers."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from shared.errors import Unavailable
+from tests.simulation.broker import Binding
+from tests.simulation.chance import Plan
+from tests.simulation.storage import SimDatabase
+from tests.simulation.virtual import Hub
+
+CLOUD_FAULTS = ("busy", "429", "500", "late")
+FINAL_FAULTS = ("error", "quota", "image", "refused")
+# Processes and databases can fail at nearly every line, the others at some.
+WEIGHTS = {"kill": 0.5, "stop": 0.3, "database": 0.2, "unknown": 1.0}
+# An outage that no operation may fail for lasts at most a minute.
+SHORTEST, LONGEST = 0.5, 50.0
+
+
+class Weather:
+    """Strikes where the plan allows. `struck` counts by kind; `trace` tells what happened when, for a replay to agree."""
+
+    def __init__(self, hub: Hub, plan: Plan, chance: random.Random) -> None:
+        self.hub, self.plan, self._chance = hub, plan, chance
+        self.struck: Counter[str] = Counter()
+        self.trace: list[str] = []
+        # Once over, nothing strikes any more, and what was away comes back.
+        self.over = False
+        self.final_faults = 0
+        self._away: dict[str, float] = {}
+
+    def note(self, words: str) -> None:
+        """Write a line into the trace."""
+        process = self.hub.running.process.name if self.hub.running else "-"
+        self.trace.append(f"{self.hub.now:9.3f} {process:14} {words}")
+
+    def clear(self) -> None:
+        """No more faults."""
+        self.over = True
+        self._away.clear()
+
+    # Databases
+
+    def before_use(self, database: SimDatabase, what: str) -> None:
+        self.hub.check()
+        self._linger()
+        self._process_strikes()
+        self._begin_outage("database", database.service)
+        if self._is_away(database.service):
+            raise Unavailable("the database does not answer")
+
+    def after_commit(self, database: SimDatabase) -> None:
+        self.hub.check()
+        self._process_strikes()
+        if self._strikes("unknown"):
+            raise Unavailable("the database does not answer: nobody knows whether that was stored")
+
+    # Messages
+
+    def at_publish(self, topic: str) -> str:
+        self.hub.check()
+        self._process_strikes()
+        self._begin_outage("broker", "broker")
+        return "away" if self._is_away("broker") else ""
+
+    def after_publish(self) -> str:
+        self.hub.check()
+        self._process_strikes()
+        return "unconfirmed" if self._strikes("unconfirmed") else ""
+
+    def on_the_way(self, binding: Binding) -> str:
+        if binding.topic == "operation.progressed":
+            return ""
+        return next((kind for kind in ("double", "late", "lost") if self._strikes(kind)), "")
+
+    def at_rpc(self) -> bool:
+        """Whether an answer is lost."""
+        self._process_strikes()
+        return self._strikes("rpc")
+
+    # The cloud
+
+    def at_cloud(self, call: str) -> str:
+        self.hub.check()
+        self._linger()
+        self._process_strikes()
+        if not self._strikes("cloud"):
+            return ""
+        if call == "create" and self._chance.random() < 0.25:
+            self.final_faults += 1
+            return self._chance.choice(FINAL_FAULTS)
+        return self._chance.choice(CLOUD_FAULTS)
+
+    def after_cloud(self, call: str) -> None:
+        self.hub.check()
+        self._process_strikes()
+
+    # Hosts
+
+    def at_host(self, addr: str, what: str) -> str:
+        self.hub.check()
+        self.note(f"{addr} {what}")
+        self._process_strikes()
+        self._begin_outage("away", addr)
+        if self._is_away(addr) or self._strikes("cut"):
+            return "cut"
+        return "reboot" if self._strikes("reboot") else ""
+
+    def after_host(self, addr: str) -> str:
+        self.hub.check()
+        self._process_strikes()
+        return "cut" if self._strikes("cut") else ""
+
+    def at_line(self) -> None:
+        """A place between two lines where a process may end."""
+        self.hub.check()
+        self._process_strikes()
+
+    def _linger(self) -> None:
+        """Let others in between, now and then: a look at a clock that stands still would order everything."""
+        if self._chance.random() < 0.2:
+            self.hub.sleep(self._chance.expovariate(1 / 0.01))
+
+    def _strikes(self, kind: str) -> bool:
+        plan = self.plan
+        if self.over or kind not in plan.kinds or self.struck.total() >= plan.budget:
+            return False
+        if self._chance.random() >= plan.odds * WEIGHTS.get(kind, 3.0):
+            return False
+        self.struck[kind] += 1
+        self.note(f"** {kind}")
+        return True
+
+    def _process_strikes(self) -> None:
+        thread = self.hub.running
+        if thread is None or thread.process.name == "user":
+            return
+        if self._strikes("kill"):
+            self.hub.kill(thread.process)
+        if self._strikes("stop"):
+            thread.process.stopped_until = self.hub.now + self._chance.uniform(5.0, 60.0)
+            self.hub.sleep(0.0)
+
+    def _begin_outage(self, kind: str, what: str) -> None:
+        if self._strikes(kind):
+            self._away[what] = self.hub.now + self._chance.uniform(SHORTEST, LONGEST)
+
+    def _is_away(self, what: str) -> bool:
+        return self._away.get(what, 0.0) > self.hub.now

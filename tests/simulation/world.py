@@ -1,0 +1,218 @@
+"""One run's world: the disk, the broker, the cloud, the hosts, and replicas of each service that come and go."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import services.api.dependencies
+import services.datastore_agentless.dependencies
+import services.provisioner.dependencies
+from services.api.service import ApiService
+from services.api.store.tables import metadata as api_tables
+from services.datastore_agentless.datastores import load_manager
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.key import Key
+from services.datastore_agentless.hosts.base import Target
+from services.datastore_agentless.hosts.driver import Driver
+from services.datastore_agentless.hosts.ssh import SshPool
+from services.datastore_agentless.service import DatastoreService
+from services.datastore_agentless.settings import Settings as DatastoreSettings
+from services.datastore_agentless.store.tables import metadata as datastore_tables
+from services.datastore_agentless.workflows.on_host import Hosts
+from services.provisioner.providers.watch import ProviderWatch
+from services.provisioner.service import ProvisionerService
+from services.provisioner.settings import Settings as ProvisionerSettings
+from services.provisioner.store.tables import metadata as provisioner_tables
+from shared import clock
+from shared.bus.rpc import RpcCaller
+from shared.db import Sealed
+from shared.errors import DtroveError, Unavailable
+from shared.secrets import Keyring, Secret
+from tests.simulation.broker import Broker
+from tests.simulation.chance import Plan
+from tests.simulation.cloud import SimProvider
+from tests.simulation.hosts import Fleet, SimRunner
+from tests.simulation.replica import Kind, Replica
+from tests.simulation.storage import Disk, SimDatabase
+from tests.simulation.virtual import Hub, Process, VirtualClock
+from tests.simulation.weather import Weather
+
+API = Kind("api", ApiService, services.api.dependencies, ("reminder",))
+PROVISIONER = Kind("provisioner", ProvisionerService, services.provisioner.dependencies, ("flavors_ticker", "sweeper"))
+DATABASES = Kind("datastore_agentless", DatastoreService, services.datastore_agentless.dependencies,
+                 ("catalogue_ticker",))  # fmt: skip
+TABLES = {"api": api_tables, "provisioner": provisioner_tables, "datastore_agentless": datastore_tables}
+# Two of those that work, so that one can take over from the other while that one still believes to be at it.
+SLOTS = (("api", API), ("provisioner-1", PROVISIONER), ("provisioner-2", PROVISIONER), ("databases-1", DATABASES),
+         ("databases-2", DATABASES))  # fmt: skip
+MANAGERS = (("tests.simulation.hosts.SimManager", "redis"),)
+HOST_KEY = (Secret("simulated"), "ssh-ed25519 born")
+RESTART = (0.2, 20.0)
+RPC_SECONDS = 10.0
+REPORTS = ("operation.progressed", "transcript.recorded")
+KEY = Key("simulated", Secret("simulated"), Secret("simulated"), "ssh-ed25519 simulated")
+
+
+class World(logging.Handler):
+    """Lives for one run. `here` is the replica whose code runs. What the code logs as an error is one."""
+
+    def __init__(self, disk: Disk, clock_: VirtualClock, plan: Plan, chance: random.Random) -> None:
+        super().__init__(logging.ERROR)
+        self.chance = chance
+        self.hub = clock_.hub = Hub(chance)
+        self.weather = Weather(self.hub, plan, chance)
+        self.clock = clock_
+        self.broker = Broker(self.hub, self.weather, chance)
+        if chance.random() < 0.9:
+            self.broker.unheard = REPORTS
+        self.provider = SimProvider(clock_, chance.choice((0.2, 1.0, 4.0)), self.weather)
+        self.fleet = Fleet(self.weather, self.provider.answers_at, chance.choice((0.5, 4.0, 25.0)))
+        self.user = Process("user")
+        self.replicas: dict[str, Replica] = {}
+        self.restarts = 0
+        self._disk = disk
+        for slot, _ in SLOTS:
+            self.database(slot)
+        disk.renew()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep an error that the code under test met and lived on with."""
+        error = record.exc_info[1] if record.exc_info else None
+        self.hub.errors.append((record.name, error or RuntimeError(record.getMessage())))
+
+    def start(self) -> None:
+        """Every replica begins."""
+        for slot, kind in SLOTS:
+            self._start(slot, kind)
+
+    def database(self, slot: str) -> SimDatabase:
+        """A replica's database."""
+        service = dict(SLOTS)[slot].name
+        database = self._disk.database(slot, service, TABLES[service])
+        database.weather = self.weather
+        return database
+
+    @property
+    def here(self) -> Replica:
+        """The replica whose thread runs."""
+        thread = self.hub.running
+        assert thread is not None
+        return self.replicas[thread.process.name]
+
+    def call(self, caller: RpcCaller, method: str, *args: Any, **kwargs: Any) -> Any:
+        """RPC between replicas: an answer, the other side's error, or Unavailable after the caller's patience."""
+        there = self.broker.living(caller.service)
+        self.weather.at_line()
+        if not there:
+            self.hub.sleep(RPC_SECONDS)
+            raise Unavailable(f"{caller.service} did not answer")
+        replica = self.chance.choice(there)
+        assert isinstance(replica, Replica)
+        answers: list[tuple[Any, DtroveError | None]] = []
+        waiting = self.hub.running
+        assert waiting is not None
+
+        def serve() -> None:
+            try:
+                answers.append((getattr(replica.service, method)(*args, **kwargs), None))
+            except DtroveError as error:
+                answers.append((None, error))
+            if self.weather.at_rpc():
+                answers.clear()
+                return
+            self.hub.wake(waiting)
+
+        self.hub.spawn(replica.process, serve)
+        until = self.hub.now + caller.timeout
+        while not answers and self.hub.now < until:
+            self.hub.park(until - self.hub.now)
+        if not answers:
+            raise Unavailable(f"{caller.service} did not answer within {caller.timeout:.0f} s")
+        answer, error = answers[0]
+        if error is not None:
+            raise error
+        return answer
+
+    def _start(self, slot: str, kind: Kind) -> None:
+        replica = self.replicas[slot] = Replica(self, kind, slot, self.database(slot))
+        replica.start()
+        self.hub.spawn(Process("supervisor"), lambda: self._watch(replica))
+
+    def _watch(self, replica: Replica) -> None:
+        """Start a replica again once it has died, like a supervisor."""
+        thread = self.hub.running
+        assert thread is not None
+        replica.process.mourners[thread] = None
+        while replica.process.alive:
+            self.hub.park(1e9)
+        self.restarts += 1
+        self.hub.sleep(self.chance.uniform(*RESTART))
+        self._start(replica.slot, replica.kind)
+
+
+class SimHosts(Hosts):
+    """The way to the fleet instead of over SSH."""
+
+    fleet: Fleet
+
+    def _driver(self, target: Target, **options: Any) -> Driver:
+        return SimRunner(fleet=_WORLD[-1].fleet, target=target, clock=self.database.clock, **options)
+
+
+_WORLD: list[World] = []
+
+
+def _here() -> SimDatabase:
+    return _WORLD[-1].here.database
+
+
+def _hosts() -> Hosts:
+    return SimHosts(_here(), SshPool(), _manager)
+
+
+def _manager(datastore: Datastore) -> Any:
+    manager = load_manager(datastore.manager_class, datastore, MANAGERS)
+    manager.clock = _WORLD[-1].clock
+    return manager
+
+
+@contextmanager
+def composed(world: World) -> Iterator[None]:
+    """Let the services' composition roots find this world's parts where they would make the real ones."""
+    api, provisioner, databases = (kind.dependencies for kind in (API, PROVISIONER, DATABASES))
+    ring = Keyring(("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",))
+    parts: list[tuple[Any, str, Any]] = [
+        (api, "database", _here), (api, "changes", lambda: None), (api, "keyring", lambda: ring),
+        (provisioner, "database", _here), (provisioner, "keyring", lambda: ring),
+        (provisioner, "provider", lambda: world.provider),
+        (provisioner, "settings", lambda: ProvisionerSettings(database_url="", amqp_uri="", keyring="", home="")),
+        (provisioner, "watch", lambda: ProviderWatch("fake", world.provider, world.clock)),
+        (provisioner, "make_host_key", lambda _name: HOST_KEY),
+        (databases, "database", _here), (databases, "keyring", lambda: ring), (databases, "hosts", _hosts),
+        (databases, "manager_for", _manager),
+        (databases, "settings", lambda: DatastoreSettings(database_url="", amqp_uri="", keyring="", home="",
+                                                          managers=MANAGERS)),
+        (Key, "create", lambda _name: KEY),
+        (RpcCaller, "call", lambda caller, *args, **kwargs: world.call(caller, *args, **kwargs)),
+        (Sealed, "keyring", ring), (clock, "SYSTEM", world.clock),
+    ]  # fmt: skip
+    kept = [(owner, name, vars(owner)[name]) for owner, name, _ in parts]
+    _WORLD.append(world)
+    logging.disable(logging.WARNING)
+    logging.getLogger().addHandler(world)
+    try:
+        for owner, name, value in parts:
+            setattr(owner, name, value)
+        yield
+    finally:
+        with suppress(Exception):
+            world.hub.close()
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+        logging.getLogger().removeHandler(world)
+        logging.disable(logging.NOTSET)
+        _WORLD.pop()
