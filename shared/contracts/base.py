@@ -51,6 +51,7 @@ class Event:
 
 _SCHEMAS: dict[type[Any], ma.Schema] = {}
 _HINTS: dict[type[Any], dict[str, Any]] = {}
+# DTrove's own events; one that a stranger declares for a service of his own is his to list.
 REGISTRY: dict[tuple[str, str], type[Event]] = {}
 
 
@@ -64,7 +65,8 @@ def event(topic: str, publisher: str, *, lasting: bool = True) -> typing.Callabl
         cls.topic = topic
         cls.publisher = publisher
         cls.lasting = lasting
-        REGISTRY[publisher, topic] = cls
+        if cls.__module__.startswith(f"{__package__}."):
+            REGISTRY[publisher, topic] = cls
         return cls
 
     return register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,14 +14,12 @@ from services.datastore_agentless.store import tables
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
-from services.provisioner.providers.local import clean_up
 from shared.db import Database, Sealed, migrate
 from shared.engine import StepEngine
 from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
-from tests.component.hosts.real import RealHosts
+from tests.component.hosts.real import RealHosts, real_hosts_of_their_own
 from tests.component.hosts.sshd import Sshd
 from tests.component.hosts.wishes import manager_for
-from tests.support.installation import ROOT
 from tests.support.proxy import Proxy
 
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
@@ -85,16 +82,9 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="session")
 def real_hosts() -> Iterator[RealHosts]:
-    """Makes real hosts, in a home that shares the cached host image of the checkout; all that was made goes with it."""
-    with tempfile.TemporaryDirectory(prefix="dtrove-hosts-") as name:
-        home = Path(name)
-        shared = ROOT / "var" / "images"
-        shared.mkdir(parents=True, exist_ok=True)
-        (home / "images").symlink_to(shared)
-        made = RealHosts(home)
+    """Makes real hosts; all that was made goes with it."""
+    with real_hosts_of_their_own() as made:
         yield made
-        made.pool.close()
-        clean_up(home)
 
 
 @pytest.fixture

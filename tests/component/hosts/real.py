@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +23,14 @@ from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.settings import BUILT_IN
-from services.provisioner.providers.local import Provider
+from services.provisioner.providers.local import Provider, clean_up
 from services.provisioner.providers.local.addresses import LABEL, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
 from services.provisioner.providers.local.host import PACKAGES_DIR
 from shared.contracts.values import TranscriptEntry
 from shared.secrets import Secret
 from tests.component.hosts.sshd import reaches
-from tests.support.installation import wait_for
+from tests.support.installation import ROOT, wait_for
 from tests.support.providers import Rig
 
 DATASTORES = {
@@ -159,3 +162,19 @@ class RealHosts:
             id=ident, cluster_id="c", name=f"node-{ident[:8]}", addr=addr, user="root", ram_mb=ram_mb, host_key=host_key,
             reach=reach, data_dir=VOLUME, admin_user="dtrove", admin_password=Secret(PASSWORD), key=self.key,
         )  # fmt: skip
+
+
+@contextmanager
+def real_hosts_of_their_own() -> Iterator[RealHosts]:
+    """Makes hosts in a home that shares the cached host image of the checkout; all that was made goes with it."""
+    with tempfile.TemporaryDirectory(prefix="dtrove-hosts-") as name:
+        home = Path(name)
+        shared = ROOT / "var" / "images"
+        shared.mkdir(parents=True, exist_ok=True)
+        (home / "images").symlink_to(shared)
+        made = RealHosts(home)
+        try:
+            yield made
+        finally:
+            made.pool.close()
+            clean_up(home)

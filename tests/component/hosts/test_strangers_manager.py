@@ -74,8 +74,9 @@ def test_a_stranger_s_datastore_is_made_backed_up_and_asked(
                                  user="root", host_key=host.node.host_key, reach=host.node.reach),
     )  # fmt: skip
     work(engine)
-    (active,) = said(database, "cluster.active") or [said(database, "cluster.failed")]
-    assert active["endpoint"]["primary"]["host"] == host.node.addr, active
+    assert not said(database, "cluster.failed")
+    (active,) = said(database, "cluster.active")
+    assert active["endpoint"]["primary"]["host"] == host.node.addr
     assert "max_rows=256000\nflavour='strawberry; rm -rf /'" in host.sh("cat /etc/backyard.conf"), (
         "version 2's own template"
     )
