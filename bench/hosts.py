@@ -15,7 +15,8 @@ from shared.contracts.values import Flavor
 from shared.secrets import Secret
 
 USER = "root"
-LOGIN_SECONDS = 60.0
+# The first one of all may have to wait until the image of hosts is built.
+LOGIN_SECONDS = 300.0
 
 
 @dataclass
