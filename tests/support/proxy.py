@@ -153,6 +153,9 @@ class Proxy:
             with contextlib.suppress(OSError):
                 behind, far = await asyncio.open_connection(*self._to)
                 await self._connect(Pair(near, far), reader, behind)
+        except asyncio.CancelledError:
+            # The proxy ends.
+            return
         finally:
             near.transport.abort()
 

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from services.datastore_agentless.hosts import jobs
 from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachable, Job, Result, tail
@@ -15,6 +16,8 @@ from services.datastore_agentless.hosts.transcript import Transcript
 from shared.errors import Cancelled, Retryable, StaleEpoch
 
 PAUSE, PAUSE_CAP = 0.1, 5.0
+# A look takes two seconds and brings half a megabyte at most: one that takes longer than this is given up for a new line.
+LOOK_PATIENCE = 10.0
 KEPT = 16 * 1024 * 1024
 GARBLED = 5
 
@@ -69,10 +72,16 @@ class _Stream:
             self._size -= len(self._pieces.pop(0))
 
 
+class Remote(Protocol):
+    """Runs a shell line on the host, within so many seconds."""
+
+    def __call__(self, line: str, timeout: float = ...) -> Output: ...
+
+
 class JobReader:
     """Reads a job that `remote` reaches, for a driver that is told of output and asks whether to go on."""
 
-    def __init__(self, driver: Driver, remote: Callable[[str], Output], folder: jobs.JobFolder, command: Job) -> None:
+    def __init__(self, driver: Driver, remote: Remote, folder: jobs.JobFolder, command: Job) -> None:
         self._driver, self._remote, self._folder, self._command = driver, remote, folder, command
         self._out = _Stream("out", driver.transcript, sieve=self._tell_progress if command.progress else None)
         self._err = _Stream("err", driver.transcript)
@@ -114,7 +123,7 @@ class JobReader:
     def _look(self) -> jobs.Look | None:
         """One look, or None when the host cannot be asked just now: the job goes on without us."""
         try:
-            output = self._remote(self._folder.look(self._out.offset, self._err.offset))
+            output = self._remote(self._folder.look(self._out.offset, self._err.offset), LOOK_PATIENCE)
         except (HostUnreachable, CommandFailed) as error:
             if self._driver.on_progress:
                 self._driver.on_progress(f"{error.message}; the command goes on there, attaching again", None)

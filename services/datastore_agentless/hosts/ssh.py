@@ -17,6 +17,7 @@ from services.datastore_agentless.hosts.conversation import Output, converse
 from services.datastore_agentless.hosts.limits import Breaker, Host, Pace
 from shared.clock import Clock, SystemClock
 
+log = logging.getLogger(__name__)
 __all__ = ["Output", "PoolSettings", "SshPool"]
 
 _LOOK_INTO_IT = "find out whether the server was replaced or somebody stands in between; then delete or rebuild it"
@@ -245,16 +246,27 @@ class SshPool:
         pause = threading.Event()
         while self._connections:
             pause.wait(self.settings.watch_seconds)
-            limit = self.clock.monotonic() - 2 * self.settings.watch_seconds
-            for connection in list(self._connections.values()):
-                for deadline, channel in list(connection.commands.values()):
-                    if deadline < limit:
-                        channel.close()
-            self.close_idle()
+            try:
+                self._end_overdue()
+                self.close_idle()
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                # A connection may break under the good-bye itself; the others are still to be watched.
+                log.debug("a connection broke while it was closed: %s", error)
         self._watched = False
         # Whoever connected between the last look and this line found a watch that was about to end.
         if self._connections:
             self._watch()
+
+    def _end_overdue(self) -> None:
+        """Close channels past their deadline, and the whole connection where even that does not get through."""
+        limit = self.clock.monotonic() - 2 * self.settings.watch_seconds
+        for connection in list(self._connections.values()):
+            for deadline, channel in list(connection.commands.values()):
+                if deadline < limit:
+                    try:
+                        channel.close()
+                    except (paramiko.SSHException, EOFError, OSError):
+                        connection.transport.close()
 
 
 def _key(target: Target) -> tuple[str, int, str, str]:
@@ -274,9 +286,14 @@ def _translated(error: Exception, target: Target) -> Exception:
             f"{where} does not have the pinned host key; nothing was sent to it", expected=target.known_host,
             seen="no ed25519 key", what_to_do=_LOOK_INTO_IT,
         )  # fmt: skip
-    if isinstance(error, paramiko.AuthenticationException):
+    if isinstance(error, paramiko.AuthenticationException) and _is_refusal(error):
         return HostUnreachable(f"{where} refuses the cluster's key for {target.user}")
     return HostUnreachable(f"{where} does not answer: {str(error) or type(error).__name__}")
+
+
+def _is_refusal(error: paramiko.AuthenticationException) -> bool:
+    """Whether the host said no; paramiko has the same class for a line that breaks or falls silent meanwhile."""
+    return isinstance(error, paramiko.BadAuthenticationType) or str(error) == "Authentication failed."
 
 
 def _check_identity(transport: paramiko.Transport, target: Target) -> None:

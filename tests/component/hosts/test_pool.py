@@ -159,3 +159,44 @@ def test_an_idle_connection_is_kept_alive(line: Proxy, sshd: Sshd) -> None:
     before = line.sent
     wait_for(lambda: line.sent > before, 5, what="a sign of life")
     pool.close()
+
+
+class Unclosable:
+    """A channel whose connection breaks under the good-bye."""
+
+    def close(self) -> None:
+        raise EOFError
+
+
+def test_the_watch_goes_on_though_a_channel_cannot_be_closed(line: Proxy, sshd: Sshd) -> None:
+    pool = SshPool(PoolSettings(connect_timeout=2, watch_seconds=0.05))
+    pool.run(sshd.target(), "true")
+    (broken,) = pool._connections.values()
+    broken.commands[0] = (0.0, Unclosable())  # type: ignore[assignment]
+    # Where no timeout of the library reaches, only the watch ends a command.
+    wait_for(lambda: pool.connected() == 0, 10, what="giving up that connection")
+    target = sshd.target(port=line.port)
+    pool.run(target, "true")
+    line.silence()
+    with pytest.raises(HostUnreachable):
+        pool.run(target, "true", timeout=0.5)
+    pool.close()
+
+
+@pytest.mark.parametrize("size", range(1650, 1800, 30))
+def test_a_line_that_breaks_during_the_login_is_no_refusal_of_the_key(
+    line: Proxy, sshd: Sshd, pool: SshPool, size: int
+) -> None:
+    line.cut_after(size)
+    with pytest.raises(HostUnreachable) as caught:
+        pool.run(sshd.target(port=line.port), "true")
+    assert "refuses" not in caught.value.message
+
+
+def test_a_line_that_falls_silent_during_the_login_is_no_refusal_of_the_key(
+    line: Proxy, sshd: Sshd, pool: SshPool
+) -> None:
+    line.silence_after(1_100)
+    with pytest.raises(HostUnreachable) as caught:
+        pool.run(sshd.target(port=line.port), "true")
+    assert "refuses" not in caught.value.message
