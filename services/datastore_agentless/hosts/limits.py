@@ -10,6 +10,7 @@ from services.datastore_agentless.hosts.base import HostUnreachable
 from shared.clock import Clock
 
 Host = tuple[str, int]
+CHEAP_SECONDS = 0.5
 
 
 @dataclass
@@ -23,7 +24,8 @@ class _Failures:
 class Breaker:
     """Refuses a host at once after `failures` failed connects in a row, for a pause that doubles from `first` to `cap` seconds.
 
-    After the pause one attempt goes through (half open): it heals the host or lengthens the pause.
+    After the pause one attempt goes through (half open): it heals the host or lengthens the pause. A host that refuses
+    within a moment keeps no worker from its work, and is most often one that is starting: the pause stays at `first`.
     """
 
     clock: Clock
@@ -42,12 +44,12 @@ class Breaker:
                 f"next attempt in {known.shut_until - now:.1f} s"
             )
 
-    def failed(self, host: Host, reason: str) -> None:
-        """Count a failed connect."""
+    def failed(self, host: Host, reason: str, cost: float) -> None:
+        """Count a failed connect that took `cost` seconds."""
         known = self._hosts.setdefault(host, _Failures())
         known.count += 1
         known.reason = reason
-        pause = min(self.cap, self.first * 2.0 ** min(known.count, 10))
+        pause = self.first if cost < CHEAP_SECONDS else min(self.cap, self.first * 2.0 ** min(known.count, 10))
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         known.shut_until = self.clock.monotonic() + pause * jitter
 

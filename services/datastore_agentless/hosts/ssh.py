@@ -171,10 +171,11 @@ class SshPool:
                 self._close(_key(target), known)
             self._breaker.guard(host, target.name)
             self._pace.wait()
+            began = self.clock.monotonic()
             try:
                 fresh = self._connect(target)
             except HostUnreachable as error:
-                self._breaker.failed(host, error.message)
+                self._breaker.failed(host, error.message, self.clock.monotonic() - began)
                 raise
             self._breaker.succeeded(host)
             self._connections[_key(target)] = fresh

@@ -24,7 +24,7 @@ class PrepareNode:
     def workflow(self) -> Workflow:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
         steps = (
-            Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=5),
+            Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=1),
             Step("trust", self._trust, deadline=120),
             Step("pin", self._pin, deadline=120, backoff=0.1, backoff_cap=2),
             Step("preflight", self._preflight, deadline=300),
@@ -69,8 +69,10 @@ class PrepareNode:
 
     def _preflight(self, context: StepContext) -> Outcome:
         instance = self.hosts.instance(context)
-        self.hosts.run(context, instance, self.hosts.manager(instance).preflight(instance))
-        return Next(message="the host is fit")
+        ahead = self.hosts.run(context, instance, self.hosts.manager(instance).preflight(instance))
+        # A stranger's manager may return whatever it likes.
+        known = float(ahead) if isinstance(ahead, int | float) else None
+        return Next(save=self._changing(instance, clock_ahead=known), message="the host is fit")
 
     def _mount(self, context: StepContext) -> Outcome:
         """Mount a volume that its provider has only attached."""
