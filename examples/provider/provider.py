@@ -101,6 +101,14 @@ class TinyProvider(BaseProvider):
                 found("volume", one) for one in self.cloud.disks() if INSTANCE in one["tags"]
             ]
 
+    def remove(self, found: Found) -> None:
+        """Delete one thing, by its id and its tag; what has been deleted meanwhile is not listed any more."""
+        there = self.cloud.machines if found.kind == "server" else self.cloud.disks
+        delete = self.cloud.delete if found.kind == "server" else self.cloud.delete_disk
+        with translated("delete a thing"):
+            if any(one["id"] == found.id for one in there(**{INSTANCE: found.instance_id})):
+                delete(found.id)
+
     def power_off(self, instance: Instance) -> None:
         """Off."""
         with translated("power a server off"):

@@ -23,6 +23,7 @@ from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.once import once
 from shared.secrets import KeyringFile, keyring_path
+from shared.state import StateOf
 
 
 @once
@@ -43,6 +44,12 @@ def database() -> Database:
     Sealed.keyring = keyring()
     migrate.upgrade("datastore_agentless", settings().database_url, migrate.FOR_EVER)
     return Database(settings().database_url, "datastore_agentless", metadata)
+
+
+@once
+def state() -> StateOf:
+    """What this service knows of itself."""
+    return StateOf(database(), settings().home, keyring())
 
 
 @once

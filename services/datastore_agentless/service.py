@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from services.datastore_agentless import actions, catalogue, dependencies, planning
@@ -19,13 +20,14 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
+from shared.contracts.base import dump
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.scheduler import BackupDue
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS = 300.0, 3600.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 3600.0, 60.0
 
 
 def announce_catalogue() -> None:
@@ -38,6 +40,11 @@ def forget_old() -> None:
     dependencies.database().forget_old()
 
 
+def count_secrets() -> None:
+    """See by which keys secrets are sealed."""
+    dependencies.state().count_secrets()
+
+
 class DatastoreService:
     """Entrypoints; the work is in actions and workflows."""
 
@@ -47,6 +54,7 @@ class DatastoreService:
     steps = Steps(dependencies.steps)
     catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
+    counting = Ticker(count_secrets, COUNT_SECONDS)
 
     @on(ClusterRequested)
     def expect_cluster(self, event: ClusterRequested) -> None:
@@ -126,6 +134,12 @@ class DatastoreService:
         """The administrator's login, its password sealed with the common keyring."""
         user, password = actions.credentials(dependencies.database(), cluster_id)
         return {"username": user, "sealed_password": dependencies.keyring().seal(password)}
+
+    @rpc
+    def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
+        """How this service is: a ServiceState, with the open tasks of `operations` and the clocks of hosts."""
+        found = dependencies.state().state(operations)
+        return dump(replace(found, hosts=actions.clocks(dependencies.database())))
 
     @rpc
     def reseal(self) -> dict[str, Any]:

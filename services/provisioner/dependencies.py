@@ -14,6 +14,7 @@ from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
+from services.provisioner.workflows.remove_thing import RemoveThing
 from shared.bus import RpcCaller
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
@@ -21,6 +22,7 @@ from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.once import once
 from shared.secrets import KeyringFile, Secret, keyring_path
+from shared.state import StateOf
 
 
 @once
@@ -56,13 +58,20 @@ def watch() -> ProviderWatch:
     return ProviderWatch(settings().provider, provider())
 
 
+@once
+def state() -> StateOf:
+    """What this service knows of itself."""
+    return StateOf(database(), settings().home, keyring())
+
+
 def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base, cloud, chosen = database(), provider(), settings()
     build = BuildInstance(base, cloud, _issue_key, make_host_key, chosen.server_deadline).workflow()
     delete = DeleteInstance(base, cloud).workflow()
     attach = AttachVolume(base, cloud)
-    flows = (build, delete, attach.create_workflow(), attach.attach_workflow())
+    remove = RemoveThing(base, cloud).workflow()
+    flows = (build, delete, remove, attach.create_workflow(), attach.attach_workflow())
     engine = StepEngine(base, {flow.name: flow for flow in flows})
     return engine, chosen.workers, base.on_tasks
 

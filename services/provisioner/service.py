@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-from services.provisioner import actions, dependencies
+from services.provisioner import actions, dependencies, reconciler
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     ClusterDeleteRequested,
@@ -15,10 +16,11 @@ from shared.contracts.api import (
     OperationReminded,
     OperationRetryRequested,
 )
+from shared.contracts.base import dump
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 
-FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS = 300.0, 30.0, 3600.0
+FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 20.0, 3600.0, 60.0
 log = logging.getLogger(__name__)
 
 
@@ -35,17 +37,28 @@ def announce_flavors() -> None:
 
 
 def sweep() -> None:
-    """Remove what the provider still holds for instances that are deleted."""
-    watch = dependencies.watch()
+    """Make what the provider holds equal to what the database says."""
+    watch, database = dependencies.watch(), dependencies.database()
     if not watch.wants_a_look():
         return
-    for instance_id in actions.sweep(dependencies.database(), watch.look_at_ours()):
+    began = database.clock.now()
+    seen = watch.look_at_ours()
+    for instance_id in actions.sweep(database, seen):
         log.warning("the provider still held something of the deleted instance %s; it is being removed", instance_id)
+    for found in reconciler.reconcile(database, seen, began, lambda one: watch.provider.update_status(one)[0]):
+        log.warning(
+            "the %s %s of instance %s is nobody's; it is being removed", found.kind, found.id, found.instance_id
+        )
 
 
 def forget_old() -> None:
     """Drop events and tasks that were done with long ago."""
     dependencies.database().forget_old()
+
+
+def count_secrets() -> None:
+    """See by which keys secrets are sealed."""
+    dependencies.state().count_secrets()
 
 
 class ProvisionerService:
@@ -58,6 +71,7 @@ class ProvisionerService:
     flavors_ticker = Ticker(announce_flavors, FLAVORS_SECONDS)
     sweeper = Ticker(sweep, SWEEP_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
+    counting = Ticker(count_secrets, COUNT_SECONDS)
 
     @on(ClusterRequested)
     def request_cluster(self, event: ClusterRequested) -> None:
@@ -98,6 +112,23 @@ class ProvisionerService:
     def provider_status(self) -> dict[str, Any]:
         """Whether the provider answered when it was last asked, and what of ours it held."""
         return dependencies.watch().status()
+
+    @rpc
+    def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
+        """How this service is: a ServiceState, with the open tasks of `operations`, the provider, and orphans by kind."""
+        seen = dependencies.watch().state()
+        found = dependencies.state().state(operations)
+        return dump(replace(found, provider=seen, orphans=reconciler.counted(dependencies.database())))
+
+    @rpc
+    def orphans(self) -> list[dict[str, Any]]:
+        """What the provider holds and the database knows nothing of, and the other way round, as last seen."""
+        return reconciler.orphans(dependencies.database())
+
+    @rpc
+    def clean_orphans(self, ids: list[str]) -> list[dict[str, Any]]:
+        """File the removal of some of them, by their ids; returns these, as they stand now."""
+        return reconciler.clean(dependencies.database(), ids)
 
     @rpc
     def create_server(self, instance_id: str, volume_id: str | None = None) -> str:

@@ -10,6 +10,7 @@ from shared.config import read
 from shared.db import Database, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.once import once
+from shared.state import StateOf
 
 
 @once
@@ -23,6 +24,12 @@ def database() -> Database:
     """This service's database, brought up to date."""
     migrate.upgrade("scheduler", settings().database_url, migrate.FOR_EVER)
     return Database(settings().database_url, "scheduler", metadata)
+
+
+@once
+def state() -> StateOf:
+    """What this service knows of itself."""
+    return StateOf(database())
 
 
 def relay() -> tuple[Outbox, Subscribe]:

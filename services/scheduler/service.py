@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from services.scheduler import actions, dependencies
 from shared.bus import Relay, Ticker, on, rpc
 from shared.contracts.api import OperationReminded
+from shared.contracts.base import dump
 from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.db.outbox import repeat
 
@@ -57,6 +59,11 @@ class SchedulerService:
         """Store a schedule; asked twice with one `schedule_id` it is stored once."""
         database = dependencies.database()
         return _plain(actions.add(database, cluster_id, project_id, cron, timezone, kind, schedule_id))
+
+    @rpc
+    def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
+        """How this service is: a ServiceState."""
+        return dump(dependencies.state().state(operations))
 
     @rpc
     def schedules(self, cluster_id: str) -> list[dict[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, text
+from sqlalchemy import Connection, MetaData, text
 
 from shared.db.engine import make_engine, translated
 from shared.errors import Unavailable
@@ -54,15 +55,38 @@ def upgrade(service: str, url: str, patience: float = 0.0) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def pending(service: str, url: str) -> bool:
-    """Whether the database lags behind the code's newest version."""
-    newest = ScriptDirectory.from_config(config_for(service, url)).get_current_head()
+@dataclass(frozen=True)
+class Versions:
+    """The versions that the code knows, and the newest of them."""
+
+    newest: str
+    known: frozenset[str]
+
+
+def versions(service: str) -> Versions:
+    """What the code that is installed knows of a service's history."""
+    scripts = ScriptDirectory.from_config(config_for(service, ""))
+    return Versions(scripts.get_current_head() or "", frozenset(one.revision for one in scripts.walk_revisions()))
+
+
+def current(connection: Connection) -> str:
+    """The version of a database; empty before the first one."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def current_at(url: str) -> str:
+    """The version of the database at `url`. Raises Unavailable."""
     engine = make_engine(url)
     try:
         with translated(), engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() != newest
+            return current(connection)
     finally:
         engine.dispose()
+
+
+def pending(service: str, url: str) -> bool:
+    """Whether the database is of another version than the code's newest."""
+    return current_at(url) != versions(service).newest
 
 
 def run(metadata: MetaData) -> None:

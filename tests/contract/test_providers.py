@@ -107,6 +107,40 @@ def test_a_destroyed_server_is_gone_and_destroying_it_again_is_no_error(rig: Rig
     rig.again().destroy(instance)
 
 
+def test_one_found_thing_can_be_removed_and_nothing_else_goes_with_it(rig: Rig, server: Instance) -> None:
+    other = rig.up(rig.instance(volume_gb=1 if rig.provider.supports_volumes else 0))
+    if other.volume is not None:
+        rig.provider.attach_volume(other)
+    things = rig.held(other.id)
+    assert {one.kind for one in things} == ({"server", "volume"} if other.volume else {"server"})
+    for number, thing in enumerate(sorted(things, key=lambda one: one.kind), 1):
+        rig.again().remove(thing)
+        assert thing not in rig.held(other.id)
+        assert len(rig.held(other.id)) == len(things) - number
+        rig.provider.remove(thing)
+    assert rig.provider.update_status(other)[0] == "DELETED"
+    assert rig.provider.update_status(server)[0] == "ACTIVE"
+    rig.provider.destroy(other)
+
+
+def test_what_does_not_carry_the_tag_stays_whatever_its_id_is(rig: Rig, server: Instance) -> None:
+    (thing,) = rig.held(server.id)
+    rig.provider.remove(replace(thing, instance_id=str(uuid4())))
+    rig.provider.remove(replace(thing, id="nothing-of-this-name"))
+    assert rig.held(server.id) == [thing]
+    assert rig.provider.update_status(server)[0] == "ACTIVE"
+
+
+def test_of_two_servers_with_one_tag_the_named_one_goes(rig: Rig, server: Instance) -> None:
+    if not rig.double(server):
+        # A container's name and a host's lease hold the instance's id: there can be no second one.
+        assert rig.real
+        return
+    extra = next(one for one in rig.held(server.id) if one.id != server.server)
+    rig.provider.remove(extra)
+    assert [one.id for one in rig.held(server.id)] == [server.server]
+
+
 def test_destroying_what_never_was_is_no_error(rig: Rig) -> None:
     rig.provider.destroy(rig.instance())
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from examples.provider.provider import TinyProvider
 from services.provisioner.dependencies import make_host_key
 from services.provisioner.domain.instance import Instance, Volume
 from services.provisioner.providers import get_provider
-from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.base import BaseProvider, Found
+from services.provisioner.providers.fake import Provider as Fake
 from tests.support.installation import wait_for
 
 
@@ -53,6 +55,21 @@ class Rig:
         """Wait until the provider gives this status. A host image that is missing is built meanwhile."""
         chosen = provider or self.provider
         wait_for(lambda: chosen.update_status(instance)[0] == status, 300, what=f"{status} of {instance.id}")
+
+    def held(self, instance_id: str) -> list[Found]:
+        """What the provider holds with this instance's tag."""
+        return [one for one in self.provider.list_ours() if one.instance_id == instance_id]
+
+    def double(self, instance: Instance) -> bool:
+        """Make a second server with the tag of one that is there; false where the provider cannot have two."""
+        if isinstance(self.provider, Fake):
+            self.provider.cloud.add_server(instance.id, instance.cluster_id, instance.name, instance.flavor.name)
+        elif isinstance(self.provider, TinyProvider):
+            tags = {"dtrove-instance": instance.id, "dtrove-cluster": instance.cluster_id}
+            self.provider.cloud.boot(instance.name, instance.flavor.id, instance.image, "", tags)
+        else:
+            return False
+        return True
 
     def run(self, instance: Instance, command: str, key: Path | None = None, host_key: str = "") -> tuple[int, str]:
         """Run a command on the server as its user, trusting only the key that the provider named; code and output."""

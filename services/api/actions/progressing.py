@@ -28,6 +28,9 @@ _CHANGE = update(_t).where(*_KEY)
 
 def progressed(tx: Tx, event: OperationProgressed) -> None:
     """Only a newer report overwrites an older one; ended operations still take the reports that came late."""
+    if not event.operation_id:
+        # Work that no user has asked for, such as the removal of what belongs to nobody.
+        return
     status = tx.connection.execute(_STATUS, {"operation": event.operation_id}).scalar_one_or_none()
     if status is None:
         _make_known(tx, event)

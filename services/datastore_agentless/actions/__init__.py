@@ -1,6 +1,7 @@
 """The use cases of datastore_agentless, one transaction each: messages file work, they never carry it."""
 
 from services.datastore_agentless.actions.clusters import (
+    clocks,
     expect_cluster,
     fail_cluster,
     forget_instance,
@@ -19,6 +20,7 @@ from services.datastore_agentless.actions.requests import (
 
 __all__ = [
     "cancel_operation",
+    "clocks",
     "credentials",
     "expect_cluster",
     "fail_cluster",

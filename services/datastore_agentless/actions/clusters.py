@@ -20,9 +20,10 @@ from services.datastore_agentless.workflows.ending import announce_failed
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
+from shared.contracts.state import HostClocks
 from shared.contracts.values import DatastoreRef, Problem
 from shared.db import Database, Tx, tasks
-from shared.errors import Failure
+from shared.errors import Failure, Unavailable
 from shared.secrets import Secret, generate_password
 
 PREPARE = "prepare_node"
@@ -127,6 +128,16 @@ def forget_instance(database: Database, event: InstanceDeleted) -> bool:
                 clusters.save_instance(tx, instance)
         _delete_when_empty(tx, event.cluster_id, event.operation_id)
         return True
+
+
+def clocks(database: Database) -> HostClocks | None:
+    """How far the hosts' clocks are off, as each was when it was looked at; None while the database is away."""
+    try:
+        with database.read() as connection:
+            known, host, seconds = clusters.clocks(connection)
+    except Unavailable:
+        return None
+    return HostClocks(known=known, worst_host=host, worst_seconds=seconds)
 
 
 def _datastore(tx: Tx, ref: DatastoreRef) -> Datastore:

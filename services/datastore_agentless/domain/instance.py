@@ -68,6 +68,7 @@ class Instance:
     admin_password: Secret = field(default_factory=lambda: Secret(""))
     parameters: dict[str, str] = field(default_factory=dict)
     reach: dict[str, str] = field(default_factory=dict)
+    clock_ahead: float | None = None
     status: Status = Status.EXPECTED
     key: Key | None = field(default=None, repr=False)
 
@@ -98,4 +99,4 @@ class Instance:
         self.status = status
 
 
-PROPERTIES = tuple(item.name for item in fields(Instance) if item.name not in ("admin_password", "key"))
+PROPERTIES = tuple(item.name for item in fields(Instance) if item.name not in ("admin_password", "key", "clock_ahead"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
@@ -72,6 +72,16 @@ def instances(connection: Connection, cluster_id: str) -> list[Instance]:
     return [
         _instance(row) for row in connection.execute(_joined().where(t.c.cluster_id == cluster_id).order_by(t.c.name))
     ]
+
+
+def clocks(connection: Connection) -> tuple[int, str, float]:
+    """Of how many live hosts the clock is known; name and seconds of the one that is farthest off (empty for none)."""
+    t = tables.instances
+    alive = (t.c.status != Status.DELETED, t.c.clock_ahead.is_not(None))
+    number = connection.execute(select(func.count()).select_from(t).where(*alive)).scalar_one()
+    query = select(t.c.name, t.c.clock_ahead).where(*alive).order_by(func.abs(t.c.clock_ahead).desc()).limit(1)
+    worst = connection.execute(query).first()
+    return (number, "", 0.0) if worst is None else (number, worst.name, worst.clock_ahead)
 
 
 def add_instance(tx: Tx, entry: Instance) -> None:

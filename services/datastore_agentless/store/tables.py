@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -65,6 +65,8 @@ instances = Table(
     Column("volume_device", String(255), nullable=False, default=""),
     Column("data_dir", String(255), nullable=False, default=""),
     Column("reach", JSON, nullable=False),
+    # Seconds that its clock was ahead of ours when the host was looked at; empty where nobody knows.
+    Column("clock_ahead", Float),
     Column("status", String(16), nullable=False),
     Index("instances_cluster", "cluster_id"),
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from services.provisioner.domain.findings import Found
 from services.provisioner.domain.instance import Instance
 from shared.contracts.values import Flavor
 from shared.errors import Failure, Retryable
@@ -20,6 +20,8 @@ from shared.errors import Failure, Retryable
 RAM_MB_WANTED = {"mysql": 512, "pgsql": 256, "redis": 128}
 RAM_MB_OTHERWISE = 256
 
+__all__ = ["BaseProvider", "Found", "ProviderBusy", "ProviderError", "fitting"]
+
 
 class ProviderError(Failure):
     """An exception during a provisioner's action; the same call will fail again until somebody acts."""
@@ -27,16 +29,6 @@ class ProviderError(Failure):
 
 class ProviderBusy(Retryable):
     """The provider answered that it cannot just now (rate limit, 5xx, timeout): try again later."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A thing of ours that the provider holds: `kind` is server, volume or network; `instance_id` its tag."""
-
-    kind: str
-    id: str
-    instance_id: str
-    cluster_id: str
 
 
 def fitting(flavors: Iterable[Flavor], datastore: str | None) -> list[Flavor]:
@@ -52,7 +44,7 @@ class BaseProvider(ABC):
     supports_snapshots = True
     supports_volumes = True
     # How often, in seconds, the provider may be asked for all that is ours.
-    sweep_seconds = 30.0
+    sweep_seconds = 20.0
 
     def __init__(self, options: Mapping[str, object]) -> None:
         self.options = options
@@ -105,6 +97,13 @@ class BaseProvider(ABC):
     @abstractmethod
     def list_ours(self) -> list[Found]:
         """All servers and volumes with this installation's tags."""
+
+    @abstractmethod
+    def remove(self, found: Found) -> None:
+        """Delete this one thing, and nothing else that carries the same tag; return when it is gone.
+
+        `found` is as `list_ours` gave it. Fine when it is gone already; what does not carry the tag (any more) stays.
+        """
 
     @abstractmethod
     def power_off(self, instance: Instance) -> None:

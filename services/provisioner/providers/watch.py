@@ -9,6 +9,7 @@ from typing import Any
 
 from services.provisioner.providers.base import BaseProvider, Found, fitting
 from shared.clock import Clock, SystemClock
+from shared.contracts.state import ProviderState
 from shared.contracts.values import Flavor
 from shared.errors import DtroveError
 
@@ -56,6 +57,12 @@ class ProviderWatch:
             "volumes": kinds.count("volume"), "supports_volumes": self.provider.supports_volumes,
             "supports_snapshots": self.provider.supports_snapshots,
         }  # fmt: skip
+
+    def state(self) -> ProviderState:
+        """The same for the operator's view of the whole."""
+        return ProviderState(
+            name=self.name, answers=not self._trouble, message=self._trouble, checked_at=self._looked_at
+        )
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

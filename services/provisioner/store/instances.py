@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from services.provisioner.domain.findings import Known
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.store.tables import instances
 from shared.contracts.values import Flavor
-from shared.db import Tx, tasks
+from shared.db import Database, Tx, tasks
 from shared.errors import NotFound
+
+# Values in one statement; databases have a limit.
+AT_ONCE = 500
 
 
 def get(connection: Connection, instance_id: str) -> Instance:
@@ -44,11 +49,44 @@ def save(tx: Tx, instance: Instance) -> None:
     tx.connection.execute(update(instances).where(instances.c.id == instance.id).values(**_columns(instance)))
 
 
+def known(connection: Connection, ids: Iterable[str]) -> dict[str, Known]:
+    """What is known of the instances that are not deleted, and of those in `ids` whatever became of them; by id."""
+    t, wanted = instances, list(dict.fromkeys(ids))
+    columns = (t.c.id, t.c.cluster_id, t.c.operation_id, t.c.name, t.c.status, t.c.server, t.c.volume)
+    alive = connection.execute(select(*columns).where(t.c.status != Status.DELETED))
+    found = {row.id: _known(row) for row in alive}
+    others = [one for one in wanted if one not in found]
+    for start in range(0, len(others), AT_ONCE):
+        some = select(*columns).where(t.c.id.in_(others[start : start + AT_ONCE]))
+        found |= {row.id: _known(row) for row in connection.execute(some)}
+    return found
+
+
+def busy(connection: Connection, database: Database, kinds: Iterable[str]) -> set[str]:
+    """The instances that have a task of one of these kinds which is not at its end."""
+    t = database.tasks
+    query = select(t.c.subject).where(t.c.status == tasks.OPEN, t.c.kind.in_(list(kinds)))
+    return set(connection.execute(query).scalars())
+
+
+def open_ids(connection: Connection, database: Database, kind: str) -> set[str]:
+    """The ids of the tasks of a kind that are not at their end."""
+    t = database.tasks
+    return set(connection.execute(select(t.c.id).where(t.c.status == tasks.OPEN, t.c.kind == kind)).scalars())
+
+
 def open_task(tx: Tx, kind: str, instance_id: str) -> str:
     """The id of the task of this kind that is not at its end for the instance; empty for none."""
     t = tx.database.tasks
     query = select(t.c.id).where(t.c.kind == kind, t.c.subject == instance_id, t.c.status == tasks.OPEN)
     return str(tx.connection.execute(query).scalars().first() or "")
+
+
+def _known(row: Any) -> Known:
+    return Known(
+        id=row.id, cluster_id=row.cluster_id, operation_id=row.operation_id, name=row.name, status=Status(row.status),
+        server=row.server, volume=str((row.volume or {}).get("id") or ""),
+    )  # fmt: skip
 
 
 def _columns(instance: Instance) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -35,6 +35,24 @@ instances = Table(
     Column("reach", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("instances_cluster", "cluster_id"),
+)
+
+# What the provider holds and the database knows nothing of, or the other way round, since when and what becomes of it.
+findings = Table(
+    "findings",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("id", String(255), primary_key=True),
+    Column("instance_id", String(255), nullable=False),
+    Column("cluster_id", String(255), nullable=False),
+    Column("why", String(16), nullable=False),
+    Column("certain", Boolean, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # The task that removes it, empty for none yet, and why the last one could not.
+    Column("task_id", String(64), nullable=False),
+    Column("trouble", Text, nullable=False),
 )
 
 add_machinery(metadata)

@@ -106,10 +106,16 @@ def objections(found: dict[str, str], needs: Needs) -> Iterator[tuple[str, str]]
     if found.get("port") == "taken":
         yield f"another program listens on port {needs.port}", "stop it, or choose another host"
     yield from _about_source(found)
-    clock = _number(found, "clock")
-    if clock is not None and abs(offset := clock - needs.now) > CLOCK_SECONDS:
+    offset = clock_offset(found, needs)
+    if offset is not None and abs(offset) > CLOCK_SECONDS:
         side = "ahead of" if offset > 0 else "behind"
         yield f"its clock is {abs(offset):.0f} s {side} the controller's", "set the clocks, for example with chrony"
+
+
+def clock_offset(found: dict[str, str], needs: Needs) -> float | None:
+    """Seconds that the host's clock is ahead of the controller's, to about a second; None where it said nothing."""
+    clock = _number(found, "clock")
+    return None if clock is None else clock - needs.now
 
 
 def _about_source(found: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -48,14 +48,19 @@ class BaseManager:
         return type(self).__name__.removesuffix("Manager").lower()
 
     def preflight(self, instance: Instance) -> Script:
-        """Look whether the host is fit, before anything is changed. Raises Failure with a plain sentence."""
+        """Look whether the host is fit, before anything is changed; returns how far ahead its clock is, in seconds.
+
+        Raises Failure with a plain sentence.
+        """
         needs = fitness.Needs(self.datastore.packages, self.port, scripts.process_name(self.process), self.min_ram_mb,
                               instance.data_dir)  # fmt: skip
         looked = yield Run(fitness.facts(needs), title="look at the host", changes=False, timeout=180,
                            sample=fitness.FIT)  # fmt: skip
         needs = replace(needs, now=self.clock.now().timestamp())
-        for sentence, remedy in fitness.objections(fitness.read(looked.stdout), needs):
+        found = fitness.read(looked.stdout)
+        for sentence, remedy in fitness.objections(found, needs):
             raise Failure(f"{instance.name} is not fit: {sentence}", what_to_do=remedy)
+        return fitness.clock_offset(found, needs)
 
     def prepare(self, instance: Instance) -> Script:
         """Install and configure the datastore on the instance, start it, and set the administrator's login."""

@@ -128,6 +128,14 @@ class Cloud:
             for table in ("servers", "volumes"):
                 db.execute(f"delete from {table} where instance_id = ?", (instance_id,))
 
+    def remove_one(self, kind: str, thing_id: str, instance_id: str) -> None:
+        """Delete one server or volume, if it carries this tag."""
+        table = {"server": "servers", "volume": "volumes"}[kind]
+        with self._open() as db:
+            gone = db.execute(f"delete from {table} where id = ? and instance_id = ?", (thing_id, instance_id)).rowcount
+            if kind == "server" and gone:
+                db.execute("update volumes set server_id = '' where server_id = ?", (thing_id,))
+
     def _now(self) -> float:
         return self.clock.now().timestamp()
 

@@ -89,6 +89,10 @@ class Provider(BaseProvider):
 
         return self._struck("list_ours", look)
 
+    def remove(self, found: Found) -> None:
+        """Delete it, if it carries the tag."""
+        self._struck("remove", lambda _: self.cloud.remove_one(found.kind, found.id, found.instance_id))
+
     def power_off(self, instance: Instance) -> None:
         """Off at once."""
         self._struck("power_off", lambda _: self.cloud.set_power(self._present(instance), "off"))

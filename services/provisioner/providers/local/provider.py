@@ -160,6 +160,18 @@ class Provider(BaseProvider):
             ]
         return found + [Found("volume", f"local-{one}", one, "") for one in volumes.disks(self.home)]
 
+    def remove(self, found: Found) -> None:
+        """Remove one container or one volume of this installation."""
+        if found.kind == "volume":
+            if found.id == f"local-{found.instance_id}" and found.instance_id in volumes.disks(self.home):
+                volumes.remove(self.home, found.instance_id)
+            return
+        with self._asking("remove a server"), contextlib.suppress(docker.errors.NotFound):
+            container = self.client.containers.get(found.id)
+            tags = container.labels.get("dtrove-home", ""), container.labels.get("dtrove-instance", "")
+            if tags == (installation(self.home), found.instance_id):
+                container.remove(force=True, v=True)
+
     def power_off(self, instance: Instance) -> None:
         """Kill the container."""
         container = self._container(instance.id)

@@ -95,7 +95,7 @@ class Provider(BaseProvider):
         else:
             hosts = [lease.host for lease in self._survey(inventory) if lease.instance_id == instance.id]
         for host in hosts:
-            self._release(inventory, host, instance)
+            self._release(inventory, host, instance.id)
 
     def attach_volume(self, instance: Instance) -> None:
         """Not possible here."""
@@ -122,6 +122,13 @@ class Provider(BaseProvider):
         """The hosts that are leased by this owner, among those that answer."""
         inventory = self.inventory
         return [_found(lease) for lease in self._survey(inventory) if lease.owner == inventory.owner]
+
+    def remove(self, found: Found) -> None:
+        """Wipe one host and give it back, if it is leased for the tag. A host off the list counts as gone."""
+        inventory = self.inventory
+        host = inventory.host(found.id)
+        if host is not None:
+            self._release(inventory, host, found.instance_id)
 
     def power_off(self, instance: Instance) -> None:
         """Run the list's command for it."""
@@ -164,10 +171,10 @@ class Provider(BaseProvider):
         word, _, rest = said.splitlines()[-1].partition(" ") if said else ("", "", "")
         return word == "leased", f"it is not bare: {rest}" if word == "unfit" else "leased"
 
-    def _release(self, inventory: Inventory, host: PoolHost, instance: Instance) -> None:
+    def _release(self, inventory: Inventory, host: PoolHost, instance_id: str) -> None:
         try:
             self._login.run(
-                host, scripts.release(inventory.wipe_script), instance.id, host.user, timeout=RELEASE_SECONDS
+                host, scripts.release(inventory.wipe_script), instance_id, host.user, timeout=RELEASE_SECONDS
             )
         except Unreachable as error:
             raise ProviderBusy(

@@ -19,6 +19,7 @@ from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
+from services.provisioner.workflows.remove_thing import RemoveThing
 from shared.clock import ManualClock
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
@@ -49,7 +50,7 @@ class Rig:
         )
         attach = AttachVolume(self.database, self.provider)
         flows = (build.workflow(), DeleteInstance(self.database, self.provider).workflow(), attach.create_workflow(),
-                 attach.attach_workflow())  # fmt: skip
+                 attach.attach_workflow(), RemoveThing(self.database, self.provider).workflow())  # fmt: skip
         self.engine = StepEngine(self.database, {flow.name: flow for flow in flows}, owner="tester")
 
     def _issue_key(self, _cluster_id: str) -> str:

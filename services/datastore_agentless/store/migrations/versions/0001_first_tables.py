@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("volume_device", sa.String(length=255), nullable=False),
         sa.Column("data_dir", sa.String(length=255), nullable=False),
         sa.Column("reach", sa.JSON(), nullable=False),
+        sa.Column("clock_ahead", sa.Float(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -23,6 +23,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject"),
     )
     op.create_table(
+        "findings",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("instance_id", sa.String(length=255), nullable=False),
+        sa.Column("cluster_id", sa.String(length=255), nullable=False),
+        sa.Column("why", sa.String(length=16), nullable=False),
+        sa.Column("certain", sa.Boolean(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("found_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", shared.db.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("task_id", sa.String(length=64), nullable=False),
+        sa.Column("trouble", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "id"),
+    )
+    op.create_table(
         "inbox",
         sa.Column("event_id", sa.String(length=64), nullable=False),
         sa.Column("consumer", sa.String(length=128), nullable=False),
@@ -141,5 +156,6 @@ def downgrade() -> None:
         batch_op.drop_index("inbox_seen")
 
     op.drop_table("inbox")
+    op.drop_table("findings")
     op.drop_table("fences")
     # ### end Alembic commands ###
