@@ -12,6 +12,7 @@ import typer
 from client.commands import (
     access,
     catalogue,
+    check,
     clusters,
     config,
     demo,
@@ -19,6 +20,7 @@ from client.commands import (
     instances,
     local,
     operations,
+    orphans,
     parked,
     secrets,
 )
@@ -37,6 +39,7 @@ app = typer.Typer(
 local.register(app)
 config.register(app)
 demo.register(app)
+check.register(app)
 app.add_typer(clusters.app, name="cluster", help="Make, look at, change and delete clusters.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")
 app.add_typer(operations.app, name="operation", help="Watch, cancel, retry; what exactly ran.")
@@ -46,6 +49,9 @@ app.add_typer(events.app, name="event")
 app.add_typer(access.tokens, name="token", help="Who may come in.")
 app.add_typer(access.projects, name="project", help="Whose things are whose.")
 app.add_typer(parked.app, name="parked", help="Messages that no service could take in.")
+app.add_typer(
+    orphans.app, name="orphans", help="What the provider holds and nobody here knows of, and what it has lost."
+)
 app.add_typer(secrets.app, name="secrets")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import eventlet
 import falcon
@@ -14,16 +15,20 @@ from services.api.actions.access import bootstrap
 from services.api.app import make_app
 from services.api.changes import Changes
 from services.api.http import Context
+from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
 from services.api.store import tables
 from shared.bus import RpcCaller
+from shared.bus.probe import broker_answers
 from shared.config import read
+from shared.contracts.base import dump
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
 from shared.db.reseal import reseal
 from shared.once import once
 from shared.secrets import KeyringFile, keyring_path
+from shared.state import StateOf
 
 # A round trip over the bus to each of the others, by a question that costs them little.
 OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -32,6 +37,7 @@ OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "scheduler": ("schedules", ("",)),
 }
 PING_SECONDS = 3.0
+T = TypeVar("T")
 
 
 @once
@@ -69,6 +75,21 @@ def readiness() -> Readiness:
     return Readiness(database(), {name: _asking(name, caller) for name, caller in others.items()}, _together)
 
 
+@once
+def state() -> StateOf:
+    """What this service knows of itself."""
+    return StateOf(database(), settings().home, keyring())
+
+
+@once
+def observer() -> Observer:
+    """Who looks at the whole of DTrove."""
+    callers = {name: RpcCaller(name, timeout=PING_SECONDS) for name in OTHERS}
+    own: dict[str, Ask] = {"api": lambda operations: dump(state().state(operations))}
+    others: dict[str, Ask] = {name: partial(caller.call, "state") for name, caller in callers.items()}
+    return Observer(database(), own | others, broker_answers, _together, settings().stuck_seconds)
+
+
 def app() -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
     ring = keyring()
@@ -77,6 +98,7 @@ def app() -> falcon.App[falcon.Request, falcon.Response]:
             database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
             unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
             reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
+            observer=observer(),
         )
     )  # fmt: skip
 
@@ -97,6 +119,6 @@ def _asking(name: str, caller: RpcCaller) -> Callable[[], object]:
     return lambda: caller.call(method, *arguments)
 
 
-def _together(checks: Sequence[Callable[[], str]]) -> list[str]:
+def _together(checks: Sequence[Callable[[], T]]) -> list[T]:
     """Run checks side by side, so that several which are away cost one timeout."""
     return list(eventlet.GreenPool().imap(lambda check: check(), checks))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from services.api.actions.access import Caller, Callers
 from services.api.changes import Changes
 from services.api.metrics import Metrics
+from services.api.observer import Observer
 from services.api.settings import OPEN_PATHS
 from shared.db import Database
 from shared.errors import (
@@ -56,7 +57,13 @@ class Context:
     changes: Changes = field(default_factory=Changes)
     metrics: Metrics = field(default_factory=Metrics)
     open_paths: tuple[str, ...] = OPEN_PATHS
+    observer: Observer | None = None
     callers: Callers = field(init=False)
+
+    @property
+    def look(self) -> Observer:
+        """Who looks at the whole; without one, nothing but the API's own tables is seen."""
+        return self.observer or Observer(self.database, {})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "callers", Callers(self.database))

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection, func, select
 
+from services.api.domain.seen import Seen
+from services.api.gauges import gauges
 from services.api.store import tables
 from shared.db import Database
 
@@ -36,11 +38,15 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route, method).observe(seconds)
 
-    def text(self, database: Database) -> bytes:
-        """Everything, in Prometheus' text format. Raises Unavailable where the database is away."""
+    def text(self, database: Database, seen: Seen | None = None) -> bytes:
+        """Everything, in Prometheus' text format, with what was last seen. Raises Unavailable without the database."""
+        found: list[Metric] = []
+        if seen is not None:
+            found += gauges(seen, (database.clock.now() - seen.at).total_seconds())
         with database.read() as connection:
-            now = CollectorRegistry()
-            now.register(_Fixed(tuple(_states(connection, database))))
+            found += _states(connection, database)
+        now = CollectorRegistry()
+        now.register(_Fixed(tuple(found)))
         return generate_latest(now) + generate_latest(self._registry)
 
 

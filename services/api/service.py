@@ -14,7 +14,7 @@ from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationProgressed
 
-TIDY_SECONDS, REMIND_SECONDS = 600.0, 5.0
+TIDY_SECONDS, REMIND_SECONDS, LOOK_SECONDS, COUNT_SECONDS = 600.0, 5.0, 15.0, 60.0
 log = logging.getLogger(__name__)
 
 
@@ -22,6 +22,16 @@ def remind() -> None:
     """Have everybody say again what was said of operations that are open and silent."""
     for operation_id in reminding.remind(dependencies.database()):
         log.info("nobody has spoken of operation %s for a while; asking for what was said", operation_id)
+
+
+def look() -> None:
+    """See how the whole of DTrove is, for readiness and metrics."""
+    dependencies.observer().look()
+
+
+def count_secrets() -> None:
+    """See by which keys secrets are sealed."""
+    dependencies.state().count_secrets()
 
 
 class ApiService:
@@ -33,6 +43,8 @@ class ApiService:
     web = Web(dependencies.app)
     tidying = Ticker(dependencies.forget_old, TIDY_SECONDS)
     reminder = Ticker(remind, REMIND_SECONDS)
+    watching = Ticker(look, LOOK_SECONDS)
+    counting = Ticker(count_secrets, COUNT_SECONDS)
 
     @on(OperationProgressed, "provisioner")
     @on(OperationProgressed, "datastore_agentless")

@@ -64,6 +64,10 @@ class Settings:
         "DTROVE_OPEN_PATHS", "paths that need no token, with blanks between them; `none` closes them all",
         default=OPEN_PATHS, parse=parse_open_paths,
     )  # fmt: skip
+    stuck_seconds: float = option(
+        "DTROVE_STUCK_SECONDS", "an open operation of which nobody has spoken for so many seconds counts as stuck",
+        default=600.0,
+    )  # fmt: skip
     log_level: str = options.log_level()
 
     @staticmethod

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -17,6 +18,7 @@ from services.api.actions import access
 from services.api.actions.hearing import hear
 from services.api.app import make_app
 from services.api.http import Context
+from services.api.observer import Ask, Observer
 from services.api.openapi import PROBLEM, methods_of
 from services.api.routes import ROUTES
 from services.api.schemas import shown
@@ -25,10 +27,11 @@ from services.api.store import tables
 from shared.clock import Clock
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
-from shared.contracts.base import Event, new_id
+from shared.contracts.base import Event, dump, new_id
+from shared.contracts.state import Disk, ProviderState, Revision, Sealing, ServiceState
 from shared.contracts.values import Flavor
 from shared.db import Database, Sealed, migrate
-from shared.errors import Conflict, DtroveError, Unavailable
+from shared.errors import Conflict, DtroveError, FieldError, Invalid, Unavailable
 from shared.secrets import Keyring, Secret, new_key
 
 RING = Keyring((new_key(),))
@@ -91,16 +94,107 @@ class FakeDatabases:
 
 
 @dataclass
+class FakeProvisioner:
+    """The provisioner, as far as the API asks it: `found` is what it has found, `cleaned` what it was to remove.
+
+    What is to be removed is gone at the second look, or could not be removed where it is `stubborn`.
+    """
+
+    found: list[dict[str, Any]] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
+    stubborn: bool = False
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Answer as the real one does."""
+        return getattr(self, f"_{method}")(*args, **kwargs)
+
+    def find(self, thing: str, why: str = "unknown") -> None:
+        """It finds a server."""
+        self.found.append({
+            "kind": "server", "id": thing, "instance_id": new_id(), "cluster_id": "", "why": why, "removal": "none",
+            "message": f"the server {thing} is {why}", "found_at": "2026-01-01T00:00:00+00:00", "goes_by_itself": False,
+        })  # fmt: skip
+
+    def _orphans(self) -> list[dict[str, Any]]:
+        seen = list(self.found)
+        self.found = [one for one in seen if self.stubborn or one["removal"] != "under_way"]
+        if self.stubborn:
+            self.found = [one | {"removal": "failed"} if one["removal"] == "under_way" else one for one in seen]
+        return seen
+
+    def _clean_orphans(self, ids: list[str]) -> list[dict[str, Any]]:
+        if missing := [one for one in ids if one not in [each["id"] for each in self.found]]:
+            raise Invalid("nothing was removed", (FieldError("ids", f"{missing[0]} is no orphan"),))
+        self.cleaned += ids
+        self.found = [one | {"removal": "under_way"} if one["id"] in ids else one for one in self.found]
+        return [one for one in self.found if one["id"] in ids]
+
+    def _reseal(self) -> dict[str, Any]:
+        return {"resealed": 0, "left": 0, "key": RING.newest}
+
+
+@dataclass
+class FakeStates:
+    """What each service says of itself, by its clock; a sentence in place of a state is why it does not answer."""
+
+    clock: Clock
+    said: dict[str, ServiceState | str] = field(default_factory=dict)
+    ahead: dict[str, float] = field(default_factory=dict)
+    broker: str = ""
+    asked: int = 0
+    wanted: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("api", "datastore_agentless", "provisioner", "scheduler"):
+            self.said[name] = self.well(name)
+
+    def well(self, name: str, **more: Any) -> ServiceState:
+        """The state of a service with which all is well, but for `more`."""
+        has_keyring = name != "scheduler"
+        own: dict[str, Any] = {
+            "provider": ProviderState(name="fake", answers=True),
+            "orphans": {"unknown": 0, "gone": 0},
+        }
+        return ServiceState(**{
+            "service": name, "now": self.clock.now(), "revision": Revision(database="0001", code="0001", known=True),
+            "has_keyring": has_keyring, "secrets": Sealing(total=3) if has_keyring else None,
+            "disk": Disk(free_bytes=2**40, total_bytes=2**41), **(own if name == "provisioner" else {}), **more,
+        })  # fmt: skip
+
+    def change(self, name: str, **more: Any) -> None:
+        """Something is the matter with a service."""
+        self.said[name] = self.well(name, **more)
+
+    def ask(self, name: str, operations: list[str]) -> dict[str, Any]:
+        """Answer as a service does."""
+        self.asked += 1
+        self.wanted = operations
+        said = self.said[name]
+        if isinstance(said, str):
+            raise Unavailable(said)
+        return dump(replace(said, now=self.clock.now() + timedelta(seconds=self.ahead.get(name, 0.0))))
+
+    def of_broker(self) -> None:
+        """Answer as RabbitMQ does."""
+        if self.broker:
+            raise Unavailable(self.broker)
+
+
+@dataclass
 class Api:
     """The app, asked as a client does. Every answer is held against the schema that its route declares."""
 
     database: Database
     databases: FakeDatabases = field(default_factory=FakeDatabases)
+    provisioner: FakeProvisioner = field(default_factory=FakeProvisioner)
     ready: dict[str, str] = field(default_factory=lambda: {"database": "ok"})
 
     def __post_init__(self) -> None:
+        self.states = FakeStates(self.database.clock)
+        asking: dict[str, Ask] = {name: partial(self.states.ask, name) for name in self.states.said}
+        self.observer = Observer(self.database, asking, self.states.of_broker)
         self.context = Context(
-            database=self.database, databases=self.databases, provisioner=FakeDatabases(),
+            database=self.database, databases=self.databases, provisioner=self.provisioner, observer=self.observer,
             unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
             reseal=self.databases._reseal,
         )  # fmt: skip

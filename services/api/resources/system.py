@@ -29,10 +29,14 @@ class Health:
 
     @serves(role="", gives=shown.Readiness, also={503: shown.Readiness})
     def on_get_ready(self, request: Request, response: Response) -> None:
-        """Whether it can work, with each dependency's state: `ok`, or what is missing."""
+        """Whether it can work, with each dependency's state: `ok`, or what is missing.
+
+        `notices` says what was last seen of the whole of DTrove, each as `ok` or a sentence; none of them makes it unready.
+        """
         checks = self._context.ready()
         good = all(state == "ok" for state in checks.values())
-        response.media = {"status": "ok" if good else "unready", "checks": checks}
+        response.media = {"status": "ok" if good else "unready", "checks": checks,
+                          "notices": self._context.look.notices()}  # fmt: skip
         if not good:
             response.status = 503
             response.set_header("Retry-After", str(RETRY_SECONDS))
@@ -41,7 +45,7 @@ class Health:
     def on_get_metrics(self, request: Request, response: Response) -> None:
         """Numbers for Prometheus, in its text format."""
         response.content_type = CONTENT_TYPE_LATEST
-        response.data = self._context.metrics.text(self._context.database)
+        response.data = self._context.metrics.text(self._context.database, self._context.look.last)
 
 
 class Description:

@@ -9,6 +9,7 @@ from services.api.schemas.requests import (
     ClusterPatch,
     DatastoreCreate,
     DatastorePatch,
+    OrphansClean,
     Perform,
     ProjectCreate,
     QuotasPut,
@@ -16,6 +17,6 @@ from services.api.schemas.requests import (
 )
 
 __all__ = [
-    "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "Empty", "Perform", "ProjectCreate",
+    "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "Empty", "OrphansClean", "Perform", "ProjectCreate",
     "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
 ]  # fmt: skip

@@ -110,6 +110,15 @@ class TokenCreate(Strict):
             raise ma.ValidationError("must be a time to come, before the year 2200")
 
 
+class OrphansClean(Strict):
+    """Things at the provider that are to go."""
+
+    ids = fields.List(
+        fields.String(validate=validate.Length(1, 255)), required=True, validate=validate.Length(1, 100),
+        metadata={"description": "what the provider calls them, as `GET /v1/orphans` has it"},
+    )  # fmt: skip
+
+
 class ProjectCreate(Strict):
     """A project that is wanted."""
 

@@ -261,6 +261,35 @@ class Replayed(Shown):
     id = identity()
 
 
+class Orphan(Shown):
+    """A thing that the provider holds and should not, or a server that is gone."""
+
+    kind = text(words="server or volume")
+    id = text(words="what the provider calls it")
+    instance = text(words="the instance whose tag it carries")
+    cluster = text(words="the cluster whose tag it carries; may be empty")
+    why = fields.String(required=True, validate=validate.OneOf(("unknown", "deleted", "doubled", "left_over", "gone")))
+    message = text()
+    found_at = moment()
+    removal = fields.String(required=True, validate=validate.OneOf(("none", "under_way", "failed")))
+    goes_by_itself = fields.Boolean(required=True, metadata={"description": "DTrove removes it without being asked"})
+
+
+class Check(Shown):
+    """One thing that was looked at."""
+
+    name = text()
+    status = fields.String(required=True, validate=validate.OneOf(("ok", "warning", "failed")))
+    message = text(words="a sentence, and a line for each thing that it speaks of")
+    what_to_do = text(words="empty where nothing is to be done")
+
+
+class Checks(Shown):
+    """Everything that was looked at."""
+
+    checks = many(Check)
+
+
 class Health(Shown):
     """Alive."""
 
@@ -272,6 +301,10 @@ class Readiness(Shown):
 
     status = text()
     checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    notices = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "what `GET /v1/check` would look at, as last seen; empty before the first look"},
+    )  # fmt: skip
 
 
 Clusters = page_of("clusters", Cluster)
@@ -282,4 +315,5 @@ Datastores = page_of("datastores", Datastore)
 Flavors = page_of("flavors", Flavor)
 Tokens = page_of("tokens", Token)
 ParkedMessages = page_of("parked", ParkedMessage)
+Orphans = page_of("orphans", Orphan)
 Projects = page_of("projects", Project)

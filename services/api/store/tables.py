@@ -10,6 +10,8 @@ from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
 metadata = MetaData()
+# So much of an id goes into the audit's `subject`; ids of ours are shorter, a provider's may be longer.
+AUDITED_ID = 64
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 
 

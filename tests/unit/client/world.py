@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from services.api.actions.hearing import hear
 from services.api.app import make_app
 from services.api.changes import Changes
 from services.api.http import Context
+from services.api.observer import Ask, Observer
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
@@ -30,6 +32,7 @@ from shared.db import Database, Sealed
 from shared.db.reseal import reseal
 from shared.errors import Failure
 from shared.secrets import Keyring, KeyringFile, Secret, new_key, write_keyring
+from tests.support.api import FakeProvisioner, FakeStates
 
 TOKEN = "a-token-of-the-suite"
 PASSWORD = "hushhush"
@@ -79,6 +82,7 @@ class World:
         tables.metadata.create_all(self.database.engine)
         bootstrap(self.database, hashlib.sha256(TOKEN.encode()).hexdigest())
         self.changes = Changes()
+        self.provisioner, self.states = FakeProvisioner(), FakeStates(self.database.clock)
         self.answers: dict[str, Answer] = {}
         self.exit_codes: dict[str, int] = {}
         self.serve_cluster()
@@ -210,8 +214,11 @@ class World:
             credentials=lambda _: {"username": "dtrove", "sealed_password": self.keyring.seal(Secret(PASSWORD))},
             create_datastore=self._create_datastore, plan_create=_plan,
             reseal=lambda: {"resealed": 2, "left": 0, "key": self.keyring.current().newest},
+            orphans=partial(self.provisioner.call, "orphans"), clean_orphans=partial(self.provisioner.call, "clean_orphans"),
         )  # fmt: skip
+        asking: dict[str, Ask] = {name: partial(self.states.ask, name) for name in self.states.said}
         return Context(
+            observer=Observer(self.database, asking, self.states.of_broker),
             database=self.database, databases=others, provisioner=others, ready=lambda: {"database": "ok"},
             unseal=lambda token: self.keyring.open(token).reveal(), max_cluster_size=5, changes=self.changes,
             reseal=lambda: reseal(self.database, self.keyring),
