@@ -19,7 +19,7 @@ from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
 from services.api.store import tables
-from shared.bus import RpcCaller
+from shared.bus import Certificate, Door, RpcCaller
 from shared.bus.probe import broker_answers
 from shared.config import read
 from shared.contracts.base import dump
@@ -98,9 +98,18 @@ def app() -> falcon.App[falcon.Request, falcon.Response]:
             database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
             unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
             reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
-            observer=observer(),
+            observer=observer(), limits=settings().limits,
         )
     )  # fmt: skip
+
+
+def door() -> Door:
+    """How the HTTP server lets in."""
+    chosen = settings()
+    certificate = Certificate(chosen.tls_cert_file, chosen.tls_key_file) if chosen.tls_cert_file else None
+    return Door(
+        certificate, chosen.max_connections, chosen.connections_per_address, chosen.request_seconds, chosen.proxies
+    )
 
 
 def relay() -> tuple[Outbox, Subscribe]:

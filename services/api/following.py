@@ -32,12 +32,13 @@ class Stream:
     look: Callable[[], tuple[list[bytes], bool]]
 
     def answer(self, response: falcon.Response) -> None:
-        """Make the response this stream."""
+        """Make the response this stream. Raises TooManyRequests."""
         response.content_type = EVENT_STREAM
         response.set_header("Cache-Control", "no-cache")
         # Proxies that gather answers before they pass them on are told not to.
         response.set_header("X-Accel-Buffering", "no")
-        response.stream = self._messages()
+        token_id = self.context.callers.of(self.token).token_id
+        response.stream = self.context.traffic.stream(token_id, self._messages())
 
     def _messages(self) -> Iterator[bytes]:
         clock = self.context.database.clock

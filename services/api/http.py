@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from services.api.actions.access import Caller, Callers
 from services.api.changes import Changes
+from services.api.domain.limits import Limits, TooManyRequests
+from services.api.limiting import Traffic
 from services.api.metrics import Metrics
 from services.api.observer import Observer
 from services.api.settings import OPEN_PATHS
@@ -29,10 +31,9 @@ from shared.errors import (
     Unavailable,
 )
 
-MAX_BODY = 256 * 1024
 RETRY_SECONDS = 2
-STATUS = ((Unauthorized, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (Unavailable, 503),
-          (Failure, 422))  # fmt: skip
+STATUS = ((Unauthorized, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
+          (Unavailable, 503), (Failure, 422))  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -58,7 +59,9 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     open_paths: tuple[str, ...] = OPEN_PATHS
     observer: Observer | None = None
+    limits: Limits = field(default_factory=Limits)
     callers: Callers = field(init=False)
+    traffic: Traffic = field(init=False)
 
     @property
     def look(self) -> Observer:
@@ -67,6 +70,7 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "callers", Callers(self.database))
+        object.__setattr__(self, "traffic", Traffic(self.limits, self.database.clock))
 
 
 class Authentication:
@@ -77,6 +81,7 @@ class Authentication:
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         """Find the caller. Raises Unauthorized."""
+        request.context.most_bytes = self._context.limits.body_bytes
         if request.path in self._context.open_paths:
             return
         header = request.get_header("Authorization") or ""
@@ -95,7 +100,7 @@ def caller(request: falcon.Request, role: str = "reader") -> Caller:
 
 
 def body(request: falcon.Request) -> dict[str, Any]:
-    """The JSON object in the request; an empty one for no body. Raises HTTPError 400, 413 or 415, Invalid."""
+    """The JSON object in the request; an empty one for no body. Raises HTTPError 400, 408, 413 or 415, Invalid."""
     raw = request.context.raw = _raw(request)
     if not raw.strip():
         return {}
@@ -114,19 +119,24 @@ def body(request: falcon.Request) -> dict[str, Any]:
 
 
 def _raw(request: falcon.Request) -> bytes:
-    """The body's bytes, at most MAX_BODY of them, whether its length was announced or it comes in chunks."""
+    """The body's bytes, not too many, whether their number was announced or they come in chunks."""
+    most: int = request.context.most_bytes
     too_large = falcon.HTTPContentTooLarge(
-        title="The body is too large", description=f"send at most {MAX_BODY} bytes", headers={"Connection": "close"}
+        title="The body is too large", description=f"send at most {most} bytes", headers={"Connection": "close"}
     )
-    if (request.content_length or 0) > MAX_BODY:
+    if (request.content_length or 0) > most:
         raise too_large
     chunked = (request.get_header("Transfer-Encoding") or "").lower() == "chunked"
     stream = request.stream if chunked else request.bounded_stream
     try:
-        raw: bytes = stream.read(MAX_BODY + 1)
+        raw: bytes = stream.read(most + 1)
+    except TimeoutError as error:
+        raise falcon.HTTPError(
+            408, title="The body took too long", description="send it again, faster", headers={"Connection": "close"}
+        ) from error
     except (OSError, ValueError) as error:
         raise falcon.HTTPBadRequest(title="The body broke off", description="send it again, whole") from error
-    if len(raw) > MAX_BODY:
+    if len(raw) > most:
         raise too_large
     return raw
 
@@ -153,6 +163,8 @@ def problem(error: DtroveError) -> tuple[int, dict[str, Any]]:
 
 def handle_known(request: falcon.Request, response: falcon.Response, error: DtroveError, _params: Any) -> None:
     """Answer an error of ours."""
+    if isinstance(error, TooManyRequests):
+        response.set_header("Retry-After", str(error.seconds))
     _answer(response, *problem(error))
 
 

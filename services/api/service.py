@@ -14,7 +14,7 @@ from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationProgressed
 
-TIDY_SECONDS, REMIND_SECONDS, LOOK_SECONDS, COUNT_SECONDS = 600.0, 5.0, 15.0, 60.0
+TIDY_SECONDS, REMIND_SECONDS, LOOK_SECONDS, COUNT_SECONDS = 600.0, 5.0, 15.0, 20.0
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ class ApiService:
     name = "api"
 
     relay = Relay(dependencies.relay)
-    web = Web(dependencies.app)
+    web = Web(dependencies.app, dependencies.door)
     tidying = Ticker(dependencies.forget_old, TIDY_SECONDS)
     reminder = Ticker(remind, REMIND_SECONDS)
     watching = Ticker(look, LOOK_SECONDS)

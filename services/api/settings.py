@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
+from services.api.domain.limits import BODY_BYTES, Limits
 from shared import options
 from shared.config import option
 
@@ -32,12 +34,13 @@ def parse_open_paths(raw: Any) -> tuple[str, ...]:
     return chosen
 
 
-def warn_open(address: str) -> str:
-    """Say what it means to listen for others."""
-    host = address.rpartition(":")[0]
-    if options.is_loopback(host):
-        return ""
-    return "the API speaks plain HTTP to whoever reaches this address: put a TLS proxy in front, tokens travel on it"
+def parse_proxies(raw: Any) -> tuple[str, ...]:
+    """Addresses, with blanks between them. Raises ValueError with a sentence."""
+    return tuple(str(ip_address(one)) for one in str(raw).split())
+
+
+PLAIN = "the API speaks plain HTTP to whoever reaches this address, and tokens travel on it: set DTROVE_TLS_CERT_FILE and " \
+        "DTROVE_TLS_KEY_FILE, or put a TLS proxy in front"  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,48 @@ class Settings:
     )  # fmt: skip
     web_address: str = option(
         "WEB_SERVER_ADDRESS", "host:port where the API listens", default="127.0.0.1:8780",
-        parse=options.parse_address, warn=warn_open,
+        parse=options.parse_address,
+    )  # fmt: skip
+    tls_cert_file: str = option(
+        "DTROVE_TLS_CERT_FILE", "certificate of the API, with its chain, in PEM; the API then speaks TLS", default="",
+        parse=options.existing_file,
+    )  # fmt: skip
+    tls_key_file: str = option(
+        "DTROVE_TLS_KEY_FILE", "the certificate's private key, in PEM, without a passphrase", default="",
+        parse=options.existing_file,
+    )  # fmt: skip
+    rate_per_token: float = option(
+        "DTROVE_RATE_PER_TOKEN", "requests a second that one token may make, five times as many at once; 0: no limit",
+        default=200.0,
+    )  # fmt: skip
+    rate_per_address: float = option(
+        "DTROVE_RATE_PER_ADDRESS", "the same for one address, whatever its tokens, also without one", default=500.0
+    )
+    at_once_per_token: int = option(
+        "DTROVE_AT_ONCE_PER_TOKEN", "requests of one token that are worked on at the same time; 0: no limit", default=24
+    )
+    streams_per_token: int = option(
+        "DTROVE_STREAMS_PER_TOKEN", "streams (`follow=true`) that one token may have open; 0: no limit", default=64
+    )
+    max_body_kb: int = option(
+        "DTROVE_MAX_BODY_KB", "the largest body of a request, in KiB", default=BODY_BYTES // 1024,
+        parse=options.whole(1, 65_536),
+    )  # fmt: skip
+    max_connections: int = option(
+        "DTROVE_MAX_CONNECTIONS", "connections to the API at a time; more wait", default=512,
+        parse=options.whole(1, 65_536),
+    )  # fmt: skip
+    connections_per_address: int = option(
+        "DTROVE_CONNECTIONS_PER_ADDRESS", "of these, from one address", default=256, parse=options.whole(1, 65_536)
+    )
+    request_seconds: float = option(
+        "DTROVE_REQUEST_SECONDS",
+        "seconds that a request's headers, and then its body, may take to arrive",
+        default=30.0,
+    )
+    proxies: tuple[str, ...] = option(
+        "DTROVE_PROXIES", "addresses of proxies before the API, with blanks between them: their X-Forwarded-For says for whom "
+        "they ask, and they may have any number of connections", default=(), parse=parse_proxies,
     )  # fmt: skip
     open_paths: tuple[str, ...] = option(
         "DTROVE_OPEN_PATHS", "paths that need no token, with blanks between them; `none` closes them all",
@@ -70,12 +114,27 @@ class Settings:
     )  # fmt: skip
     log_level: str = options.log_level()
 
+    @property
+    def limits(self) -> Limits:
+        """What one client may ask."""
+        return Limits(
+            per_token=self.rate_per_token, per_address=self.rate_per_address, at_once=self.at_once_per_token,
+            streams=self.streams_per_token, body_bytes=self.max_body_kb * 1024, proxies=self.proxies,
+        )  # fmt: skip
+
     @staticmethod
     def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keyring must be there."""
+        """The keyring must be there; a certificate needs its key."""
         yield from options.keyring_is_wrong(chosen)
+        certificate, key = chosen.get("DTROVE_TLS_CERT_FILE", ""), chosen.get("DTROVE_TLS_KEY_FILE", "")
+        if bool(certificate) != bool(key):
+            yield "DTROVE_TLS_CERT_FILE", "a certificate and its key go together: set both, or none"
 
     @staticmethod
     def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """SQLite beside a broker for many."""
+        """SQLite beside a broker for many; tokens that travel in clear."""
+        if not options.is_loopback(
+            str(chosen.get("WEB_SERVER_ADDRESS", "localhost:0")).rpartition(":")[0]
+        ) and not chosen.get("DTROVE_TLS_CERT_FILE"):
+            yield "WEB_SERVER_ADDRESS", PLAIN
         yield from options.sqlite_is_unwise("API_DATABASE_URL", chosen)

@@ -1,10 +1,12 @@
 """The bus: nameko, RabbitMQ and eventlet, and the only place that knows of them beside service.py."""
 
+from shared.bus.certificate import Certificate
 from shared.bus.events import on
 from shared.bus.parked import on_parked
+from shared.bus.protocol import Door
 from shared.bus.relay import Relay
 from shared.bus.rpc import RpcCaller, rpc
 from shared.bus.steps import Steps, Ticker
 from shared.bus.web import Web
 
-__all__ = ["Relay", "RpcCaller", "Steps", "Ticker", "Web", "on", "on_parked", "rpc"]
+__all__ = ["Certificate", "Door", "Relay", "RpcCaller", "Steps", "Ticker", "Web", "on", "on_parked", "rpc"]

@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from services.api.actions import access
 from services.api.actions.hearing import hear
 from services.api.app import make_app
+from services.api.domain.limits import Limits
 from services.api.http import Context
 from services.api.observer import Ask, Observer
 from services.api.openapi import PROBLEM, methods_of
@@ -188,6 +189,7 @@ class Api:
     databases: FakeDatabases = field(default_factory=FakeDatabases)
     provisioner: FakeProvisioner = field(default_factory=FakeProvisioner)
     ready: dict[str, str] = field(default_factory=lambda: {"database": "ok"})
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self.states = FakeStates(self.database.clock)
@@ -196,7 +198,7 @@ class Api:
         self.context = Context(
             database=self.database, databases=self.databases, provisioner=self.provisioner, observer=self.observer,
             unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
-            reseal=self.databases._reseal,
+            reseal=self.databases._reseal, limits=self.limits,
         )  # fmt: skip
         self.app: falcon.App[Any, Any] = make_app(self.context)
         self._client = TestClient(self.app)

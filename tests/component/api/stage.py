@@ -9,6 +9,7 @@ eventlet.monkey_patch()
 import json  # noqa: E402
 import logging  # noqa: E402
 import sys  # noqa: E402
+from dataclasses import fields  # noqa: E402
 from typing import Any  # noqa: E402
 
 import falcon  # noqa: E402
@@ -16,8 +17,9 @@ from nameko import config  # noqa: E402
 from sqlalchemy import insert, update  # noqa: E402
 
 from services.api.actions.access import DEFAULT_PROJECT, digest  # noqa: E402
+from services.api.domain.limits import Limits  # noqa: E402
 from services.api.store import tables  # noqa: E402
-from shared.bus import Web  # noqa: E402
+from shared.bus import Certificate, Door, Web  # noqa: E402
 from shared.contracts import REGISTRY  # noqa: E402
 from shared.contracts.base import new_id, utcnow  # noqa: E402
 from tests.support.api import Api, open_database  # noqa: E402
@@ -77,11 +79,25 @@ class Container:
         return self.thread
 
 
+def chosen(kind: type[Any], options: dict[str, Any]) -> Any:
+    """What of the options is a field of this dataclass."""
+    return kind(**{one.name: options[one.name] for one in fields(kind) if one.name in options})
+
+
+def door(options: dict[str, Any]) -> Door:
+    """How the server lets in."""
+    pair = options.pop("certificate", None)
+    made: Door = chosen(Door, options)
+    made.certificate = Certificate(*pair) if pair else None
+    return made
+
+
 def main() -> None:
     """Serve until the process is ended."""
     logging.basicConfig(level=logging.WARNING)
-    url, member = sys.argv[1:3]
-    api = Api(open_database(url))
+    url, member, told = sys.argv[1:4]
+    options = json.loads(told)
+    api = Api(open_database(url), limits=chosen(Limits, options))
     api.know_choices()
     add(api, new_id(), member, "member")
     api.app.add_route("/tell", Tell(api))
@@ -91,7 +107,7 @@ def main() -> None:
     port = probe.getsockname()[1]
     probe.close()
     config.setup({"WEB_SERVER_ADDRESS": f"127.0.0.1:{port}"})
-    web = Web(lambda: api.app)
+    web = Web(lambda: api.app, lambda: door(options))
     container = Container()
     bound = web.bind(container, "web")
     bound.start()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.api.http import MAX_BODY
+from services.api.domain.limits import BODY_BYTES
 from services.api.openapi import methods_of
 from services.api.routes import ROUTES
 from shared.contracts.base import new_id
@@ -105,7 +105,7 @@ RAW = {
     "deep objects": (b'{"a":' * 500 + b"1" + b"}" * 500, 422),
     "half a character": (b'{"name": "\\ud800"}', 422),
     "a NUL in a key": (b'{"\\u0000": 1}', 422),
-    "too large": (b'{"name": "' + b"a" * MAX_BODY + b'"}', 413),
+    "too large": (b'{"name": "' + b"a" * BODY_BYTES + b'"}', 413),
 }
 
 
