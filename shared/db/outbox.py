@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
 from shared.db.engine import Database
+from shared.db.types import UtcDateTime
 
 LONGEST_PAUSE = 30.0
 
@@ -65,7 +67,7 @@ class Outbox:
     def _locked(self, limit: int) -> Iterator[Batch]:
         failures: list[Exception] = []
         with self._database.write() as tx:
-            batch = Batch(self._rows(tx.connection, self._due(limit).with_for_update(skip_locked=True)))
+            batch = Batch(self._rows(tx.connection, _due(self._table).with_for_update(skip_locked=True), limit))
             try:
                 yield batch
             except Exception as error:  # noqa: BLE001 - raised below, once it is stored what went out before it
@@ -77,7 +79,7 @@ class Outbox:
     @contextmanager
     def _unlocked(self, limit: int) -> Iterator[Batch]:
         with self._database.read() as connection:
-            batch = Batch(self._rows(connection, self._due(limit)))
+            batch = Batch(self._rows(connection, _due(self._table), limit))
         try:
             yield batch
         finally:
@@ -91,12 +93,8 @@ class Outbox:
             waiting = select(func.count()).select_from(self._table).where(self._table.c.due_at.is_not(None))
             return int(connection.execute(waiting).scalar_one())
 
-    def _due(self, limit: int) -> Select[Any]:
-        table = self._table
-        return select(table).where(table.c.due_at <= self._database.clock.now()).order_by(table.c.id).limit(limit)
-
-    def _rows(self, connection: Connection, query: Select[Any]) -> list[OutboxRow]:
-        found = connection.execute(query)
+    def _rows(self, connection: Connection, query: Select[Any], limit: int) -> list[OutboxRow]:
+        found = connection.execute(query, {"now": self._database.clock.now(), "limit": limit})
         return [
             OutboxRow(one.id, one.exchange, one.routing_key, _body(one), one.headers, one.attempts, one.operation_id)
             for one in found
@@ -113,6 +111,13 @@ class Outbox:
             pause = timedelta(seconds=min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)))
             values = {"attempts": row.attempts + 1, "error": batch.later[row.id][:500], "due_at": now + pause}
             connection.execute(update(table).where(table.c.id == row.id).values(**values))
+
+
+@cache
+def _due(table: Table) -> Select[Any]:
+    """Asked every second even when idle: it is put together once."""
+    now = bindparam("now", type_=UtcDateTime)
+    return select(table).where(table.c.due_at <= now).order_by(table.c.id).limit(bindparam("limit"))
 
 
 def repeat(database: Database, operation_id: str) -> int:

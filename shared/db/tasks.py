@@ -58,18 +58,10 @@ def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task 
     epoch = _lock_fence(tx, subject) + 1
     # Only now: a rival may have held the fence until a moment ago.
     t, now = database.tasks, database.clock.now()
-    won = tx.connection.execute(
-        update(t)
-        .where(t.c.id == task_id, t.c.status == OPEN, t.c.due_at <= now, _unleased(t, now), ~_blocked(t, now))
-        .values(
-            lease_owner=owner, lease_until=now + timedelta(seconds=lease), epoch=epoch, claims=t.c.claims + 1,
-            step_started_at=func.coalesce(t.c.step_started_at, now),
-        )
-    )  # fmt: skip
-    if won.rowcount != 1:
+    values = {"of_id": task_id, "now": now, "owner": owner, "until": now + timedelta(seconds=lease), "new_epoch": epoch}
+    if tx.connection.execute(_claim(t), values).rowcount != 1:
         return None
-    fences = database.fences
-    tx.connection.execute(update(fences).where(fences.c.subject == subject).values(value=epoch))
+    tx.connection.execute(_raise_fence(database.fences), {"of_subject": subject, "epoch": epoch})
     return get(tx.connection, database, task_id)
 
 
@@ -87,16 +79,12 @@ def renew(tx: Tx, held: Iterable[Task], lease: float) -> tuple[set[str], set[str
 
 def to_stop(connection: Connection, database: Database, ids: Iterable[str]) -> set[str]:
     """Which of these tasks the user wants to stop."""
-    t = database.tasks
-    query = select(t.c.id).where(t.c.id.in_(list(ids)), t.c.cancel_requested.is_(True))
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(_cancelled(database.tasks), {"ids": list(ids)}).scalars())
 
 
 def stand(tx: Tx, task: Task) -> None:
     """Raise StaleEpoch when the claim is no longer ours."""
-    t = tx.database.tasks
-    ours = select(t.c.id).where(t.c.id == task.id, t.c.epoch == task.epoch, t.c.status == OPEN)
-    if tx.connection.execute(ours.with_for_update()).first() is None:
+    if tx.connection.execute(_held(tx.database.tasks), {"of_id": task.id, "of_epoch": task.epoch}).first() is None:
         raise _stale(task)
 
 
@@ -156,8 +144,7 @@ def open_tasks(connection: Connection, database: Database, cluster_id: str) -> i
 
 def get(connection: Connection, database: Database, task_id: str) -> Task | None:
     """A task by its id."""
-    t = database.tasks
-    row = connection.execute(select(t).where(t.c.id == task_id)).first()
+    row = connection.execute(_by_id(database.tasks), {"of_id": task_id}).first()
     return None if row is None else _task(row, database.clock.now())
 
 
@@ -197,6 +184,46 @@ def _claimed(t: Table) -> Update:
     return update(t).where(t.c.id == bindparam("of_id"), t.c.epoch == bindparam("of_epoch"), t.c.status == OPEN)
 
 
+@cache
+def _claim(t: Table) -> Update:
+    free = and_(t.c.status == OPEN, t.c.due_at <= NOW, _unleased(t, NOW), ~_blocked(t, NOW))
+    return (
+        update(t)
+        .where(t.c.id == bindparam("of_id"), free)
+        .values(
+            lease_owner=bindparam("owner"), lease_until=bindparam("until", type_=UtcDateTime),
+            epoch=bindparam("new_epoch"), claims=t.c.claims + 1,
+            step_started_at=func.coalesce(t.c.step_started_at, NOW),
+        )
+    )  # fmt: skip
+
+
+@cache
+def _held(t: Table) -> Select[Any]:
+    ours = and_(t.c.id == bindparam("of_id"), t.c.epoch == bindparam("of_epoch"), t.c.status == OPEN)
+    return select(t.c.id).where(ours).with_for_update()
+
+
+@cache
+def _cancelled(t: Table) -> Select[Any]:
+    return select(t.c.id).where(t.c.id.in_(bindparam("ids", expanding=True)), t.c.cancel_requested.is_(True))
+
+
+@cache
+def _by_id(t: Table) -> Select[Any]:
+    return select(t).where(t.c.id == bindparam("of_id"))
+
+
+@cache
+def _fence(fences: Table) -> Select[Any]:
+    return select(fences.c.value).where(fences.c.subject == bindparam("of_subject")).with_for_update()
+
+
+@cache
+def _raise_fence(fences: Table) -> Update:
+    return update(fences).where(fences.c.subject == bindparam("of_subject")).values(value=bindparam("epoch"))
+
+
 def _unleased(t: FromClause, now: Moment) -> ColumnElement[bool]:
     return or_(t.c.lease_until.is_(None), t.c.lease_until <= now)
 
@@ -211,11 +238,11 @@ def _blocked(t: FromClause, now: Moment) -> ColumnElement[bool]:
 def _lock_fence(tx: Tx, subject: str) -> int:
     """Lock a subject until the end of the transaction; return the highest epoch that it was ever given."""
     fences = tx.database.fences
-    row = select(fences.c.value).where(fences.c.subject == subject).with_for_update()
-    value = tx.connection.execute(row).scalar_one_or_none()
+    row, of = _fence(fences), {"of_subject": subject}
+    value = tx.connection.execute(row, of).scalar_one_or_none()
     if value is None:
         tx.insert_new(fences, subject=subject, value=0)
-        value = tx.connection.execute(row).scalar_one()
+        value = tx.connection.execute(row, of).scalar_one()
     return int(value)
 
 

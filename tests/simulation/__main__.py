@@ -96,7 +96,7 @@ def _tell(asked: argparse.Namespace, runs: int, deaths: int, struck: Counter[str
             + (f" --broken {asked.broken}" if asked.broken else "")
         )
     _say(f"{runs} runs, {struck.total()} faults, {deaths} deaths of processes in {seconds:.1f} s; {len(failed)} failed")
-    _say("faults:", ", ".join(f"{kind} {number}" for kind, number in struck.most_common()))
+    _say("faults: " + ", ".join(f"{kind} {number}" for kind, number in struck.most_common()))
 
 
 def _say(text: str) -> None:

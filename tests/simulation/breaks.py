@@ -1,11 +1,124 @@
-"""Deliberate breaks."""
+"""Deliberate breaks: each takes one safeguard away, and the simulation has to notice. A suite that cannot fail proves nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import services.provisioner.actions as provisioner_actions
+from services.api.actions import reminding
+from services.datastore_agentless.actions import clusters as database_actions
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.fake.provider import Provider
+from shared.bus.publisher import Outgoing
+from shared.db import tasks
+from shared.db.engine import Tx
+from shared.db.outbox import Batch
+from shared.engine import StepEngine
+from shared.workflow import Workflow
+from tests.simulation import hosts
+from tests.simulation.broker import Broker
+from tests.simulation.storage import SimDatabase
+
+Break = Callable[[ExitStack], None]
+
+
+def _put(owner: Any, name: str, value: Any) -> Break:
+    return lambda stack: stack.enter_context(patch.object(owner, name, value))
+
+
+def _relay_forgets(self: Batch, row_id: int, why: str) -> None:
+    """A message that nobody took is dropped."""
+    self.sent(row_id)
+
+
+def _claim_without_lease(stack: ExitStack) -> None:
+    """Whoever comes takes a task, though another one has it."""
+    always = tasks.or_(True)
+    stack.enter_context(patch.object(tasks, "_unleased", lambda _table, _now: always))
+    tasks._due.cache_clear()
+    stack.callback(tasks._due.cache_clear)
+
+
+def _epoch_stands_still(stack: ExitStack) -> None:
+    """A claim has the same epoch as the one before."""
+    real = tasks._lock_fence
+    stack.enter_context(patch.object(tasks, "_lock_fence", lambda tx, subject: real(tx, subject) and 0))
+
+
+def _publish_before_commit(stack: ExitStack) -> None:
+    """An event goes out at once, whatever becomes of its transaction."""
+    real = Tx._put
+
+    def put(self: Tx, **values: Any) -> None:
+        if not values.get("exchange"):
+            real(self, **values)
+            return
+        database = self.database
+        assert isinstance(database, SimDatabase)
+        database.carrier(Outgoing(values["body"], values["routing_key"], values["exchange"]))
+
+    stack.enter_context(patch.object(Tx, "_put", put))
+
+
+def _create_blindly(self: Provider, instance: Instance) -> None:
+    """A server is made without a look for one that is there."""
+    instance.user, instance.addr = self.user, f"sim-{instance.id[:8]}.invalid"
+    server = self._struck("create", lambda fault: self._make(instance, fault))
+    instance.server = instance.local_id = server.id
+
+
+def _no_undo(stack: ExitStack) -> None:
+    """A failure or a cancel leaves what was made."""
+    stack.enter_context(patch.object(Workflow, "to_undo", lambda *_: ()))
+
+
+def _deleted_unknown_is_forgotten(stack: ExitStack) -> None:
+    """A delete that overtakes its create is forgotten."""
+    stack.enter_context(patch.object(provisioner_actions, "_remember_deleted", lambda *_: None))
+
+
+def _job_begins_again(stack: ExitStack) -> None:
+    """A job is started without a look for one that runs."""
+    real = hosts.SimRunner._start
+
+    def start(self: hosts.SimRunner, name: str, command: Any) -> None:
+        self.fleet.host(self.target.addr).running.pop(name, None)
+        real(self, name, command)
+
+    stack.enter_context(patch.object(hosts.SimRunner, "_start", start))
+
+
+def _host_takes_any_epoch(stack: ExitStack) -> None:
+    """A host does what an old worker says."""
+    stack.enter_context(patch.object(hosts.Fleet, "fenced", False))
+
+
+BREAKS: dict[str, Break] = {
+    "no inbox": _put(Tx, "first_seen", lambda *_: True),
+    "no epoch": _epoch_stands_still,
+    "no lease": _claim_without_lease,
+    "lease not renewed": _put(StepEngine, "heartbeat", lambda _self: None),
+    "host not fenced": _host_takes_any_epoch,
+    "publish before commit": _publish_before_commit,
+    "acknowledged first": _put(Broker, "acknowledges_first", True),
+    "unroutable dropped": _put(Batch, "postponed", _relay_forgets),
+    "create without a look": _put(Provider, "create", _create_blindly),
+    "no undo": _no_undo,
+    "job without a look": _job_begins_again,
+    "late delete forgotten": _deleted_unknown_is_forgotten,
+    "nobody reminded": _put(reminding, "_silent", lambda _database: []),
+    "sweep off": _put(provisioner_actions, "sweep", lambda *_: []),
+    "key kept": _put(database_actions.catalogue, "forget_key", lambda *_: None),
+}
 
 
 @contextmanager
 def broken_by(name: str) -> Iterator[None]:
-    yield
+    """Take a safeguard away for a while; an empty name takes none."""
+    with ExitStack() as stack:
+        if name:
+            BREAKS[name](stack)
+        yield

@@ -65,13 +65,16 @@ class Post(Protocol):
 
 
 class Broker:
-    """All exchanges and queues. It outlives every process of ours."""
+    """All exchanges and queues. It outlives every process of ours.
+
+    `acknowledges_first` is how a careless consumer would use it: what fails, or dies with its handler, is gone.
+    """
+
+    acknowledges_first = False
 
     def __init__(self, hub: Hub, post: Post, chance: Any) -> None:
         self.process = Process("broker")
         self.parked: list[tuple[Binding, Message, str]] = []
-        # Topics that nobody hears in this run: reports, which are most of the messages and decide nothing.
-        self.unheard: tuple[str, ...] = ()
         self.published = 0
         self.open = 0
         self._hub, self._post, self._chance = hub, post, chance
@@ -101,8 +104,6 @@ class Broker:
         return Sent(frozenset(returned), frozenset())
 
     def _route(self, message: Outgoing) -> bool:
-        if message.routing_key in self.unheard:
-            return True
         takers = [one for one in self._bindings
                   if (one.exchange, one.topic) == (message.exchange, message.routing_key)]  # fmt: skip
         for binding in takers:
@@ -127,7 +128,7 @@ class Broker:
                 continue
             consumer = self._chance.choice(there)
             error = consumer.take(binding, message)
-            if error is None and consumer.process.alive:
+            if (error is None and consumer.process.alive) or self.acknowledges_first:
                 break
             if not consumer.process.alive:
                 continue

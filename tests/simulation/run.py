@@ -18,7 +18,7 @@ from tests.simulation.world import World, composed
 
 # Virtual seconds that a run may take in all.
 LIMIT = 20_000.0
-RUNS_TO_CLEAN = 10
+RUNS_TO_CLEAN = 40
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Laboratory:
         self._runs = 0
         # A run leaves much behind that goes with its world; looking for it all the time takes a tenth of the time.
         gc.disable()
+        gc.freeze()
         self._disk = Disk(self._clock)
 
     def run(self, seed: int) -> Outcome:

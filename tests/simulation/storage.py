@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, MetaData
 
+from shared.bus.publisher import Outgoing
 from shared.clock import Clock
 from shared.db import Database, Tx
 
@@ -24,14 +25,18 @@ class Weather(Protocol):
     def before_use(self, database: SimDatabase, what: str) -> None:
         """Called before each transaction and each look. May raise Unavailable, or end the process."""
 
+    def before_commit(self, database: SimDatabase) -> None:
+        """Called when all of a transaction is said, and nothing of it has taken place. May end the process."""
+
     def after_commit(self, database: SimDatabase) -> None:
         """Called when a transaction has taken place. May raise Unavailable, for nobody was told; or end the process."""
 
 
 class SimDatabase(Database):
-    """One replica's way to its service's file."""
+    """One replica's way to its service's file. `carrier` sends a message past the outbox: only a deliberate break does."""
 
     weather: Weather | None = None
+    carrier: Callable[[Outgoing], None]
 
     def renew(self) -> None:
         """A new process: nobody of the old one listens."""
@@ -56,6 +61,8 @@ class SimDatabase(Database):
     def _begin(self) -> Iterator[Connection]:
         with super()._begin() as connection:
             yield connection
+            if self.weather:
+                self.weather.before_commit(self)
         if self.weather:
             self.weather.after_commit(self)
 

@@ -21,6 +21,7 @@ from tests.simulation.world import World
 LOOK_SECONDS = 4.0
 # A user gives up on an operation after so long; nothing may take that long once the faults are over.
 PATIENCE = 3000.0
+REST_SECONDS = 60.0
 PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two")
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -72,7 +73,7 @@ class Story:
             for wish in list(self.wishes):
                 self._wait(wish)
             # Within a minute of rest all that is held is what is known.
-            self.world.hub.sleep(60.0)
+            self.world.hub.sleep(REST_SECONDS)
         except Hopeless as error:
             self.hopeless = str(error)
         self.ended = True

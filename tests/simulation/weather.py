@@ -51,6 +51,13 @@ class Weather:
         if self._is_away(database.service):
             raise Unavailable("the database does not answer")
 
+    def before_commit(self, database: SimDatabase) -> None:
+        self.hub.check()
+        thread = self.hub.running
+        # Only an end: nobody may stand still here, for SQLite lets one writer in at a time.
+        if thread is not None and thread.process.name != "user" and self._strikes("kill"):
+            self.hub.kill(thread.process)
+
     def after_commit(self, database: SimDatabase) -> None:
         self.hub.check()
         self._process_strikes()

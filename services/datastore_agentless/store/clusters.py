@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
@@ -26,8 +26,7 @@ def cluster(connection: Connection, cluster_id: str) -> Cluster:
 
 def find_cluster(connection: Connection, cluster_id: str) -> Cluster | None:
     """One cluster, or None."""
-    t = tables.clusters
-    row = connection.execute(select(t).where(t.c.id == cluster_id)).first()
+    row = connection.execute(_CLUSTER, {"of_id": cluster_id}).first()
     return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
 
 
@@ -36,8 +35,7 @@ def lock(tx: Tx, cluster_id: str) -> Cluster | None:
 
     Whoever changes an instance locks its cluster first: always in this order, so that no two wait for each other.
     """
-    t = tables.clusters
-    row = tx.connection.execute(select(t).where(t.c.id == cluster_id).with_for_update()).first()
+    row = tx.connection.execute(_CLUSTER_LOCKED, {"of_id": cluster_id}).first()
     return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
 
 
@@ -48,8 +46,7 @@ def add_cluster(tx: Tx, entry: Cluster) -> bool:
 
 def save_cluster(tx: Tx, entry: Cluster) -> None:
     """Store a changed cluster."""
-    t = tables.clusters
-    tx.connection.execute(update(t).where(t.c.id == entry.id).values(**vars(entry)))
+    tx.connection.execute(_CHANGE_CLUSTER, {"of_id": entry.id, **vars(entry)})
 
 
 def instance(connection: Connection, instance_id: str) -> Instance:
@@ -62,16 +59,13 @@ def instance(connection: Connection, instance_id: str) -> Instance:
 
 def find_instance(connection: Connection, instance_id: str) -> Instance | None:
     """The same, or None."""
-    row = connection.execute(_joined().where(tables.instances.c.id == instance_id)).first()
+    row = connection.execute(_INSTANCE, {"of_id": instance_id}).first()
     return None if row is None else _instance(row)
 
 
 def instances(connection: Connection, cluster_id: str) -> list[Instance]:
     """A cluster's instances, by name."""
-    t = tables.instances
-    return [
-        _instance(row) for row in connection.execute(_joined().where(t.c.cluster_id == cluster_id).order_by(t.c.name))
-    ]
+    return [_instance(row) for row in connection.execute(_INSTANCES, {"of_cluster": cluster_id})]
 
 
 def clocks(connection: Connection) -> tuple[int, str, float]:
@@ -91,8 +85,7 @@ def add_instance(tx: Tx, entry: Instance) -> None:
 
 def save_instance(tx: Tx, entry: Instance) -> None:
     """Store a changed instance."""
-    t = tables.instances
-    tx.connection.execute(update(t).where(t.c.id == entry.id).values(**_columns(entry)))
+    tx.connection.execute(_CHANGE_INSTANCE, {"of_id": entry.id, **_columns(entry)})
 
 
 def change_instance(tx: Tx, entry: Instance, **changes: Any) -> Instance | None:
@@ -126,6 +119,15 @@ def _joined() -> Any:
         .join(c, c.c.id == i.c.cluster_id)
         .outerjoin(k, k.c.cluster_id == i.c.cluster_id)
     )
+
+
+# Each step asks these: they are put together once.
+_CLUSTER = select(tables.clusters).where(tables.clusters.c.id == bindparam("of_id"))
+_CLUSTER_LOCKED = _CLUSTER.with_for_update()
+_CHANGE_CLUSTER = update(tables.clusters).where(tables.clusters.c.id == bindparam("of_id"))
+_CHANGE_INSTANCE = update(tables.instances).where(tables.instances.c.id == bindparam("of_id"))
+_INSTANCE = _joined().where(tables.instances.c.id == bindparam("of_id"))
+_INSTANCES = _joined().where(tables.instances.c.cluster_id == bindparam("of_cluster")).order_by(tables.instances.c.name)
 
 
 def _instance(row: Row[Any]) -> Instance:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from services.provisioner.domain.findings import Known
 from services.provisioner.domain.instance import Instance, Status, Volume
@@ -19,9 +19,14 @@ from shared.errors import NotFound
 AT_ONCE = 500
 
 
+# Each step begins with the one and ends with the other: they are put together once.
+_BY_ID = select(instances).where(instances.c.id == bindparam("of_id"))
+_CHANGE = update(instances).where(instances.c.id == bindparam("of_id"))
+
+
 def get(connection: Connection, instance_id: str) -> Instance:
     """One instance. Raises NotFound."""
-    row = connection.execute(select(instances).where(instances.c.id == instance_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": instance_id}).first()
     if row is None:
         raise NotFound(f"there is no instance {instance_id}")
     return _instance(row)
@@ -46,7 +51,7 @@ def add(tx: Tx, instance: Instance) -> None:
 
 def save(tx: Tx, instance: Instance) -> None:
     """Store what a provider or a step found out."""
-    tx.connection.execute(update(instances).where(instances.c.id == instance.id).values(**_columns(instance)))
+    tx.connection.execute(_CHANGE, {"of_id": instance.id, **_columns(instance)})
 
 
 def known(connection: Connection, ids: Iterable[str]) -> dict[str, Known]:

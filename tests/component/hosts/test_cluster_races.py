@@ -23,6 +23,7 @@ from tests.component.hosts.wishes import (
     up,
     wish,
     work,
+    work_now,
 )
 
 
@@ -34,7 +35,8 @@ def test_two_nodes_that_become_ready_at_once_make_one_active_cluster(database: D
         for one in (0, 1):
             actions.prepare_node(database, up(f"{cluster}-{one}", cluster))
         other = StepEngine(database, engine.workflows, owner="another")
-        at_once(lambda: work(engine), lambda other=other: work(other))
+        at_once(lambda: work_now(engine), lambda other=other: work_now(other))
+        work(engine)
         assert cluster_status(database, cluster) == ClusterStatus.ACTIVE
         assert len([one for one in said(database, "cluster.active") if one["cluster_id"] == cluster]) == 1
 
