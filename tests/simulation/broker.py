@@ -54,6 +54,9 @@ class Consumer(Protocol):
 class Post(Protocol):
     """What happens to messages on their way."""
 
+    def note(self, words: str) -> None:
+        """Write a line into the trace."""
+
     def at_publish(self, topic: str) -> str:
         """Called for each batch, before it: `away` or an empty word. May end the process."""
 
@@ -128,6 +131,8 @@ class Broker:
                 continue
             consumer = self._chance.choice(there)
             error = consumer.take(binding, message)
+            end = "died" if not consumer.process.alive else "ok" if error is None else f"{type(error).__name__}: {error}"
+            self._post.note(f"{binding.queue} #{message.serial} at {consumer.process.name}: {end}")
             if (error is None and consumer.process.alive) or self.acknowledges_first:
                 break
             if not consumer.process.alive:

@@ -153,7 +153,7 @@ class Story:
 
     def _ask(self, work: Callable[[Tx], Any]) -> Any:
         """One request to the API, again until there is an answer; a refusal is one. Conflict at a second try is success."""
-        for _ in range(200):
+        for _ in range(400):
             answer = self._once(work)
             if not isinstance(answer, (Unavailable, type(None))):
                 return answer if not isinstance(answer, Conflict) else None

@@ -180,6 +180,8 @@ events = Table(
     Column("payload", JSON, nullable=False),
     Column("occurred_at", UtcDateTime, nullable=False),
     Index("events_project", "project_id", "id"),
+    # A number is never given twice: who has seen it asks for what came after.
+    sqlite_autoincrement=True,
 )
 
 idempotency = Table(
@@ -220,6 +222,7 @@ audit = Table(
     Column("action", String(128), nullable=False),
     Column("subject", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 add_machinery(metadata)

@@ -233,3 +233,13 @@ def test_what_was_sent_is_forgotten_before_the_inboxes_forget_it(database: Datab
     assert OUTBOX_DAYS < INBOX_DAYS
     database.forget_old()
     assert repeat(database, "a") == 0
+
+
+def test_a_relay_that_stood_still_ticks_off_only_what_it_has_read(database: Database) -> None:
+    say(database, 1)
+    with Outbox(database).batch(100) as stood_still:
+        assert publish(open_database(database.url)) == [1] or database.locks_rows
+        say(database, 2)
+        for row in stood_still.rows:
+            stood_still.sent(row.id)
+    assert publish(database) == [2]
