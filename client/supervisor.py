@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from typing import Any
 
 import requests
 
+from client.configuration import settings_of
 from client.local.addresses import any_free, is_free
 from client.local.broker import Broker, private_rabbitmq
 from client.local.configuration import load
+from client.local.handing import hand_over, take_back
 from client.local.processes import Child, PidFile, end
 from shared.errors import Conflict, Failure
 
@@ -132,12 +134,17 @@ class Supervisor:
 
     def _serve(self) -> None:
         self._end_leftovers()
+        # RabbitMQ, too, inherits what this process was started with.
+        handed = self._hand_over(os.environ)
+        os.environ.clear()
+        os.environ.update(handed)
         broker = self._private_broker()
         try:
             environ = self._environment(self._start_broker(broker))
             self._write_environment(environ)
             self._migrate(environ)
-            children = [self._child(name, environ) for name in SERVICES]
+            handed = self._hand_over(environ)
+            children = [self._child(name, handed) for name in SERVICES]
             try:
                 for child in children:
                     child.start()
@@ -149,6 +156,7 @@ class Supervisor:
                 end([child.process.pid for child in children if child.process])
                 for child in children:
                     child.pid_file.remove()
+                take_back(self.run_dir / "secrets")
         finally:
             if broker:
                 broker.stop()
@@ -218,6 +226,9 @@ class Supervisor:
         module = f"services.{name}.service"
         command = [sys.executable, "-m", "shared.bus.process", "--config", str(self.config), module]
         return Child(name, command, self.home, environ, Path(__file__).parent.parent)
+
+    def _hand_over(self, environ: Mapping[str, str]) -> dict[str, str]:
+        return hand_over(environ, [settings_of(name) for name in SERVICES], self.run_dir / "secrets")
 
     def _options(self) -> dict[str, Any]:
         return load(self.config, {**os.environ, "DTROVE_HOME": str(self.home)})

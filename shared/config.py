@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from shared.errors import DtroveError
@@ -13,6 +14,8 @@ from shared.secrets import Secret
 
 S = TypeVar("S")
 MASK, REQUIRED = "***", "(required)"
+# `<option>_FILE` in the environment names a file in which the option's value stands.
+FILE = "_FILE"
 # Source: sysexits.h, EX_CONFIG. Supervisors and scripts tell by it that starting again will not help.
 EXIT_CODE = 78
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
@@ -78,6 +81,36 @@ def read(settings: type[S], values: Mapping[str, Any]) -> S:
     if problems:
         raise ConfigInvalid([text for _, text in problems])
     return settings(**built)
+
+
+def with_files(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a configuration file, those with what stands in a file for which the environment has `<option>_FILE`.
+
+    So a secret needs to be in no environment, which is handed on to every child. The variable itself, where set, wins.
+    Raises ConfigInvalid for files that cannot be read.
+    """
+    found, problems = dict(values), []
+    for name in values:
+        path = environ.get(name + FILE, "")
+        if not path or environ.get(name) or name + FILE in values:
+            continue
+        try:
+            found[name] = Path(path).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{name}{FILE}: {path} cannot be read: {error}")
+    if problems:
+        raise ConfigInvalid(problems)
+    return found
+
+
+def secret_names(settings: Iterable[type[Any]], environ: Mapping[str, str]) -> list[str]:
+    """The options whose values in the environment are secrets, or URLs with a password."""
+    hidden = {item.metadata["option"]: item.metadata["secret"] for one in settings for item in fields(one)}
+    return [
+        name
+        for name, secret in hidden.items()
+        if (value := environ.get(name)) and (secret or _PASSWORD_IN_URL.search(value))
+    ]
 
 
 def problems_of(settings: Iterable[type[Any]], values: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 import regex
 import yaml
 
+from shared.config import with_files
+
 # Source of the syntax: nameko's documentation, "Environment variables in YAML config".
 _VARIABLE = regex.compile(r"\$\{([^{}:\s]+)(?::((?:[^{}]|\{(?2)\})*))?\}")
 
@@ -30,10 +32,11 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
 
 
 def load(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The options of the file at `path`. Raises OSError or yaml.YAMLError."""
+    """The options of the file at `path`. Raises OSError, yaml.YAMLError or ConfigInvalid."""
     loader = type("Loader", (_Loader,), {"environ": environ})
     with path.open() as file:
-        return dict(yaml.load(file, Loader=loader) or {})  # noqa: S506  (a SafeLoader, with two tags more)
+        found = yaml.load(file, Loader=loader) or {}  # noqa: S506  (a SafeLoader, with two tags more)
+    return with_files(found, environ)
 
 
 def _plain(loader: _Loader, node: yaml.ScalarNode) -> Any:

@@ -25,7 +25,7 @@ _IDEMPOTENCY = {
 _LAST_EVENT = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"},
                "description": "resume the stream after this event"}  # fmt: skip
 _WHY = {
-    400: "the body is not JSON", 401: "no token, or one that is unknown, expired or revoked",
+    400: "the request cannot be read, or its body is not JSON", 401: "no token, or one that is unknown, expired or revoked",
     403: "the token's role is too low", 404: "it is not there, or another project's",
     408: "the body did not arrive in time", 409: "the state of things forbids it", 413: "the body is too large",
     415: "the body is not JSON", 422: "the input is refused; `errors` names each field",
@@ -115,13 +115,13 @@ def _responses(path: str, call: Call) -> dict[str, Any]:
 
 
 def _refusals(path: str, call: Call) -> list[int]:
-    wrong = [422, 429, 503]
+    wrong = [400, 422, 429, 503]
     if call.role:
         wrong += [401] if call.role == "reader" else [401, 403]
     if "{" in path:
         wrong.append(404)
     if call.takes is not None:
-        wrong += [400, 408, 413, 415]
+        wrong += [408, 413, 415]
     if call.conflicts or call.takes is not None:
         wrong.append(409)
     return sorted(wrong)

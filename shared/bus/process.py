@@ -27,7 +27,7 @@ from nameko.runners import ServiceRunner  # noqa: E402
 
 from shared import log as logs  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
-from shared.config import EXIT_CODE, ConfigInvalid, problems_of  # noqa: E402
+from shared.config import EXIT_CODE, ConfigInvalid, problems_of, secret_names, with_files  # noqa: E402
 from shared.errors import DtroveError  # noqa: E402
 
 ENDED, DIED, WRONG = 0, 1, EXIT_CODE
@@ -58,9 +58,7 @@ def main() -> int:
     parser.add_argument("--config", required=True)
     parser.add_argument("modules", nargs="+")
     asked = parser.parse_args()
-    with open(asked.config) as file:  # noqa: PTH123
-        config.setup(load_config(file))
-    problems = problems_of(_settings_of(asked.modules), config)
+    problems = _configure(asked.config, _settings_of(asked.modules))
     level = "INFO" if problems else str(config.get("DTROVE_LOG_LEVEL") or "INFO")
     logs.configure(_name_of(asked.modules[0]), level)
     told = Told()
@@ -107,6 +105,20 @@ class Told:
         end_within(GRACE_SECONDS if self._runner else START_GRACE_SECONDS, ENDED)
         if self._runner is not None:
             eventlet.spawn_n(self._runner.stop)
+
+
+def _configure(path: str, settings: list[type[Any]]) -> list[str]:
+    """Take in the configuration; returns all that is wrong with it. Whatever we start later inherits no secret of ours."""
+    with open(path) as file:  # noqa: PTH123
+        values = load_config(file)
+    try:
+        config.setup(with_files(values, os.environ))
+    except ConfigInvalid as error:
+        config.setup(values)
+        return error.problems
+    for name in secret_names(settings, os.environ):
+        del os.environ[name]
+    return problems_of(settings, config)
 
 
 def _serve(services: list[Any], told: Told) -> int:

@@ -77,15 +77,16 @@ class Storm:
         self.chance = Random(self.seed)
 
     def blow(self, calls: int) -> None:
-        """Make about so many calls, spread over all operations and roles."""
+        """Make so many calls or a few more, spread over all operations and roles."""
         schema = openapi.from_dict(self.cast.installation.get("/v1/openapi.json"))
         operations = [found.ok() for found in schema.get_all_operations()]
-        each = max(2, round(calls / len(operations) / len(ROLES)))
-        for operation in operations:
-            for role in ROLES:
-                self._described(operation, role, each - each // 4)
-                self._rough(operation, role, each // 4)
-            self.cast.stay()
+        while (left := calls - self.judge.calls.total()) > 0:
+            each = max(1, -(-left // (len(operations) * len(ROLES))))
+            for operation in operations:
+                for role in ROLES:
+                    self._described(operation, role, each - each // 4)
+                    self._rough(operation, role, each // 4)
+                self.cast.stay()
 
     def _described(self, operation: APIOperation, role: str, count: int) -> None:
         good = (count + 1) // 2

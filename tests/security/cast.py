@@ -28,8 +28,6 @@ class Cast:
 
     def enter(self) -> None:
         """Make a cluster in the default project, another project, and a token for each role."""
-        cluster, operation = self.installation.create(self.name, "redis 7.0")
-        self.installation.end_of(operation)
         self._made("PUT", f"/v1/projects/{self._project('default')}/quotas", QUOTAS)
         other = self._made("POST", "/v1/projects", {"name": "stranger"})["id"]
         self.tokens = {role: self._token(role)["token"] for role in ("reader", "member", "admin")}
@@ -37,16 +35,16 @@ class Cast:
         revoked = self._token("admin")
         assert self.installation.ask("DELETE", f"/v1/tokens/{revoked['id']}").status_code == 204
         self.tokens |= {"none": "", "unknown": "x" * 43, "revoked": revoked["token"], "expired": self._expired()}
-        shown = self.installation.get(f"/v1/clusters/{cluster}")
         self.ids = {
-            "cluster_id": [cluster], "operation_id": [operation], "instance_id": [shown["instances"][0]["id"]],
-            "access_id": [operation], "datastore_id": [shown["datastore"]["id"]] if isinstance(shown["datastore"], dict) else [],
             "token_id": [self._token("reader")["id"]], "project_id": [self._project("default")],
             "message_id": [self._parked()],
         }  # fmt: skip
+        self._cluster()
 
     def stay(self) -> None:
-        """Mend what the calls have taken away: a project that was deleted takes its tokens along."""
+        """Mend what the calls have taken away: a cluster, a project and its tokens with it."""
+        if self.installation.ask("GET", f"/v1/clusters/{self.ids['cluster_id'][0]}").status_code == 404:
+            self._cluster()
         for role in ("reader", "member", "admin", "stranger"):
             headers = {"Authorization": f"Bearer {self.tokens[role]}"}
             if self.installation.ask("GET", "/v1/projects", headers=headers).status_code == 401:
@@ -54,6 +52,17 @@ class Cast:
                     "default" if role != "stranger" else self._made("POST", "/v1/projects", {"name": "stranger"})["id"]
                 )
                 self.tokens[role] = self._token("admin" if role == "stranger" else role, project)["token"]
+
+    def _cluster(self) -> None:
+        """Make a cluster; whoever may delete it has to find it first."""
+        self._made("PUT", f"/v1/projects/{self._project('default')}/quotas", {})
+        cluster, operation = self.installation.create(f"{self.name}-{new_id()[:8]}", "redis 7.0", flavor="small")
+        self.installation.end_of(operation)
+        self._made("PUT", f"/v1/projects/{self._project('default')}/quotas", QUOTAS)
+        instance = self.installation.get(f"/v1/clusters/{cluster}/instances")["instances"][0]["id"]
+        datastore = self.installation.get("/v1/datastores")["datastores"][0]["id"]
+        self.ids |= {"cluster_id": [cluster], "operation_id": [operation], "instance_id": [instance], "access_id": [operation],
+                     "datastore_id": [datastore]}  # fmt: skip
 
     def _token(self, role: str, project: str = "default") -> dict[str, Any]:
         return self._made("POST", "/v1/tokens", {"name": f"{role} under attack", "role": role, "project": project})

@@ -14,6 +14,15 @@ _NAME = re.compile(rf"(.*_)?({_WORDS})", re.IGNORECASE)
 _TELLING = re.compile(rf'((?:{_WORDS})"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s,}}&]+)', re.IGNORECASE)
 
 
+# Parameters of databases are called more briefly: Redis has requirepass and masterauth.
+_PARAMETER = re.compile(rf"(.*[_-])?({_WORDS}|passwd|auth)|.*pass(word)?|.*auth", re.IGNORECASE)
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Whether a database's parameter is by its name a password or a key."""
+    return _PARAMETER.fullmatch(name) is not None
+
+
 def masked(body: bytes) -> Any:
     """A message's body as JSON data, or as text where it is none, with what its names call secret as `***`."""
     text = body.decode("utf-8", "replace")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from services.api.domain.masking import is_secret_parameter
 from services.api.schemas.base import Strict, flag, label, whole
 
 ROLES = ("reader", "member", "admin")
@@ -66,6 +68,19 @@ class AccessOpen(Strict):
     minutes = whole(1, 480, default=60, description="how long the key opens the instance; a session may last longer")
 
 
+def parameters(**options: Any) -> fields.Dict:
+    """Parameters of a database, none of which is secret: all who may see the catalogue see them, and hosts' files have them."""
+    return fields.Dict(
+        keys=fields.String(validate=[validate.Length(1, 255), _no_secret]), values=fields.String(validate=validate.Length(max=4096)),
+        validate=validate.Length(max=500), **options,
+    )  # fmt: skip
+
+
+def _no_secret(name: str) -> None:
+    if is_secret_parameter(name):
+        raise ma.ValidationError("is a secret by its name; DTrove makes the database's passwords and keeps them sealed")
+
+
 class BackupKind(Strict):
     """What another system may say of a backup that it wants."""
 
@@ -82,7 +97,7 @@ class DatastoreCreate(Strict):
     version = fields.String(required=True, validate=_VERSION)
     image = fields.String(load_default="debian-12", validate=validate.Length(1, 255))
     packages = fields.List(fields.String(validate=_PACKAGE), required=True, validate=validate.Length(max=100))
-    default_parameters = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
+    default_parameters = parameters(load_default=dict)
 
 
 class DatastorePatch(Strict):
@@ -90,7 +105,7 @@ class DatastorePatch(Strict):
 
     image = fields.String(validate=validate.Length(1, 255))
     packages = fields.List(fields.String(validate=_PACKAGE), validate=validate.Length(max=100))
-    default_parameters = fields.Dict(keys=fields.String(), values=fields.String())
+    default_parameters = parameters()
 
 
 class TokenCreate(Strict):

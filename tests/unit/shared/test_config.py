@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.config import ConfigInvalid, describe, option, problems_of, read
+from services.provisioner.settings import Settings as ProvisionerSettings
+from shared.config import ConfigInvalid, describe, option, problems_of, read, secret_names, with_files
 from shared.secrets import Secret
 
 
@@ -77,3 +79,30 @@ def test_rules_over_several_options_add_to_the_list_and_see_only_what_is_right()
 def test_a_fraction_is_no_whole_number() -> None:
     with pytest.raises(ConfigInvalid, match="SAMPLE_SIZE"):
         read(Sample, {"SAMPLE_URL": "x", "SAMPLE_SIZE": 5.7})
+
+
+def test_an_option_may_stand_in_a_file_that_the_environment_names(tmp_path: Path) -> None:
+    place = tmp_path / "password"
+    place.write_text("hush: 0\n")
+    values = {"OS_PASSWORD": "", "API_DATABASE_URL": "sqlite:///default", "DTROVE_SSH_JUMP_KEY_FILE": "/key"}
+    told = {"OS_PASSWORD_FILE": str(place), "UNKNOWN_FILE": "/nowhere", "DTROVE_SSH_JUMP_KEY_FILE": "/key"}
+    assert with_files(values, told) == {**values, "OS_PASSWORD": "hush: 0"}
+    assert with_files(values, {**told, "OS_PASSWORD": "said"})["OS_PASSWORD"] == ""
+    place.write_text("sqlite:///other")
+    assert with_files(values, {"API_DATABASE_URL_FILE": str(place)})["API_DATABASE_URL"] == "sqlite:///other"
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        with_files({"A": "", "B": ""}, {"A_FILE": str(tmp_path / "away"), "B_FILE": str(tmp_path)})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["A_FILE", "B_FILE"]
+
+
+def test_the_secrets_of_an_environment_are_its_passwords_and_the_urls_that_hold_one() -> None:
+    environ = {
+        "OS_PASSWORD": "x",
+        "OS_USERNAME": "u",
+        "AMQP_URI": "amqp://u:p@h/",
+        "PROVISIONER_DATABASE_URL": "sqlite:///x",
+    }
+    assert sorted(secret_names([ProvisionerSettings], environ)) == ["AMQP_URI", "OS_PASSWORD"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.api.domain.masking import MASK, masked
+from services.api.domain.masking import MASK, is_secret_parameter, masked
 
 CANARY = "canary-1b7"
 
@@ -36,3 +36,15 @@ def test_bytes_that_are_no_text_and_bodies_without_end_are_shown_as_far_as_they_
     assert masked(b"\xff\xfe") == "\ufffd\ufffd"
     assert len(masked(b"x" * 1_000_000)) < 100_000
     assert masked(b"[" * 50_000)
+
+
+@pytest.mark.parametrize("name", ["requirepass", "masterauth", "MASTERAUTH", "ssl_passphrase", "admin_password", "api_key",
+                                  "wsrep_sst_auth", "report-password", "tls-key-file-pass"])  # fmt: skip
+def test_a_parameter_that_is_a_secret_is_known_by_its_name(name: str) -> None:
+    assert is_secret_parameter(name)
+
+
+@pytest.mark.parametrize("name", ["maxmemory", "password_encryption", "authentication_timeout", "max_connections",
+                                  "ssl_key_file", "default_authentication_plugin", "passive"])  # fmt: skip
+def test_other_parameters_are_none(name: str) -> None:
+    assert not is_secret_parameter(name)
