@@ -11,7 +11,7 @@ from services.provisioner.store import instances
 from shared.contracts.provisioner import InstanceActive, InstanceFailed
 from shared.contracts.values import Problem, VolumeRef
 from shared.db import Database, Tx
-from shared.errors import Cancelled
+from shared.errors import Cancelled, DtroveError
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
 
@@ -70,18 +70,29 @@ class BuildInstance:
     def _wait_for_server(self, context: StepContext) -> Outcome:
         instance = self._load(context)
         status, progress = self.provider.update_status(instance)
-        if status == "ACTIVE":
+        if status == "ACTIVE" and instance.addr:
             return Next(save=_saving(instance), message=f"server is up at {instance.addr}")
         if status in ("ERROR", "DELETED"):
-            raise ProviderError(
-                f"the provider ended the server in state {status}: {instance.message or 'it gave no reason'}",
-                stderr=self.provider.console_output(instance, CONSOLE_LINES),
-                what_to_do="retry the operation, or choose another flavor or image",
+            raise self._given_up(
+                instance, f"the provider ended the server in state {status}: {instance.message or 'it gave no reason'}"
             )
         age = (self.database.clock.now() - context.task.step_started_at).total_seconds()
         share = f" ({progress} %)" if progress else ""
-        reason = f"the server is {status}{share}" + (f": {instance.message}" if instance.message else "")
+        lacks = " and has no address" if status == "ACTIVE" else ""
+        reason = f"the server is {status}{share}{lacks}" + (f": {instance.message}" if instance.message else "")
+        if age > self.server_deadline:
+            raise self._given_up(instance, f"{reason}; gave up after {self.server_deadline:.0f} s")
         return Wait(min(LAST_LOOK, max(FIRST_LOOK, age / 4)), reason, percent=progress, save=_saving(instance))
+
+    def _given_up(self, instance: Instance, message: str) -> ProviderError:
+        """Why there is no server, with the end of what its console said, where the provider can still be asked for that."""
+        try:
+            console = self.provider.console_output(instance, CONSOLE_LINES)
+        except DtroveError as error:
+            console = f"its console cannot be read: {error.message}"
+        return ProviderError(
+            message, stderr=console, what_to_do="retry the operation, or choose another flavor or image"
+        )
 
     def _attach_volume(self, context: StepContext) -> Outcome:
         instance = self._load(context)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.provisioner.domain.instance import Status
+from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.providers.fake import Provider
 from services.provisioner.providers.fake.faults import FOR_EVER
 from shared.db import tasks
 from tests.unit.services.provisioner.conftest import CLUSTER, INSTANCE, Rig
@@ -118,7 +119,32 @@ def test_a_server_that_never_comes_up_is_given_up_at_its_deadline_and_removed(ri
     rig.request()
     rig.run()
     assert 600 <= rig.clock.monotonic() < 615
-    assert "gave up after 600 s" in rig.said("instance.failed")[0]["problem"]["message"]
+    problem = rig.said("instance.failed")[0]["problem"]
+    assert "gave up after 600 s" in problem["message"]
+    assert "simulated server starts" in problem["stderr"]
+    assert rig.cloud.servers() == []
+
+
+def test_a_console_that_cannot_be_read_is_no_reason_to_hide_the_real_one(rig: Rig) -> None:
+    rig.strike("create", "error")
+    rig.strike("console_output", "500")
+    rig.request()
+    rig.run()
+    problem = rig.said("instance.failed")[0]["problem"]
+    assert "no host has room for this flavor" in problem["message"]
+    assert "HTTP 500" in problem["stderr"]
+
+
+def test_a_server_that_is_up_without_an_address_is_not_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unplugged(instance: Instance) -> tuple[str, int]:
+        found = Provider.update_status(rig.provider, instance)
+        instance.addr = ""
+        return found
+
+    monkeypatch.setattr(rig.provider, "update_status", unplugged)
+    rig.request()
+    rig.run()
+    assert "and has no address; gave up after 600 s" in rig.said("instance.failed")[0]["problem"]["message"]
     assert rig.cloud.servers() == []
 
 
