@@ -5,7 +5,7 @@ DATASTORE ?= pgsql 15
 SIZE ?= 1
 export DTROVE_PYTHON
 
-.PHONY: help setup test-setup demo up down test check fast bench docs lock
+.PHONY: help setup test-setup demo up down test check fast faults bench docs lock
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
@@ -37,6 +37,9 @@ check: setup ## style, types, import rules
 
 fast: setup ## check, and the unit tests on each Python that is here
 	@sh scripts/fast.sh
+
+faults: test-setup ## try every fault as often as its figure wants (SEED=n replays one simulated run)
+	@.venv/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(FAULTS)
 
 bench: test-setup ## measure speed and memory; prints a table and JSON
 	@.venv/bin/python -m bench

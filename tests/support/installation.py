@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from client.local.addresses import url_of
 from client.local.processes import PidFile
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,10 @@ class Installation:
         if not (self.home / "images").exists():
             (self.home / "images").symlink_to(shared)
         self.dtrove("up", "--detach", timeout=240)
+        self.learn_token()
+
+    def learn_token(self) -> None:
+        """Ask as the first administrator from now on."""
         token = json.loads((self.home / "client.json").read_text())["token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -92,7 +97,7 @@ class Installation:
     @property
     def url(self) -> str:
         """Where the API answers."""
-        return f"http://{(self.home / 'run' / 'web').read_text().strip()}"
+        return url_of((self.home / "run" / "web").read_text())
 
     @property
     def token(self) -> str:

@@ -36,6 +36,7 @@ def consumes_again(stage: Stage, mark: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.fault(8)
 def test_everything_consumes_again_within_seconds_of_a_graceful_restart(broker: Broker, playing: Stage) -> None:
     # So that connections are open that the restart cuts.
     consumes_again(playing, "before")
@@ -44,6 +45,7 @@ def test_everything_consumes_again_within_seconds_of_a_graceful_restart(broker: 
     assert consumes_again(playing, "graceful") < BACK_SECONDS
 
 
+@pytest.mark.fault(8)
 def test_everything_consumes_again_within_seconds_of_a_broker_that_was_killed(broker: Broker, playing: Stage) -> None:
     wait_for(lambda: broker.remembers(playing.queue), 10)
     broker.signal(signal.SIGKILL)
@@ -77,6 +79,7 @@ def test_what_is_announced_while_the_broker_is_down_is_kept_and_delivered(broker
     assert [one["status"] for one in heard] == ["running", "succeeded"]
 
 
+@pytest.mark.fault(8)
 def test_a_frozen_broker_blocks_neither_the_outbox_nor_a_caller_for_ever(broker: Broker, playing: Stage) -> None:
     playing.ask("call", service=playing.name, method="echo", args=["unheard"], timeout=3, after=1)
     playing.ask("file", subjects=["s"], seconds=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +18,13 @@ from shared.contracts.base import Event, new_id
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.secrets import Keyring, new_key, write_keyring
 from tests.component.bus.conftest import Broker, Stage
+from tests.support.faults import exactly
 from tests.support.installation import wait_for
 
 SERVICES = ("services.provisioner.service", "services.datastore_agentless.service")
 FLAVOR = Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10)
+
+pytestmark = pytest.mark.fault(9)
 
 
 class Services:
@@ -34,6 +38,7 @@ class Services:
         settings |= {"AMQP_URI": stage.uri, "DTROVE_HOME": str(self.home), "DTROVE_PROVIDER": "fake"}
         (self.home / "config.yaml").write_text(yaml.safe_dump(settings))
         self.heard: list[dict[str, Any]] = []
+        self.chance = random.Random(9)
         self._connection = kombu.Connection(stage.uri)
         channel = self._connection.channel()
         self._queue = kombu.Queue(f"ear-{stage.name}", exclusive=True)(channel)
@@ -63,13 +68,17 @@ class Services:
         }
         return len(found)
 
-    def tell(self, *events: Event) -> None:
-        """Announce events as the API does, each three times."""
+    def tell(self, *events: Event, shuffled: bool = False) -> int:
+        """Announce events as the API does, each two to five times; how many messages that made."""
+        messages = [event for event in events for _ in range(self.chance.randint(2, 5))]
+        if shuffled:
+            self.chance.shuffle(messages)
         with self.stage.channel() as channel:
             exchange = kombu.Exchange("api.events", type="topic", durable=True)
             producer = kombu.Producer(channel, exchange)
-            for event in events * 3:
+            for event in messages:
                 producer.publish(event.to_payload(), routing_key=event.topic, serializer="json")
+        return len(messages)
 
     def servers(self, cluster_id: str) -> int:
         """How many servers the cloud has for a cluster."""
@@ -105,7 +114,7 @@ def wishes(services: Services) -> tuple[ClusterRequested, ClusterDeleteRequested
     return create, delete
 
 
-def test_a_cluster_that_was_asked_for_three_times_is_built_once_and_deleted_once(services: Services) -> None:
+def test_a_cluster_that_was_asked_for_several_times_is_built_once_and_deleted_once(services: Services) -> None:
     create, delete = wishes(services)
     services.tell(create)
     wait_for(lambda: services.count("cluster.active", create.cluster_id), 40, what="the cluster")
@@ -129,16 +138,21 @@ def test_a_delete_that_overtakes_its_create_leaves_no_server(services: Services)
     assert services.count("instance.active", create.cluster_id) == 0
 
 
-def test_wishes_for_many_clusters_shuffled_together_come_to_one_cluster_each(services: Services) -> None:
-    pairs = [wishes(services) for _ in range(5)]
-    services.tell(*[create for create, _ in pairs])
+def test_wishes_for_many_clusters_shuffled_together_come_to_one_cluster_each(
+    services: Services, times: Callable[[int, int], int], figure: Callable[..., None]
+) -> None:
+    pairs = [wishes(services) for _ in range(times(5, 60))]
+    told = services.tell(*[create for create, _ in pairs], shuffled=True)
     ids = [create.cluster_id for create, _ in pairs]
-    wait_for(lambda: all(services.count("cluster.active", one) for one in ids), 60, what="all clusters")
-    services.tell(*[event for create, delete in reversed(pairs) for event in (create, delete)])
-    wait_for(lambda: all(services.count("cluster.deleted", one) for one in ids), 60, what="their end")
+    wait_for(lambda: all(services.count("cluster.active", one) for one in ids), 120, what="all clusters")
+    told += services.tell(*[event for pair in pairs for event in pair], shuffled=True)
+    wait_for(lambda: all(services.count("cluster.deleted", one) for one in ids), 120, what="their end")
     _all_is_handled(services)
     assert [services.servers(one) for one in ids] == [0] * len(ids)
-    assert [services.count("cluster.active", one) for one in ids] == [1] * len(ids)
+    for topic in ("instance.active", "node.ready", "cluster.active"):
+        assert [services.count(topic, one) for one in ids] == [1] * len(ids)
+    words = f"messages for {len(ids)} clusters, each event 2 to 5 times and shuffled; made or prepared once more"
+    figure(9, words, told, 0, "", exactly(0))
 
 
 def _all_is_handled(services: Services) -> None:

@@ -16,6 +16,8 @@ from shared.workflow import Next, Outcome, Step, StepContext, TaskDraft, Workflo
 from tests.component.db.conftest import open_database
 from tests.support.postgres import PrivatePostgres
 
+pytestmark = pytest.mark.fault(10)
+
 
 @pytest.fixture
 def database(fragile: PrivatePostgres) -> Database:

@@ -14,6 +14,7 @@ def test_a_host_with_the_pinned_key_is_spoken_to(own_sshd: Sshd, pool: SshPool) 
     assert pool.run(own_sshd.target(), "echo hello").stdout == b"hello\n"
 
 
+@pytest.mark.fault(7)
 def test_a_changed_key_blocks_before_anything_is_authenticated(own_sshd: Sshd, pool: SshPool) -> None:
     pinned = own_sshd.target()
     own_sshd.stop()
@@ -36,6 +37,7 @@ def test_while_a_host_key_is_replaced_both_are_believed(own_sshd: Sshd, pool: Ss
     assert pool.run(own_sshd.target(known_host=f"{old}\n{own_sshd.host_key}"), "true").code == 0
 
 
+@pytest.mark.fault(7)
 def test_a_host_without_an_ed25519_key_counts_as_changed(own_sshd: Sshd, pool: SshPool) -> None:
     import subprocess
 

@@ -23,6 +23,7 @@ from tests.support.installation import wait_for
 MakeRunner = Callable[..., HostRunner]
 
 
+@pytest.mark.fault(4)
 def test_a_reboot_shows_as_lost_and_the_next_try_starts_it_again(runner: MakeRunner) -> None:
     job = Job("long", "sleep 60", title="work")
     folder = start(runner(), job)

@@ -103,6 +103,7 @@ def test_a_line_cut_under_a_command_says_that_nothing_is_known(line: Proxy, sshd
     assert reaches(pool, target)
 
 
+@pytest.mark.fault(6)
 def test_a_host_that_accepts_and_never_answers_does_not_hold_up_others(sshd: Sshd, pool: SshPool, mute: int) -> None:
     hanging = [threading.Thread(target=reaches, args=(pool, sshd.target(port=mute)), daemon=True) for _ in range(5)]
     for one in hanging:

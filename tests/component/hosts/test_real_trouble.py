@@ -57,6 +57,7 @@ def test_a_port_that_another_program_holds_is_named(host: RealHost) -> None:
         host.sh("kill $(cat /run/other.pid)")
 
 
+@pytest.mark.fault(14)
 def test_too_little_room_is_told_with_numbers(host: RealHost) -> None:
     node = replace(host.node, data_dir="/dev/shm/data")
     with pytest.raises(Failure, match=r"only \d+ MB are free on /dev/shm/data, 200 are needed"):
@@ -86,6 +87,7 @@ def test_a_user_who_is_not_root_is_told(host: RealHost) -> None:
         driver.execute(manager_of("redis").preflight(host.node))
 
 
+@pytest.mark.fault(13)
 def test_a_source_out_of_reach_is_told_and_apt_s_lists_stay(host: RealHost) -> None:
     host.sh("mkdir /root/apt; mv /etc/apt/sources.list* /root/apt; "
             "echo 'deb [trusted=yes] http://127.0.0.1:1/debian stable main' > /etc/apt/sources.list")  # fmt: skip
@@ -96,6 +98,7 @@ def test_a_source_out_of_reach_is_told_and_apt_s_lists_stay(host: RealHost) -> N
     host.driver().execute(manager_of("redis").preflight(host.node))
 
 
+@pytest.mark.fault(13)
 def test_dpkg_s_lock_is_waited_for_and_its_holder_is_named(host: RealHost) -> None:
     host.container.exec_run(["sh", "-c", HOLD_LOCK], detach=True)
     wait_for(lambda: host.sh("test -e /run/held && echo yes") == "yes", 10, what="the lock")
@@ -116,6 +119,7 @@ def test_nothing_started_while_it_was_installed_and_the_policy_is_gone(host: Rea
     assert host.sh("ls /usr/sbin/policy-rc.d 2>/dev/null") == ""
 
 
+@pytest.mark.fault(13)
 def test_a_package_that_was_left_half_way_is_finished(host: RealHost) -> None:
     host.sh("apt-get purge -y -qq redis-server redis-tools >/dev/null 2>&1; cd /var/cache/apt/archives; "
             "dpkg --unpack redis-tools_*.deb redis-server_*.deb >/dev/null 2>&1")  # fmt: skip
@@ -124,6 +128,7 @@ def test_a_package_that_was_left_half_way_is_finished(host: RealHost) -> None:
     assert host.sh("dpkg-query -W -f '${Status}' redis-server") == "install ok installed"
 
 
+@pytest.mark.fault(13)
 def test_an_installation_that_was_killed_half_way_goes_on(host: RealHost) -> None:
     manager, driver = manager_of("mysql"), host.driver()
     titles: list[str] = []
@@ -144,6 +149,7 @@ def test_an_installation_that_was_killed_half_way_goes_on(host: RealHost) -> Non
     assert host.sh("dpkg --audit") == ""
 
 
+@pytest.mark.fault(14)
 def test_a_job_that_fills_the_disk_still_tells_its_end(host: RealHost) -> None:
     host.sh("head -c $(($(df -Pk /dev/shm | awk 'NR==2 {print $4}') - 2000))k /dev/zero > /dev/shm/filler")
 
