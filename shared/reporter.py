@@ -54,11 +54,16 @@ class Reporter:
             raise StaleEpoch(f"task {self._task.id} was taken over by another worker")
 
     def check(self) -> None:
-        """Raise StaleEpoch when the claim is lost, Cancelled when the user wants the work to stop."""
+        """Raise StaleEpoch when the claim is lost, Cancelled when the user wants the work to stop.
+
+        Output that was held back is sent by now, for a step that asks this may have nothing more to say for an hour.
+        """
         if self._running.lost:
             raise StaleEpoch(f"task {self._task.id} was taken over by another worker")
         if self._running.cancelled and self._task.mode == "forward":
             raise Cancelled("the operation was cancelled")
+        if self._output and self._clock.monotonic() - self._last >= REPORT_SECONDS:
+            self._send()
 
     def _send(self) -> None:
         percent, message = self._said
