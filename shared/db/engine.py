@@ -259,7 +259,7 @@ def make_engine(url: str) -> Engine:
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
     # A page's few rows are found by index, not by reading the table: PostgreSQL's own guess is made for spinning disks.
-    options = "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c random_page_cost=1.1"
+    options = "-c statement_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c random_page_cost=1.1"
     return create_engine(
         url, pool_size=8, max_overflow=24, pool_pre_ping=True, pool_timeout=10, isolation_level="READ COMMITTED",
         hide_parameters=True,
