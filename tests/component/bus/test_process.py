@@ -29,6 +29,22 @@ def test_a_container_that_dies_ends_the_process_with_an_error(stage: Stage) -> N
     assert stage.said("the container is to die")
 
 
+SLEEPERS = """
+import sys, types
+import shared.bus.process
+for name, module in list(sys.modules.items()):
+    for found in list(vars(module).values()) if isinstance(module, types.ModuleType) else ():
+        if isinstance(found, types.BuiltinFunctionType) and found.__name__ == 'sleep' and 'original' not in name:
+            print(name)
+"""
+
+
+def test_no_library_in_the_process_holds_a_sleep_that_would_stop_all_its_green_threads() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", SLEEPERS], cwd=ROOT, capture_output=True, text=True,
+                          timeout=60, check=True)  # fmt: skip
+    assert done.stdout == ""
+
+
 def test_sigterm_ends_an_idle_process_cleanly_and_soon(stage: Stage) -> None:
     process = stage.start()
     began = time.monotonic()
