@@ -137,6 +137,13 @@ class KeyringFile:
     _ring: Keyring | None = field(default=None, repr=False)
     _seen: tuple[int, int, int] | None = None
 
+    @classmethod
+    def opened(cls, path: Path) -> KeyringFile:
+        """The file, read at once: should it be lost later, the keys are known. Raises Failure."""
+        made = cls(path)
+        made.current()
+        return made
+
     def current(self) -> Keyring:
         """The keyring as it stands in the file; the last good one while the file is away or damaged.
 

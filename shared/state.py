@@ -16,9 +16,12 @@ from shared.db.reseal import sealed_columns
 from shared.errors import DtroveError, Failure
 from shared.secrets import Keyring, KeyringFile, read_keyring
 
-# Trying keys on thousands of secrets takes a while: counted rarely, and anew at once when the newest key has changed.
+# Trying keys on thousands of secrets takes a while: done rarely, and anew at once when the newest key or the number of
+# secrets has changed.
 COUNT_SECONDS = 300.0
 BREATH = 50
+# So few take some milliseconds: whoever asks is told the present number.
+COUNTED_WHILE_ASKED = 200
 TASKS_SHOWN = 50
 log = logging.getLogger(__name__)
 
@@ -35,30 +38,34 @@ class StateOf:
     home: str = ""
     keyring: KeyringFile | None = None
     _sealing: Sealing | None = None
-    _counted: tuple[str, float] = ("", float("-inf"))
+    _counted: tuple[str, int, float] = ("", -1, float("-inf"))
     _versions: migrate.Versions = field(init=False)
 
     def __post_init__(self) -> None:
         self._versions = migrate.versions(self.database.service)
 
-    def count_secrets(self) -> None:
-        """Count secrets by the keys that sealed them, if it is time to; for a ticker. Raises Unavailable, Failure."""
+    def count_secrets(self, most: float = float("inf")) -> None:
+        """Try the keys on all secrets, if it is time to and there are no more than `most`. Raises Unavailable, Failure."""
         if self.keyring is None:
             return
         ring, now = read_keyring(self.keyring.path), self.database.clock.monotonic()
-        key, at = self._counted
-        if key == ring.newest and now - at < COUNT_SECONDS and not self._suspicious:
+        key, before, at = self._counted
+        number = self._number()
+        if (key, before) == (ring.newest, number) and now - at < COUNT_SECONDS and not self._suspicious:
             return
-        self._sealing, self._counted = self._count(ring), (ring.newest, now)
+        if number <= most:
+            self._sealing, self._counted = self._count(ring), (ring.newest, number, now)
 
     def state(self, operations: Sequence[str] = ()) -> ServiceState:
         """The present state; with the open tasks of `operations`. Whatever is away is told in it, not raised."""
         found = ServiceState(
             service=self.database.service, now=self.database.clock.now(), has_keyring=self.keyring is not None,
-            keyring=self._keyring_trouble(), secrets=self._sealing, disk=_disk(self.home),
+            keyring=self._keyring_trouble(), disk=_disk(self.home),
         )  # fmt: skip
         try:
-            return self._of_database(found, operations)
+            if not found.keyring:
+                self.count_secrets(COUNTED_WHILE_ASKED)
+            return self._of_database(replace(found, secrets=self._sealing), operations)
         except DtroveError as error:
             return replace(found, database=error.message)
 
@@ -108,6 +115,14 @@ class StateOf:
         except Failure as error:
             return error.message
         return ""
+
+    def _number(self) -> int:
+        """How many secrets there are; this costs next to nothing."""
+        with self.database.read() as connection:
+            return sum(
+                connection.execute(select(func.count(column)).select_from(table)).scalar_one()
+                for table, column in sealed_columns(self.database)
+            )
 
     def _count(self, ring: Keyring) -> Sealing:
         total = old = unreadable = 0

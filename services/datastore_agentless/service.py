@@ -27,7 +27,7 @@ from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 3600.0, 60.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 3600.0, 20.0
 
 
 def announce_catalogue() -> None:

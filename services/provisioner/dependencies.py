@@ -34,7 +34,7 @@ def settings() -> Settings:
 @once
 def keyring() -> KeyringFile:
     """The keys that seal secrets at rest."""
-    return KeyringFile(keyring_path(settings().keyring, settings().home))
+    return KeyringFile.opened(keyring_path(settings().keyring, settings().home))
 
 
 @once

@@ -20,7 +20,7 @@ from shared.contracts.base import dump
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 
-FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 20.0, 3600.0, 60.0
+FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 20.0, 3600.0, 20.0
 log = logging.getLogger(__name__)
 
 

@@ -123,6 +123,16 @@ def test_a_keyring_file_that_goes_away_or_breaks_leaves_the_last_good_one_in_use
     assert file.open(token).reveal() == CANARY
 
 
+def test_a_keyring_file_that_goes_away_before_it_was_needed_is_known_from_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "keyring"
+    with pytest.raises(Failure, match="no keyring at"):
+        KeyringFile.opened(path)
+    write_keyring(path, Keyring((new_key(),)))
+    file = KeyringFile.opened(path)
+    path.unlink()
+    assert file.open(file.seal(Secret(CANARY))).reveal() == CANARY
+
+
 def test_resealing_leaves_alone_what_the_newest_key_has_sealed() -> None:
     both = Keyring((new_key(), new_key()))
     token = both.seal(Secret(CANARY))

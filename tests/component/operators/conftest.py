@@ -1,0 +1,30 @@
+"""A whole DTrove on the cloud in memory, whose RabbitMQ the test holds in its own hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from client.rabbitmq import PrivateRabbit
+from tests.support.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
+    """A RabbitMQ that the supervisor does not start again by itself."""
+    made = PrivateRabbit(tmp_path_factory.mktemp("broker"))
+    made.start()
+    try:
+        made.wait_ready(60)
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def dtrove(tmp_path_factory: pytest.TempPathFactory, broker: PrivateRabbit) -> Iterator[Installation]:
+    """DTrove for which an operation is stuck after five seconds of silence."""
+    options = {"DTROVE_PROVIDER": "fake", "DTROVE_STUCK_SECONDS": "5", "AMQP_URI": broker.uri}
+    with Installation(tmp_path_factory.mktemp("operators"), **options) as made:
+        yield made
