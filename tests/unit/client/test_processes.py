@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from client.local import processes
 from client.local.processes import Child, PidFile, end, rotate, started_at
 
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]
@@ -60,6 +61,19 @@ def test_a_child_that_keeps_dying_is_started_ever_later(make_child):
     first = child.delay
     wait_for(child.look)
     assert child.delay == 2 * first
+
+
+def test_a_child_that_is_killed_again_and_again_after_it_was_well_is_never_kept_waiting(make_child, monkeypatch):
+    child = make_child(SLEEPER)
+    child.start()
+    for _ in range(4):
+        monkeypatch.setattr(child, "born", child.born - processes.WELL_AFTER)
+        os.kill(child.process.pid, signal.SIGKILL)
+        wait_for(child.look)
+        assert child.delay == processes.FIRST_DELAY
+        wait_for(lambda: child.look() or child.process)
+    # Shorter than two leases, in which a killed worker is to be back.
+    assert processes.WELL_AFTER <= 20
 
 
 def test_a_process_that_is_deaf_to_term_is_killed(make_child):
