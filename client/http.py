@@ -18,7 +18,9 @@ CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 30.0
 # The API sends a sign of life every 15 s while nothing happens.
 SILENCE_SECONDS = 60.0
 TRIES = 4
-PASSING = (502, 503, 504)
+# How long to wait at most because the API says so, in seconds.
+LONGEST_PAUSE = 5.0
+PASSING = (429, 502, 503, 504)
 CODES = {400: Exit.REFUSED, 401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.NOT_FOUND, 409: Exit.CONFLICT,
          413: Exit.REFUSED, 422: Exit.REFUSED} | dict.fromkeys(PASSING, Exit.UNAVAILABLE)  # fmt: skip
 
@@ -49,6 +51,8 @@ class Api:
         self._tries, self._answer_seconds = tries, answer_seconds
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {self.token}"
+        # With each request, for there it goes before REQUESTS_CA_BUNDLE.
+        self._trust = {"verify": chosen.ca_file} if chosen.ca_file else {}
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer of a GET."""
@@ -90,8 +94,9 @@ class Api:
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", (CONNECT_SECONDS, self._answer_seconds))
         for attempt in range(1, self._tries + 1):
+            pause = 0.0
             try:
-                answer = self._session.request(method, self.url + path, **options)
+                answer = self._session.request(method, self.url + path, **self._trust, **options)
             except requests.RequestException as error:
                 if attempt == self._tries:
                     raise ApiError(
@@ -103,7 +108,9 @@ class Api:
                     return answer
                 if answer.status_code not in PASSING or attempt == self._tries:
                     raise self._refused(answer)
-            time.sleep(0.15 * 2**attempt)
+                if answer.status_code == requests.codes.too_many_requests:
+                    pause = min(float(answer.headers.get("Retry-After") or 0), LONGEST_PAUSE)
+            time.sleep(max(pause, 0.15 * 2**attempt))
         raise ApiError(f"the API at {self.url} does not answer", Exit.UNAVAILABLE)
 
     def _refused(self, answer: requests.Response) -> ApiError:
@@ -121,4 +128,6 @@ class Api:
 def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "it takes too long"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"its certificate is not trusted here; name the authority's with DTROVE_CA_FILE: {str(error)[-160:]}"
     return "nobody listens there" if "refused" in str(error) else str(error)[:200]

@@ -8,6 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
+from client.local.addresses import url_of
 from client.settings import Settings
 from shared.config import read
 from shared.secrets import Keyring, keyring_path, new_key, write_keyring
@@ -68,5 +69,4 @@ def url(chosen: Settings) -> str:
     remembered = home() / "run" / "web"
     if not remembered.exists():
         return DEFAULT_URL
-    host, _, port = remembered.read_text().strip().rpartition(":")
-    return f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '*') else host}:{port}"  # noqa: S104
+    return url_of(remembered.read_text())

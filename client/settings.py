@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.config import option
-from shared.options import is_loopback
+from shared.options import existing_file, is_loopback
 from shared.secrets import Secret
 
 
@@ -41,6 +41,10 @@ class Settings:
     token: Secret = option(
         "DTROVE_TOKEN", "the token to come with; empty: the one that `dtrove init` left in DTROVE_HOME",
         default=Secret(""), secret=True, warn=warn_token,
+    )  # fmt: skip
+    ca_file: str = option(
+        "DTROVE_CA_FILE", "certificates, in PEM, of the authority that has signed the API's; empty: those that Python trusts",
+        default="", parse=existing_file,
     )  # fmt: skip
     home: str = option(
         "DTROVE_HOME", "directory of the local installation; empty: `var` beside config.yaml", default=""

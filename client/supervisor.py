@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from urllib3.exceptions import InsecureRequestWarning
 
 from client.configuration import settings_of
-from client.local.addresses import any_free, is_free
+from client.local.addresses import TLS, any_free, is_free, url_of
 from client.local.broker import Broker, private_rabbitmq
 from client.local.configuration import load
 from client.local.handing import hand_over, take_back
@@ -78,8 +80,7 @@ class Supervisor:
         """Where the API answers, as far as it is known."""
         remembered = self.run_dir / "web"
         address = remembered.read_text().strip() if remembered.exists() else self._configured_address()
-        host, _, port = address.rpartition(":")
-        return f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '*') else host}:{port}"  # noqa: S104
+        return url_of(address)
 
     def status(self) -> list[ProcessState]:
         """Each process that belongs to the installation."""
@@ -91,7 +92,9 @@ class Supervisor:
         if self.running is None or not self._environment_file.exists():
             return False, "DTrove is not up yet"
         try:
-            answer = requests.get(f"{self.url}/readyz", timeout=5)
+            # The certificate is for the name that users know; here it is our own child that is asked, and no token is sent.
+            with warnings.catch_warnings(category=InsecureRequestWarning, action="ignore"):
+                answer = requests.get(f"{self.url}/readyz", timeout=5, verify=False)  # noqa: S501
         except requests.RequestException:
             return False, "the API does not answer yet"
         return answer.ok, "" if answer.ok else _unready(answer)
@@ -258,9 +261,9 @@ class Supervisor:
         address = self._configured_address()
         remembered = self.run_dir / "web"
         if address == DEFAULT_ADDRESS:
-            last = remembered.read_text().strip() if remembered.exists() else address
+            last = remembered.read_text().strip().removeprefix(TLS) if remembered.exists() else address
             address = next((each for each in (last, address) if is_free(each)), any_free())
-        remembered.write_text(address + "\n")
+        remembered.write_text(f"{TLS if self._options().get('DTROVE_TLS_CERT_FILE') else ''}{address}\n")
         return address
 
     def _write_environment(self, environ: dict[str, str]) -> None:

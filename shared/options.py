@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from shared.broker import read_uri
 from shared.config import option
 from shared.errors import Failure
 from shared.secrets import keyring_path, read_keyring
@@ -19,16 +20,23 @@ LOOPBACK = ("localhost", "::1", "[::1]")
 _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg2")
 
 
+# libpq's, from careless to careful.
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
 def database_url(name: str, whose: str) -> Any:
     """The option for a service's own database."""
     return option(name, f"where {whose} database is, as an SQLAlchemy URL: SQLite, or PostgreSQL through psycopg2",
-                  parse=parse_database_url)  # fmt: skip
+                  parse=parse_database_url, warn=_warn_plain_database)  # fmt: skip
 
 
 def amqp_uri() -> Any:
     """The option for the broker."""
-    return option("AMQP_URI", "RabbitMQ, as amqp://user:password@host:port/vhost; `dtrove up` runs one where none is named",
-                  parse=parse_amqp_uri)  # fmt: skip
+    return option(
+        "AMQP_URI", "RabbitMQ, as amqp://user:password@host:port/vhost, with TLS as amqps://...?cacertfile=/ca.pem (also certfile, "
+        "keyfile, verify, server_name_indication); `dtrove up` runs one where none is named",
+        parse=parse_amqp_uri, warn=_warn_plain_broker,
+    )  # fmt: skip
 
 
 def home() -> Any:
@@ -76,14 +84,14 @@ def parse_database_url(raw: Any) -> str:
         raise ValueError(f"the driver {url.drivername!r} is not supported: use sqlite or postgresql+psycopg2")
     if not url.database or url.database == ":memory:":
         raise ValueError("names no database: a file for SQLite, a database's name for PostgreSQL")
+    if (mode := url.query.get("sslmode")) is not None and mode not in SSL_MODES:
+        raise ValueError(f"has the unknown sslmode {str(mode)!r}: known are {', '.join(SSL_MODES)}")
     return str(raw)
 
 
 def parse_amqp_uri(raw: Any) -> str:
     """A broker's URI. Raises ValueError with a sentence."""
-    parts = urlsplit(str(raw))
-    if parts.scheme not in ("amqp", "amqps", "pyamqp") or not parts.hostname:
-        raise ValueError("is no broker's URI; it should read like amqp://user:password@host:5672/vhost")
+    read_uri(str(raw))
     return str(raw)
 
 
@@ -132,6 +140,25 @@ def existing_file(raw: Any) -> str:
 def is_loopback(host: str) -> bool:
     """Whether a host name means this machine only."""
     return host in LOOPBACK or host.startswith("127.")
+
+
+def _warn_plain_broker(uri: str) -> str:
+    broker = read_uri(uri)
+    if broker.verified or is_loopback(broker.host):
+        return ""
+    if broker.tls:
+        return "whoever stands between can pass for the broker: verify_none checks nothing"
+    return "the broker's password and every message travel in clear: use amqps://"
+
+
+def _warn_plain_database(url: str) -> str:
+    parsed = make_url(url)
+    mode = parsed.query.get("sslmode", "")
+    if not parsed.host or parsed.host.startswith("/") or is_loopback(parsed.host) or mode == "verify-full":
+        return ""
+    if mode in ("require", "verify-ca"):
+        return "whoever stands between can pass for the database: sslmode=verify-full checks its name as well"
+    return "the database may be spoken to in clear: add ?sslmode=verify-full&sslrootcert=/path/to/ca.pem"
 
 
 def _warn_debug(level: str) -> str:

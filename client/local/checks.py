@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from client.configuration import SERVICES, Configuration
 from client.supervisor import Supervisor
+from shared.broker import read_uri
 from shared.errors import DtroveError, Failure
 from shared.secrets import keyring_path, read_keyring
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 DISK_WARNING, DISK_FAILED = 2 * 1024**3, 256 * 1024**2
 CONNECT_SECONDS = 3.0
-AMQP_PORT = 5672
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,11 @@ def _processes(running: Supervisor) -> LocalCheck:
 
 
 def _broker(values: dict[str, Any]) -> LocalCheck:
-    parts = urlsplit(str(values.get("AMQP_URI") or ""))
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or AMQP_PORT), timeout=CONNECT_SECONDS):
+        broker = read_uri(str(values.get("AMQP_URI") or ""))
+        with socket.create_connection((broker.host, broker.port), timeout=CONNECT_SECONDS):
             return LocalCheck("rabbitmq port", OK, "something listens where RabbitMQ should")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return LocalCheck("rabbitmq port", FAILED, f"nobody listens where RabbitMQ should: {error}",
                           "`dtrove up` runs one of its own; otherwise start it, or mend AMQP_URI")  # fmt: skip
 

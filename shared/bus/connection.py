@@ -10,6 +10,8 @@ import eventlet
 from kombu import Connection
 from nameko import config
 
+from shared.broker import read_uri
+
 CONNECT_SECONDS, CLOSE_SECONDS = 5, 2
 # A broker that freezes is given up after two of these.
 HEARTBEAT_SECONDS = 15
@@ -25,7 +27,12 @@ def uri() -> str:
 
 def connection(heartbeat: int = HEARTBEAT_SECONDS) -> Connection:
     """The parameters of a connection; nothing is sent before its first use. Whoever asks for heartbeats sends them."""
-    return Connection(uri(), connect_timeout=CONNECT_SECONDS, heartbeat=heartbeat)
+    return _connection(uri(), CONNECT_SECONDS, heartbeat)
+
+
+def _connection(address: str, seconds: float, heartbeat: int) -> Connection:
+    broker = read_uri(address)
+    return Connection(broker.uri, connect_timeout=seconds, heartbeat=heartbeat, ssl=broker.tls or False)
 
 
 def drop(connection: Connection) -> None:
@@ -64,7 +71,7 @@ def wait_for_broker(address: str, give_up: Callable[[], bool] = lambda: False) -
     grumble = Grumble("start")
     while not give_up():
         try:
-            with Connection(address, connect_timeout=3) as probe:
+            with _connection(address, 3, 0) as probe:
                 probe.connect()
                 return
         except Exception as error:  # noqa: BLE001 - refused, unknown, silent: all of it is waited out

@@ -43,6 +43,7 @@ class Installation:
         self.home = home
         self.environ = {**os.environ, "DTROVE_HOME": str(home), **environ}
         self._session = requests.Session()
+        self._verify: bool | str = True
 
     def up(self) -> None:
         """Start everything and wait until it is ready."""
@@ -59,6 +60,10 @@ class Installation:
         """Ask as the first administrator from now on."""
         token = json.loads((self.home / "client.json").read_text())["token"]
         self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def trust(self, authority: Path) -> None:
+        """Speak TLS with an API whose certificate this authority has signed."""
+        self._verify = str(authority)
 
     def down(self) -> None:
         """Stop everything and remove what it made."""
@@ -106,7 +111,7 @@ class Installation:
 
     def ask(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
         """One request; the answer whatever its status."""
-        return self._session.request(method, self.url + path, json=body, timeout=30, **options)
+        return self._session.request(method, self.url + path, json=body, timeout=30, verify=self._verify, **options)
 
     def get(self, path: str) -> Any:
         """The JSON answer of a GET that must succeed."""

@@ -33,6 +33,7 @@ class Served:
             )  # fmt: skip
         self.port = int(wait_for(self._port, 30, what="the served app"))
         self.url = f"{'https' if 'certificate' in options else 'http'}://127.0.0.1:{self.port}"
+        self.verify: bool | str = True
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {MEMBER}"
 
@@ -43,7 +44,7 @@ class Served:
         self.stop()
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, timeout=20, **options)
+        return self.session.request(method, self.url + path, timeout=20, verify=self.verify, **options)
 
     def tell(self, **event: Any) -> None:
         """Have the process hear an event."""

@@ -16,6 +16,9 @@ LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
 _PACKAGE = validate.Regexp(
     r"^[a-z0-9][a-z0-9+.:=~-]{0,127}\Z", error="must be the name of a package, also name=version"
 )
+_PARAMETER = validate.Regexp(
+    r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}\Z", error="must be a parameter's name: letters, digits, `_`, `.` and `-`"
+)
 _VERSION = validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}\Z", error="must be a version, as in 10.11")
 
 _PUBLIC_KEY = validate.Regexp(
@@ -71,7 +74,7 @@ class AccessOpen(Strict):
 def parameters(**options: Any) -> fields.Dict:
     """Parameters of a database, none of which is secret: all who may see the catalogue see them, and hosts' files have them."""
     return fields.Dict(
-        keys=fields.String(validate=[validate.Length(1, 255), _no_secret]), values=fields.String(validate=validate.Length(max=4096)),
+        keys=fields.String(validate=[_PARAMETER, _no_secret]), values=fields.String(validate=validate.Length(max=4096)),
         validate=validate.Length(max=500), **options,
     )  # fmt: skip
 
