@@ -22,6 +22,7 @@ from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Res
 from services.datastore_agentless.hosts.driver import describe
 from services.datastore_agentless.hosts.plan import plan
 from services.datastore_agentless.settings import BUILT_IN
+from shared.clock import ManualClock
 from shared.errors import Failure
 from shared.secrets import Secret
 from tests.unit.services.datastore_agentless.scripted import ScriptedHost
@@ -135,6 +136,13 @@ def test_a_host_that_is_fit_raises_nothing_and_changes_nothing(manager: BaseMana
     looked = ScriptedHost(look_at_the_host=lambda command: Result(stdout=command.sample))
     looked.drive(manager.preflight(instance()))
     assert all(isinstance(command, Run) and not command.changes for command in looked.commands)
+
+
+def test_a_look_at_a_host_tells_how_far_its_clock_is_ahead(manager: BaseManager) -> None:
+    manager.clock = ManualClock()
+    theirs = int(manager.clock.now().timestamp()) + 7
+    looked = ScriptedHost(look_at_the_host=lambda command: Result(stdout=f"{command.sample}clock={theirs}\n"))
+    assert looked.drive(manager.preflight(instance())) == 7
 
 
 def test_a_host_with_too_little_memory_is_refused(manager: BaseManager) -> None:

@@ -36,6 +36,11 @@ def test_each_refusal_is_a_plain_sentence_with_a_remedy(name: str, value: str, s
     assert objections(**{name: value}) == [sentence]
 
 
+def test_a_hosts_clock_is_known_where_it_said_its_time() -> None:
+    assert fitness.clock_offset(FIT, NEEDS) == 2.0
+    assert fitness.clock_offset({}, NEEDS) is None
+
+
 def test_a_source_out_of_reach_is_told_with_its_reason_and_not_as_a_missing_package() -> None:
     told = objections(source="no", words="Could not resolve 'deb.example.org'", missing=" postgresql-15")
     assert told == ["it does not reach its package source: Could not resolve 'deb.example.org'"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from services.datastore_agentless import actions
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.domain.key import Key
@@ -19,6 +20,7 @@ from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from shared.clock import ManualClock
+from shared.contracts.state import HostClocks
 from shared.db import Database, Sealed, tasks
 from shared.engine import StepEngine
 from shared.secrets import Keyring
@@ -94,3 +96,15 @@ def test_a_stranger_who_answers_in_between_is_refused_at_once(database: Database
     with database.read() as connection:
         topics = [row.routing_key for row in connection.execute(database.outbox.select())]
     assert "node.identity_changed" in topics
+
+
+def test_how_far_off_its_clock_is_stays_known_of_each_host_that_is_alive(database: Database) -> None:
+    assert actions.clocks(database) == HostClocks()
+    for name, ahead in (("slow", -31.0), ("fast", 4.0), ("silent", None)):
+        with database.write() as tx:
+            clusters.add_instance(tx, Instance(id=name, cluster_id="c", name=name, clock_ahead=ahead))
+    assert actions.clocks(database) == HostClocks(known=2, worst_host="slow", worst_seconds=-31.0)
+    with database.write() as tx:
+        slow = clusters.instance(tx.connection, "slow")
+        clusters.change_instance(tx, slow, status=Status.DELETED)
+    assert actions.clocks(database) == HostClocks(known=1, worst_host="fast", worst_seconds=4.0)
