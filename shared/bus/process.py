@@ -28,6 +28,7 @@ from nameko.runners import ServiceRunner  # noqa: E402
 from shared import log as logs  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
 from shared.bus.green import mend_names  # noqa: E402
+from shared.bus.patience import be_patient  # noqa: E402
 from shared.config import EXIT_CODE, ConfigInvalid, problems_of, secret_names, with_files  # noqa: E402
 from shared.errors import DtroveError  # noqa: E402
 
@@ -131,6 +132,8 @@ def _serve(services: list[Any], told: Told) -> int:
         runner.add_service(service)
     # Here the services open their databases, and wait for them.
     runner.start()
+    # Not before: a migration may take longer than any answer.
+    be_patient()
     told.stops(runner)
     log.info("%s runs", ", ".join(service.name for service in services))
     runner.wait()
