@@ -42,8 +42,9 @@ def upgrade(service: str, url: str, patience: float = 0.0) -> None:
     until, said = time.monotonic() + patience, 0.0
     while True:
         try:
-            with translated():
-                command.upgrade(config_for(service, url), "head")
+            if not _is_ahead(service, url):
+                with translated():
+                    command.upgrade(config_for(service, url), "head")
             return
         except Unavailable as error:
             now = time.monotonic()
@@ -89,6 +90,15 @@ def pending(service: str, url: str) -> bool:
     return current_at(url) != versions(service).newest
 
 
+def _is_ahead(service: str, url: str) -> bool:
+    """Whether a newer release has been at the database: an older one works on it as it is, until it is upgraded itself."""
+    found = current_at(url)
+    if not found or found in versions(service).known:
+        return False
+    log.warning("the database of %s is of a newer version (%s) than this program: finish the upgrade", service, found)
+    return True
+
+
 def run(metadata: MetaData) -> None:
     """What each history's env.py calls: run the migrations against the configured database, one process at a time."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -98,6 +108,8 @@ def run(metadata: MetaData) -> None:
             connection.exec_driver_sql("PRAGMA busy_timeout=30000")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
+            # A migration takes as long as it takes, and so does the wait for another process's.
+            connection.execute(text("set statement_timeout = 0"))
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         context.configure(
             connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=False

@@ -21,12 +21,24 @@ from shared.workflow import Workflow
 from tests.simulation import hosts
 from tests.simulation.broker import Broker
 from tests.simulation.storage import SimDatabase
+from tests.simulation.weather import WEIGHTS
 
 Break = Callable[[ExitStack], None]
 
 
 def _put(owner: Any, name: str, value: Any) -> Break:
     return lambda stack: stack.enter_context(patch.object(owner, name, value))
+
+
+def _without_reminders(one: Break) -> Break:
+    """For a break that reminders would heal: without them, and without the messages that only they bring back."""
+
+    def apply(stack: ExitStack) -> None:
+        one(stack)
+        stack.enter_context(patch.object(reminding, "_silent", lambda _database: []))
+        stack.enter_context(patch.dict(WEIGHTS, {"lost": 0.0}))
+
+    return apply
 
 
 def _relay_forgets(self: Batch, row_id: int, why: str) -> None:
@@ -103,8 +115,8 @@ BREAKS: dict[str, Break] = {
     "lease not renewed": _put(StepEngine, "heartbeat", lambda _self: None),
     "host not fenced": _host_takes_any_epoch,
     "publish before commit": _publish_before_commit,
-    "acknowledged first": _put(Broker, "acknowledges_first", True),
-    "unroutable dropped": _put(Batch, "postponed", _relay_forgets),
+    "acknowledged first": _without_reminders(_put(Broker, "acknowledges_first", True)),
+    "unroutable dropped": _without_reminders(_put(Batch, "postponed", _relay_forgets)),
     "create without a look": _put(Provider, "create", _create_blindly),
     "no undo": _no_undo,
     "job without a look": _job_begins_again,

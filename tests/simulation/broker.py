@@ -131,7 +131,9 @@ class Broker:
                 continue
             consumer = self._chance.choice(there)
             error = consumer.take(binding, message)
-            end = "died" if not consumer.process.alive else "ok" if error is None else f"{type(error).__name__}: {error}"
+            end = (
+                "died" if not consumer.process.alive else "ok" if error is None else f"{type(error).__name__}: {error}"
+            )
             self._post.note(f"{binding.queue} #{message.serial} at {consumer.process.name}: {end}")
             if (error is None and consumer.process.alive) or self.acknowledges_first:
                 break

@@ -52,11 +52,13 @@ class Fleet:
 
     line: Line
     is_up: Callable[[str], bool]
+    who: Callable[[], str]
     job_seconds: float
     hosts: dict[str, SimHost] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)
     starts: Counter[str] = field(default_factory=Counter)
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    workers: dict[tuple[str, str, int], str] = field(default_factory=dict)
     fenced: bool = True
 
     def host(self, addr: str) -> SimHost:
@@ -137,6 +139,9 @@ class SimRunner(Driver):
         if fleet.fenced and self.epoch < host.epochs.get(self.subject, 0):
             raise StaleEpoch(f"{self.target.name} has seen a newer epoch than {self.epoch}")
         host.epochs[self.subject] = self.epoch
+        worker = fleet.workers.setdefault((addr, self.subject, self.epoch), fleet.who())
+        if worker != fleet.who():
+            fleet.breaches.append(f"I3: {worker} and {fleet.who()} both work on {addr} under epoch {self.epoch}")
         newest = fleet.seen.get((addr, self.subject), 0)
         if self.epoch < newest:
             fleet.breaches.append(f"I3: {what} ran on {addr} under epoch {self.epoch} after epoch {newest}")

@@ -21,7 +21,9 @@ def breaches(world: World, story: Story) -> list[str]:
         found.append(story.hopeless)
     elif not story.ended:
         found.append("I1: the run came to no end")
+    found += story.failures
     found += world.fleet.breaches
+    found += world.claims.breaches
     for check in (_operations, _alone, _orphans, _leftovers):
         found += check(world, story)
     return found

@@ -132,7 +132,7 @@ class Replica:
         if hasattr(dependencies, "steps"):
             self.engine, hands, subscribe_tasks = dependencies.steps()
             self._steps(self.engine, min(hands, 4), subscribe_tasks)
-        for name in self.kind.tickers:
+        for name in self.world.tickers(self):
             self._tick(getattr(self.kind.service, name))
         self.world.broker.join(self.kind.name, self)
 

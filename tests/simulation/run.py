@@ -19,6 +19,7 @@ from tests.simulation.world import World, composed
 # Virtual seconds that a run may take in all.
 LIMIT = 20_000.0
 RUNS_TO_CLEAN = 40
+WARM_SECONDS = 20.0
 
 
 @dataclass
@@ -44,20 +45,17 @@ class Laboratory:
         gc.disable()
         gc.freeze()
         self._disk = Disk(self._clock)
+        self._warm_up()
 
     def run(self, seed: int) -> Outcome:
         """One run from its seed."""
         assert os.environ.get("PYTHONHASHSEED") == "0", "a replay needs PYTHONHASHSEED=0"
-        self._clock.hub = None
         self._runs += 1
         if self._runs % RUNS_TO_CLEAN == 0:
             gc.collect()
         with determined(seed) as chance:
             world = World(self._disk, self._clock, Plan.draw(chance), chance)
             with composed(world):
-                weather, world.weather.over = world.weather, True
-                bootstrap(world.database("api"), "")
-                weather.over = False
                 world.start()
                 story = Story(world)
                 story.begin()
@@ -66,6 +64,17 @@ class Laboratory:
         trace = world.weather.trace
         digest = hashlib.sha256("\n".join([*trace, str(world.hub.steps), *found]).encode()).hexdigest()[:16]
         return Outcome(seed, found, world.weather.struck, world.restarts, world.hub.now, digest, trace)
+
+    def _warm_up(self) -> None:
+        """Have the API hear of datastores and flavors once, and begin every run from there."""
+        with determined(0) as chance:
+            world = World(self._disk, self._clock, Plan(0, 0.0, ()), chance)
+            with composed(world):
+                world.mute = False
+                bootstrap(world.database("api"), "")
+                world.start()
+                world.hub.run(lambda: False, WARM_SECONDS)
+            self._disk.keep()
 
     def close(self) -> None:
         """Remove what was kept."""

@@ -98,6 +98,14 @@ class Disk:
                 file.with_name(file.name + rest).unlink(missing_ok=True)
             shutil.copyfile(self._file(f"{service}.blank"), file)
 
+    def keep(self) -> None:
+        """Begin every later run from what the files hold now."""
+        for database in self._databases.values():
+            database.engine.dispose()
+        for service in {database.service for database in self._databases.values()}:
+            _checkpoint(self._file(service))
+            shutil.copyfile(self._file(service), self._file(f"{service}.blank"))
+
     def close(self) -> None:
         """Remove them."""
         for database in self._databases.values():
@@ -111,9 +119,13 @@ class Disk:
         made = SimDatabase(f"sqlite:///{path}", "blank", metadata, self._clock)
         metadata.create_all(made.engine)
         made.engine.dispose()
-        with sqlite3.connect(path) as connection:
-            connection.execute("pragma wal_checkpoint(truncate)")
-        connection.close()
+        _checkpoint(path)
+
+
+def _checkpoint(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
 
 
 def rows(database: Database, statement: Any) -> list[Any]:

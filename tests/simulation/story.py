@@ -21,7 +21,7 @@ from tests.simulation.world import World
 LOOK_SECONDS = 4.0
 # A user gives up on an operation after so long; nothing may take that long once the faults are over.
 PATIENCE = 3000.0
-REST_SECONDS = 60.0
+REST_SECONDS = 40.0
 PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two")
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -46,6 +46,7 @@ class Story:
     world: World
     wishes: list[Wish] = field(default_factory=list)
     cluster_ids: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     ended: bool = False
     hopeless: str = ""
 
@@ -96,8 +97,12 @@ class Story:
             elif done:
                 self._wait(done)
         if plot == "retry" and self.status(wish.operation_id) == "failed":
+            before = self.world.weather.final_faults
             self._ask(lambda tx: clusters.retry(tx, DEFAULT_PROJECT, wish.operation_id))
             self._wait(wish)
+            # What ends now as a failure has to have a reason of its own.
+            if self.status(wish.operation_id) == "failed" and self.world.weather.final_faults == before:
+                self.failures.append(f"{wish.operation_id} failed again, though nothing final had struck since")
 
     def _create(self, name: str) -> Wish:
         cluster_id = new_id()

@@ -25,9 +25,10 @@ class Killed(BaseException):
 
 @dataclass(eq=False)
 class Process:
-    """An operating system's process, as far as its end and its pauses go."""
+    """An operating system's process, as far as its end and its pauses go. `life` tells it from the one before it."""
 
     name: str
+    life: int = 0
     alive: bool = True
     stopped_until: float = 0.0
     threads: dict[Thread, None] = field(default_factory=dict)

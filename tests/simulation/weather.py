@@ -9,11 +9,12 @@ from shared.errors import Unavailable
 from tests.simulation.broker import Binding
 from tests.simulation.chance import Plan
 from tests.simulation.storage import SimDatabase
-from tests.simulation.virtual import Hub
+from tests.simulation.virtual import Hub, Process
 
 CLOUD_FAULTS = ("busy", "429", "500", "late")
 FINAL_FAULTS = ("error", "quota", "image", "refused")
 # Processes and databases can fail at nearly every line, the others at some.
+HOST_WEIGHT = 5.0
 WEIGHTS = {"kill": 0.5, "stop": 0.3, "database": 0.2, "unknown": 1.0}
 # An outage that no operation may fail for lasts at most a minute.
 SHORTEST, LONGEST = 0.5, 50.0
@@ -30,11 +31,17 @@ class Weather:
         self.over = False
         self.final_faults = 0
         self._away: dict[str, float] = {}
+        self._troubled: dict[str, float] = {}
 
     def note(self, words: str) -> None:
         """Write a line into the trace."""
         process = self.hub.running.process.name if self.hub.running else "-"
         self.trace.append(f"{self.hub.now:9.3f} {process:14} {words}")
+
+    def troubled(self, process: Process, service: str, seconds: float) -> bool:
+        """Whether a process stood still, or its service's database was away, less than so many seconds ago."""
+        last = max(self._troubled.get(process.name, -1e9), self._troubled.get(service, -1e9))
+        return self.hub.now - last < seconds
 
     def clear(self) -> None:
         """No more faults."""
@@ -49,6 +56,7 @@ class Weather:
         self._process_strikes()
         self._begin_outage("database", database.service)
         if self._is_away(database.service):
+            self._troubled[database.service] = self.hub.now
             raise Unavailable("the database does not answer")
 
     def before_commit(self, database: SimDatabase) -> None:
@@ -62,6 +70,7 @@ class Weather:
         self.hub.check()
         self._process_strikes()
         if self._strikes("unknown"):
+            self._troubled[database.service] = self.hub.now
             raise Unavailable("the database does not answer: nobody knows whether that was stored")
 
     # Messages
@@ -109,7 +118,7 @@ class Weather:
     def at_host(self, addr: str, what: str) -> str:
         self.hub.check()
         self.note(f"{addr} {what}")
-        self._process_strikes()
+        self._process_strikes(HOST_WEIGHT)
         self._begin_outage("away", addr)
         if self._is_away(addr) or self._strikes("cut"):
             return "cut"
@@ -117,7 +126,7 @@ class Weather:
 
     def after_host(self, addr: str) -> str:
         self.hub.check()
-        self._process_strikes()
+        self._process_strikes(HOST_WEIGHT)
         return "cut" if self._strikes("cut") else ""
 
     def at_line(self) -> None:
@@ -127,27 +136,28 @@ class Weather:
 
     def _linger(self) -> None:
         """Let others in between, now and then: a look at a clock that stands still would order everything."""
-        if self._chance.random() < 0.2:
+        if self._chance.random() < 0.1:
             self.hub.sleep(self._chance.expovariate(1 / 0.01))
 
-    def _strikes(self, kind: str) -> bool:
+    def _strikes(self, kind: str, weight: float = 1.0) -> bool:
         plan = self.plan
         if self.over or kind not in plan.kinds or self.struck.total() >= plan.budget:
             return False
-        if self._chance.random() >= plan.odds * WEIGHTS.get(kind, 3.0):
+        if self._chance.random() >= plan.odds * weight * WEIGHTS.get(kind, 3.0):
             return False
         self.struck[kind] += 1
         self.note(f"** {kind}")
         return True
 
-    def _process_strikes(self) -> None:
+    def _process_strikes(self, weight: float = 1.0) -> None:
         thread = self.hub.running
         if thread is None or thread.process.name == "user":
             return
-        if self._strikes("kill"):
+        if self._strikes("kill", weight):
             self.hub.kill(thread.process)
-        if self._strikes("stop"):
+        if self._strikes("stop", weight):
             thread.process.stopped_until = self.hub.now + self._chance.uniform(5.0, 60.0)
+            self._troubled[thread.process.name] = thread.process.stopped_until
             self.hub.sleep(0.0)
 
     def _begin_outage(self, kind: str, what: str) -> None:

@@ -5,16 +5,29 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, exists, or_, select, update
+from sqlalchemy import Row, Select, bindparam, exists, or_, select, update
 
 from services.api.actions.operations import RUNNING
 from services.api.store import tables
 from shared.contracts.api import OperationReminded
 from shared.db import Database
+from shared.db.types import UtcDateTime
 
 # An operation is silent after so many seconds; one that stays so is asked for less and less often.
 SILENCE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 BATCH = 100
+
+
+# Asked every five seconds: it is put together once.
+_o, _s = tables.operations, tables.operation_steps
+_SINCE = bindparam("since", type_=UtcDateTime)
+_SPOKEN = exists().where(_s.c.operation_id == _o.c.id, _s.c.sequence > bindparam("sequence"))
+_SILENT: Select[Any] = (
+    select(_o.c.id, _o.c.cluster_id, _o.c.created_at, _o.c.reminded_at)
+    .where(_o.c.status.in_(RUNNING), _o.c.created_at < _SINCE, ~_SPOKEN)
+    .where(or_(_o.c.reminded_at.is_(None), _o.c.reminded_at < _SINCE))
+    .order_by(_o.c.created_at).limit(BATCH)
+)  # fmt: skip
 
 
 def remind(database: Database) -> list[str]:
@@ -26,19 +39,12 @@ def remind(database: Database) -> list[str]:
 
 
 def _silent(database: Database) -> list[Row[Any]]:
-    o, s = tables.operations, tables.operation_steps
     now = database.clock.now()
     since = now - SILENCE
     # The sequence of a report is the microsecond of its making.
-    spoken = exists().where(s.c.operation_id == o.c.id, s.c.sequence > int(since.timestamp() * 1_000_000))
-    query: Any = (
-        select(o.c.id, o.c.cluster_id, o.c.created_at, o.c.reminded_at)
-        .where(o.c.status.in_(RUNNING), o.c.created_at < since, ~spoken)
-        .where(or_(o.c.reminded_at.is_(None), o.c.reminded_at < since))
-        .order_by(o.c.created_at).limit(BATCH)
-    )  # fmt: skip
+    values = {"since": since, "sequence": int(since.timestamp() * 1_000_000)}
     with database.read() as connection:
-        return [row for row in connection.execute(query) if _is_time(row, now)]
+        return [row for row in connection.execute(_SILENT, values) if _is_time(row, now)]
 
 
 def _is_time(row: Row[Any], now: datetime) -> bool:
