@@ -41,9 +41,10 @@ class Wish:
 
 @dataclass
 class Story:
-    """One run's user. `ended` is set when the last page is read."""
+    """One run's user. `plot` is drawn where none is given; `ended` is set when the last page is read."""
 
     world: World
+    plot: str = ""
     wishes: list[Wish] = field(default_factory=list)
     cluster_ids: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Story:
         self.world.hub.spawn(self.world.user, self._tell)
 
     def _tell(self) -> None:
-        chance, plot = self.world.chance, self.world.chance.choice(PLOTS)
+        chance, plot = self.world.chance, self.plot or self.world.chance.choice(PLOTS)
         self.world.weather.note(f"plot: {plot}")
         try:
             if plot == "two":
