@@ -38,7 +38,7 @@ def reconcile(database: Database, seen: Sequence[Found], began: datetime, status
     `seen` is the provider's whole list, asked for at `began`; `status_of` asks it about one instance's server.
     """
     with database.read() as connection:
-        known = instances.known(connection, (one.instance_id for one in seen))
+        known = instances.known(connection, database, (one.instance_id for one in seen))
         busy = instances.busy(connection, database, BUSY)
         noted = findings.any_there(connection)
     differences = compare(seen, known, busy)
@@ -81,7 +81,7 @@ def clean(database: Database, ids: Sequence[str]) -> list[dict[str, Any]]:
         if fixed := sorted(row.id for row in rows if row.why in IRREMOVABLE):
             raise Conflict(f"{', '.join(fixed)} cannot be removed: it is gone already",
                            what_to_do="delete its cluster, or make the server anew at the provider")  # fmt: skip
-        known = instances.known(tx.connection, (row.instance_id for row in rows))
+        known = instances.known(tx.connection, database, (row.instance_id for row in rows))
         for row in rows:
             _file(tx, row, known.get(row.instance_id), asked=True)
     asked = set(ids)

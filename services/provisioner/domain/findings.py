@@ -33,7 +33,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Known:
-    """What the database says of an instance: the ids of its server and its volume, empty for none."""
+    """What the database says of an instance: the ids of its server and its volume, empty for none.
+
+    `just_failed`: its last build ended a short while ago, so that what comes to light now is surely that build's.
+    """
 
     id: str
     cluster_id: str
@@ -42,6 +45,7 @@ class Known:
     status: Status
     server: str
     volume: str
+    just_failed: bool = False
 
     def owns(self, found: Found) -> bool:
         """Whether a thing is this instance's own."""
@@ -103,8 +107,9 @@ def _verdict(found: Found, known: Known | None, busy: bool, there: Collection[tu
     if busy or known.owns(found):
         return None
     if known.status == Status.FAILED and not known.server:
-        # A build was undone. No database has ever been on it, and a retry begins anew.
-        return Finding(found, Why.LEFT_OVER, certain=True)
+        # A build was undone: no database has ever been on it, and a retry begins anew. But a database that was set back to
+        # an old copy does not know of a retry that went well: later, an operator has to see for himself.
+        return Finding(found, Why.LEFT_OVER, certain=known.just_failed)
     if known.status not in (Status.ACTIVE, Status.FAILED):
         return None
     # Only beside the instance's own server is the other one surely unused. A volume may hold data: never by ourselves.

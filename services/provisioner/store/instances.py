@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
@@ -17,6 +18,8 @@ from shared.errors import NotFound
 
 # Values in one statement; databases have a limit.
 AT_ONCE = 500
+# How long after a failed build a cloud may bring to light what it had accepted for it.
+JUST_NOW = timedelta(hours=1)
 
 
 # Each step begins with the one and ends with the other: they are put together once.
@@ -54,17 +57,25 @@ def save(tx: Tx, instance: Instance) -> None:
     tx.connection.execute(_CHANGE, {"of_id": instance.id, **_columns(instance)})
 
 
-def known(connection: Connection, ids: Iterable[str]) -> dict[str, Known]:
+def known(connection: Connection, database: Database, ids: Iterable[str]) -> dict[str, Known]:
     """What is known of the instances that are not deleted, and of those in `ids` whatever became of them; by id."""
     t, wanted = instances, list(dict.fromkeys(ids))
     columns = (t.c.id, t.c.cluster_id, t.c.operation_id, t.c.name, t.c.status, t.c.server, t.c.volume)
+    just_failed = _just_failed(connection, database)
     alive = connection.execute(select(*columns).where(t.c.status != Status.DELETED))
-    found = {row.id: _known(row) for row in alive}
+    found = {row.id: _known(row, just_failed) for row in alive}
     others = [one for one in wanted if one not in found]
     for start in range(0, len(others), AT_ONCE):
         some = select(*columns).where(t.c.id.in_(others[start : start + AT_ONCE]))
-        found |= {row.id: _known(row) for row in connection.execute(some)}
+        found |= {row.id: _known(row, just_failed) for row in connection.execute(some)}
     return found
+
+
+def _just_failed(connection: Connection, database: Database) -> set[str]:
+    """The instances of which a build failed, and was undone, within the last while."""
+    t = database.tasks
+    undone = (t.c.status == "failed", t.c.mode == "undo", t.c.finished_at > database.clock.now() - JUST_NOW)
+    return set(connection.execute(select(t.c.subject).where(*undone)).scalars())
 
 
 def busy(connection: Connection, database: Database, kinds: Iterable[str]) -> set[str]:
@@ -87,10 +98,10 @@ def open_task(tx: Tx, kind: str, instance_id: str) -> str:
     return str(tx.connection.execute(query).scalars().first() or "")
 
 
-def _known(row: Any) -> Known:
+def _known(row: Any, just_failed: set[str]) -> Known:
     return Known(
         id=row.id, cluster_id=row.cluster_id, operation_id=row.operation_id, name=row.name, status=Status(row.status),
-        server=row.server, volume=str((row.volume or {}).get("id") or ""),
+        server=row.server, volume=str((row.volume or {}).get("id") or ""), just_failed=row.id in just_failed,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class RemoveThing:
     def _verdict(self, seen: list[Found], found: Found) -> Finding | None:
         """What is the matter with it now, seen with the provider's and the database's present words."""
         with self.database.read() as connection:
-            known = instances.known(connection, [found.instance_id])
+            known = instances.known(connection, self.database, [found.instance_id])
         return next((one for one in compare(seen, known, ()) if one.found == found), None)
 
     def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:

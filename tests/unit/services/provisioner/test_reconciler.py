@@ -46,8 +46,10 @@ def alive(rig: Rig) -> Rig:
     return rig
 
 
-def known(status: Status = Status.ACTIVE, server: str = "s-1", volume: str = "") -> dict[str, Known]:
-    return {INSTANCE: Known(INSTANCE, CLUSTER, "o", "shop-1", status, server, volume)}
+def known(
+    status: Status = Status.ACTIVE, server: str = "s-1", volume: str = "", just_failed: bool = False
+) -> dict[str, Known]:
+    return {INSTANCE: Known(INSTANCE, CLUSTER, "o", "shop-1", status, server, volume, just_failed)}
 
 
 def server(thing: str, instance: str = INSTANCE) -> Found:
@@ -73,8 +75,9 @@ def volume(thing: str, instance: str = INSTANCE) -> Found:
         ([server("s-1")], known(Status.DELETED), (), [("s-1", Why.DELETED, False)]),
         ([server("s-2")], known(Status.BUILDING, server=""), (), []),
         ([server("s-1")], known(Status.DELETING), (), []),
-        ([server("s-2"), volume("v-2")], known(Status.FAILED, server=""), (),
+        ([server("s-2"), volume("v-2")], known(Status.FAILED, server="", just_failed=True), (),
          [("s-2", Why.LEFT_OVER, True), ("v-2", Why.LEFT_OVER, True)]),
+        ([server("s-2")], known(Status.FAILED, server=""), (), [("s-2", Why.LEFT_OVER, False)]),
         ([server("s-1"), server("s-2")], known(Status.FAILED), (), [("s-2", Why.DOUBLED, False)]),
         ([Found("network", "n-1", "", "")], known(), (), []),
     ],
@@ -150,6 +153,20 @@ def test_what_an_undone_build_has_left_over_goes_by_itself(rig: Rig) -> None:
     looks(rig)
     assert rig.cloud.servers() == []
     assert listed(rig) == []
+
+
+def test_what_an_old_failure_may_have_left_over_waits_for_an_operator(rig: Rig) -> None:
+    rig.strike("create", "quota")
+    rig.request()
+    rig.run()
+    rig.clock.advance(2 * 3600)
+    late = rig.cloud.add_server(INSTANCE, CLUSTER, "shop-1", "small")
+    looks(rig)
+    assert listed(rig) == [("left_over", late.id)]
+    assert [one.id for one in rig.cloud.servers()] == [late.id]
+    reconciler.clean(rig.database, [late.id])
+    rig.run()
+    assert rig.cloud.servers() == []
 
 
 def test_a_retry_that_takes_a_late_server_for_its_own_keeps_it(rig: Rig) -> None:
