@@ -52,7 +52,7 @@ class Api:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {self.token}"
         # With each request, for there it goes before REQUESTS_CA_BUNDLE.
-        self._trust = {"verify": chosen.ca_file} if chosen.ca_file else {}
+        self._verify = chosen.ca_file or None
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer of a GET."""
@@ -96,7 +96,7 @@ class Api:
         for attempt in range(1, self._tries + 1):
             pause = 0.0
             try:
-                answer = self._session.request(method, self.url + path, **self._trust, **options)
+                answer = self._session.request(method, self.url + path, verify=self._verify, **options)
             except requests.RequestException as error:
                 if attempt == self._tries:
                     raise ApiError(

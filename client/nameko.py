@@ -8,6 +8,7 @@ variable that is set already wins.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from client import installation
+from shared.broker import read_uri
 
 
 def learn(place: Path, environ: MutableMapping[str, str]) -> None:
@@ -27,9 +29,21 @@ def learn(place: Path, environ: MutableMapping[str, str]) -> None:
         environ.setdefault(name, value)
 
 
+def translate(environ: MutableMapping[str, str]) -> list[str]:
+    """What nameko has to be given to understand what AMQP_URI says of TLS in RabbitMQ's words; nothing without TLS."""
+    broker = read_uri(environ["AMQP_URI"]) if environ.get("AMQP_URI") else None
+    if broker is None or broker.tls is None:
+        return []
+    environ["AMQP_URI"] = broker.uri
+    return ["--define", f"AMQP_SSL={json.dumps(broker.tls)}"]
+
+
 def main() -> int:
     """Run nameko with the arguments given."""
     learn(installation.home(), os.environ)
+    words = translate(os.environ)
+    if sys.argv[1:2] in (["shell"], ["run"]):
+        sys.argv += words
     return int(importlib.import_module("nameko.cli").cli() or 0)
 
 

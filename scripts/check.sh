@@ -12,4 +12,5 @@ run ruff check .
 run ruff format --check .
 run mypy
 run lint-imports
+run python -m scripts.audit
 exit $failed

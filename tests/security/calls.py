@@ -158,7 +158,8 @@ class Storm:
         with answer:
             streams = answer.headers.get("Content-Type", "").startswith(STREAM)
             text = "" if streams else answer.text
-            self.judge.hear(role, f"{method.upper()} {path}", answer, text, None if streams else case)
+            asked = repr({name: told.get(name) for name in ("url", "params", "json", "data")})
+            self.judge.hear(role, f"{method.upper()} {path}", answer, text, None if streams else case, asked)
 
 
 def _each(strategy: Any, count: int, number: int, act: Any) -> None:

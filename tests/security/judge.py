@@ -38,12 +38,17 @@ class Judge:
     wrong: Counter[str] = field(default_factory=Counter)
     told: list[str] = field(default_factory=list)
 
-    def hear(self, role: str, what: str, answer: requests.Response, text: str, case: Case | None = None) -> None:
-        """One call of `role` was answered; `case` is what it was made of, where the document describes such a call."""
+    def hear(
+        self, role: str, what: str, answer: requests.Response, text: str, case: Case | None = None, sent: str = ""
+    ) -> None:
+        """One call of `role` was answered; `case` is what it was made of, where the document describes such a call.
+
+        What was `sent` reveals nothing when it comes back: Hypothesis takes words out of the code that it finds.
+        """
         self.calls[role] += 1
         self.statuses[answer.status_code] += 1
         for kind, sentence in (
-            *self._of_all(answer, text),
+            *self._of_all(answer, text, sent),
             *self._of_role(role, what, answer),
             *_of_document(answer, case),
         ):
@@ -59,13 +64,13 @@ class Judge:
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())}, "told": self.told,
         }  # fmt: skip
 
-    def _of_all(self, answer: requests.Response, text: str) -> Iterable[tuple[str, str]]:
+    def _of_all(self, answer: requests.Response, text: str, sent: str) -> Iterable[tuple[str, str]]:
         if answer.status_code >= SERVER_ERROR:
             yield "server error", ""
         if answer.status_code >= CLIENT_ERROR and not _is_problem(answer, text):
             yield "bare", answer.headers.get("Content-Type", "")
         for secret in (*self.secrets, *INSIDES):
-            if secret in text or secret in str(answer.headers):
+            if secret not in sent and (secret in text or secret in str(answer.headers)):
                 yield "revealed", "a secret, or something of the insides"
 
     def _of_role(self, role: str, what: str, answer: requests.Response) -> Iterable[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,7 +25,7 @@ from client.rabbitmq import PrivateRabbit
 from shared.broker import read_uri
 from shared.db.engine import make_engine
 from tests.support.authority import Authority
-from tests.support.installation import Installation, wait_for
+from tests.support.installation import ROOT, Installation, wait_for
 from tests.support.postgres import PrivatePostgres
 from tests.support.served import Served
 
@@ -216,10 +218,20 @@ def test_the_whole_of_dtrove_works_over_tls_alone(
         assert "shop" in dtrove.dtrove("cluster", "list").stdout
         assert "in clear" not in dtrove.dtrove("config").stdout
         assert not _lets_in(postgres_tls, "disable")
+        assert "answers: []" in shell(dtrove, 'print("answers:", n.rpc.scheduler.schedules("x"))')
         dtrove.environ.pop("DTROVE_CA_FILE")
         refused = dtrove.dtrove("cluster", "list", check=False)
         assert refused.returncode != 0
         assert "DTROVE_CA_FILE" in refused.stderr
+
+
+def shell(dtrove: Installation, statement: str) -> str:
+    """What `nameko shell` says to a statement."""
+    command = [str(Path(sys.executable).parent / "nameko"), "shell", "--config", "config.yaml", "--interface", "plain"]
+    environ = {name: value for name, value in dtrove.environ.items() if name != "AMQP_URI"}
+    done = subprocess.run(command, input=f"{statement}\n", env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120,
+                          check=False)  # fmt: skip
+    return done.stdout + done.stderr
 
 
 def speak(uri: str) -> None:

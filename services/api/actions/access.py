@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,12 +76,13 @@ def caller_of(database: Database, token: str) -> Caller:
 
 
 def _look_up(database: Database, key: str) -> tuple[Caller, datetime | None]:
-    """By hash, so that the time it takes says nothing of the token."""
+    """By hash, so that the time it takes says nothing of the token; what was found is compared in constant time as well."""
     t = tables.tokens
     with database.read() as connection:
         row = connection.execute(select(t).where(t.c.hash == key)).first()
     now = database.clock.now()
-    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    known = row is not None and hmac.compare_digest(row.hash, key)
+    if row is None or not known or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise Unauthorized("the token is unknown, expired or revoked", what_to_do="ask an administrator for a new one")
     return Caller(row.id, row.project_id, row.role), row.expires_at
 
