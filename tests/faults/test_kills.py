@@ -45,9 +45,9 @@ class Killer:
     def kill(self) -> None:
         """Once; how long it took until all that it held was in other hands, or until it served again, is kept."""
         works = self.name.startswith(("provisioner", "datastore"))
-        pid = self.stack.pid(self.name)
+        pid, begun = self.stack.pid(self.name), self._begun()
         if works:
-            wait_for(lambda: self.stack.held_by(self.name, pid), 120, 0.02, f"work for {self.name}")
+            wait_for(lambda: self.stack.held_by(self.name, pid), 300, 0.02, f"work for {self.name}")
         threading.Event().wait(self.chance.uniform(0, 0.3))
         self.stack.kill(self.name)
         began = time.monotonic()
@@ -61,14 +61,14 @@ class Killer:
         if held or not works:
             self.waited.append(time.monotonic() - began)
         # The next one is to find a process that lives.
-        wait_for(lambda: self._has_begun() or not works, 60, 0.1, f"{self.name} again")
+        wait_for(lambda: self._begun() > begun, 120, 0.1, f"{self.name} again")
 
     def _still(self, pid: int, held: list[Held]) -> bool:
         return bool(set(held) & set(self.stack.held_by(self.name, pid)))
 
-    def _has_begun(self) -> bool:
-        """Whether the new process works: it takes up tasks, or there is nothing to take up."""
-        return bool(self.stack.held_by(self.name, self.stack.pid(self.name))) or not self.stack.open_tasks()
+    def _begun(self) -> int:
+        """How often the process has come so far that it works."""
+        return (self.stack.home / "logs" / f"{self.name}.log").read_text(errors="replace").count(' runs", ')
 
 
 def test_killed_processes_are_replaced_in_every_step_and_make_no_second_server(
