@@ -22,7 +22,8 @@ def manager_class(name: str, registered: Iterable[tuple[str, str]] = ()) -> type
     module, _, attribute = path.rpartition(".")
     try:
         chosen = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:
+        # An administrator may name any module, and some end the program that imports them.
         known = ", ".join(sorted(names)) or "none"
         raise Failure(
             f"there is no datastore manager {name!r}: {error}",
