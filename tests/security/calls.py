@@ -159,6 +159,7 @@ class Storm:
             streams = answer.headers.get("Content-Type", "").startswith(STREAM)
             text = "" if streams else answer.text
             asked = repr({name: told.get(name) for name in ("url", "params", "json", "data")})
+            self.judge.owned |= self.cast.owned
             self.judge.hear(role, f"{method.upper()} {path}", answer, text, None if streams else case, asked)
 
 

@@ -41,6 +41,13 @@ class Cast:
         }  # fmt: skip
         self._cluster()
 
+    @property
+    def owned(self) -> frozenset[str]:
+        """Ids of what belongs to one project alone."""
+        return frozenset(
+            one for kind in ("cluster_id", "operation_id", "instance_id") for one in self.ids.get(kind, ())
+        )
+
     def stay(self) -> None:
         """Mend what the calls have taken away: a cluster, a project and its tokens with it."""
         if self.installation.ask("GET", f"/v1/clusters/{self.ids['cluster_id'][0]}").status_code == 404:

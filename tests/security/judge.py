@@ -29,10 +29,14 @@ TOLD = 40
 
 @dataclass
 class Judge:
-    """Counts calls, and keeps what was wrong with answers. `secrets` may stand in none."""
+    """Counts calls, and keeps what was wrong with answers. `secrets` may stand in none.
+
+    `owned` are ids of a project's things: no stranger is to hear of them, or to be served by them.
+    """
 
     secrets: frozenset[str] = frozenset()
     open_paths: frozenset[str] = frozenset()
+    owned: frozenset[str] = frozenset()
     calls: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
@@ -50,6 +54,7 @@ class Judge:
         for kind, sentence in (
             *self._of_all(answer, text, sent),
             *self._of_role(role, what, answer),
+            *self._of_stranger(role, what, answer, text, sent),
             *_of_document(answer, case),
         ):
             self.wrong[kind] += 1
@@ -77,7 +82,19 @@ class Judge:
         if role in WORTHLESS and what.split()[1] not in self.open_paths and answer.status_code not in REFUSALS:
             yield "let in", ""
 
+    def _of_stranger(
+        self, role: str, what: str, answer: requests.Response, text: str, sent: str
+    ) -> Iterable[tuple[str, str]]:
+        if role != "stranger" or what.split()[1].startswith(INSTALLATIONS):
+            return
+        if answer.status_code < CLIENT_ERROR and any(one in sent for one in self.owned):
+            yield "let in", "to a thing of another project"
+        if any(one in text and one not in sent for one in self.owned):
+            yield "revealed", "the id of another project's thing"
 
+
+# What speaks of the whole installation, to any administrator.
+INSTALLATIONS = ("/v1/orphans", "/v1/check", "/v1/parked")
 # What a request without a good token may be answered, beside 401: it could not even be read.
 REFUSALS = (400, 401, 408, 414, 431)
 

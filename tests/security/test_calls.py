@@ -58,6 +58,17 @@ GUILTY: dict[str, tuple[str, str, requests.Response]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "sent"),
+    [("revealed", '{"clusters": [{"id": "mine"}]}', ""), ("let in", '{"status": "ok"}', "/v1/clusters/mine")],
+)
+def test_the_judge_condemns_what_serves_a_stranger(kind: str, text: str, sent: str) -> None:
+    judge = Judge(owned=frozenset(("mine",)))
+    for role in ("member", "stranger"):
+        judge.hear(role, "GET /v1/clusters", answer(200, text), text, sent=sent)
+    assert judge.wrong == {kind: 1}
+
+
 @pytest.mark.parametrize("kind", GUILTY)
 def test_the_judge_condemns_what_is_wrong(kind: str) -> None:
     role, what, given = GUILTY[kind]
