@@ -41,6 +41,7 @@ class Held:
     id: str
     epoch: int
     step: str
+    claims: int
 
 
 class Stack(Installation):
@@ -160,7 +161,7 @@ class Stack(Installation):
 
     def held_by(self, name: str, pid: int) -> list[Held]:
         """The tasks that process `pid` of a service has claimed, and has not given up or ended."""
-        query = "select id, epoch, step from tasks where status = 'open' and lease_until is not null and lease_owner like %s"
+        query = "select id, epoch, step, claims from tasks where status = 'open' and lease_until is not null and lease_owner like %s"
         return [Held(*row) for row in self.rows(self.names[name], query, (f"%%:{pid}",))]
 
     def open_tasks(self) -> int:

@@ -21,6 +21,8 @@ from tests.support.installation import wait_for
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.fault(1), pytest.mark.timeout(3600)]
 RESUME_SECONDS = 20.0
+# A step whose worker dies ten times in a row counts as what kills it: so much bad luck is not what these kills are about.
+ENOUGH_CLAIMS = 3
 # How the kills are shared out: mostly to those that work in steps.
 SHARES = {
     "provisioner": 4,
@@ -47,7 +49,7 @@ class Killer:
         works = self.name.startswith(("provisioner", "datastore"))
         pid, begun = self.stack.pid(self.name), self._begun()
         if works:
-            wait_for(lambda: self.stack.held_by(self.name, pid), 300, 0.02, f"work for {self.name}")
+            wait_for(lambda: self._is_in_the_middle(pid), 300, 0.02, f"work for {self.name}")
         threading.Event().wait(self.chance.uniform(0, 0.3))
         self.stack.kill(self.name)
         began = time.monotonic()
@@ -62,6 +64,11 @@ class Killer:
             self.waited.append(time.monotonic() - began)
         # The next one is to find a process that lives.
         wait_for(lambda: self._begun() > begun, 120, 0.1, f"{self.name} again")
+
+    def _is_in_the_middle(self, pid: int) -> bool:
+        """Whether it works, on nothing that was struck too often already."""
+        held = self.stack.held_by(self.name, pid)
+        return bool(held) and all(one.claims <= ENOUGH_CLAIMS for one in held)
 
     def _still(self, pid: int, held: list[Held]) -> bool:
         return bool(set(held) & set(self.stack.held_by(self.name, pid)))

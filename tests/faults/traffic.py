@@ -84,7 +84,6 @@ class Traffic:
                 self.served += 1
             except Exception as error:
                 self.wrong.append(f"{type(error).__name__}: {error}"[:3000])
-                return
 
     def _one(self, name: str, size: int) -> None:
         wish = {"name": name, "datastore": self.datastore, "size": size, "volume_gb": 1}

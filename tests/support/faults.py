@@ -1,6 +1,7 @@
 """How the fault suite counts and tells: how often a fault is tried, which row a test speaks of, what it measured.
 
-`make test` runs every fault a few times; with DTROVE_FAULTS=long, as `make faults` sets it, as often as the report wants.
+`make test` runs every fault a few times; with DTROVE_FAULTS=long, as `make faults` sets it, as often as the report wants, or
+the share of that which DTROVE_FAULTS_TIMES says (0.1: a tenth).
 Where DTROVE_FAULTS_FIGURES names a file, each figure and the end of each marked test is a line of JSON there.
 """
 
@@ -18,6 +19,8 @@ import pytest
 from bench.figures import Target, rounded
 
 LONG = os.environ.get("DTROVE_FAULTS", "") == "long"
+# Which part of the long version's number is wanted.
+SHARE = float(os.environ.get("DTROVE_FAULTS_TIMES", "1"))
 FIGURES = os.environ.get("DTROVE_FAULTS_FIGURES", "")
 
 
@@ -53,7 +56,7 @@ def exactly(number: float, unit: str = "") -> Target:
 @pytest.fixture(scope="session")
 def times() -> Callable[[int, int], int]:
     """How often to try a fault: `times(short, long)`."""
-    return lambda short, long: long if LONG else short
+    return lambda short, long: max(short, round(long * SHARE)) if LONG else short
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, update
 
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
@@ -28,11 +28,14 @@ def put_datastore(tx: Tx, values: dict[str, Any]) -> None:
 
 
 def learn_flavors(tx: Tx, event: provisioner.FlavorsListed) -> None:
-    """These are the sizes from now on."""
+    """These are the sizes from now on. Two provisioners that start together say it at the same moment."""
     t = tables.flavors
-    tx.connection.execute(delete(t))
-    for flavor in event.flavors:
-        tx.connection.execute(insert(t).values(**dump(flavor), supports_volumes=event.supports_volumes))
+    tx.connection.execute(delete(t).where(t.c.id.not_in([flavor.id for flavor in event.flavors])))
+    # In one order for all, so that no two wait for each other.
+    for flavor in sorted(event.flavors, key=lambda one: one.id):
+        values = dump(flavor) | {"supports_volumes": event.supports_volumes}
+        if not tx.insert_new(t, **values):
+            tx.connection.execute(update(t).where(t.c.id == flavor.id).values(**values))
 
 
 def learn_transcript(tx: Tx, event: databases.TranscriptRecorded) -> None:

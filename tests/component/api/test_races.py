@@ -8,6 +8,8 @@ import pytest
 
 from services.api.actions import clusters
 from shared.contracts import datastore_agentless as databases
+from shared.contracts import provisioner
+from shared.contracts.values import Flavor
 from shared.db import Database
 from shared.errors import Conflict
 from tests.component.api.test_clusters import PROBLEM, active
@@ -123,3 +125,15 @@ def test_events_are_numbered_in_the_order_in_which_they_can_be_seen(api: Api) ->
     since = seen[-1] if seen else 0
     seen += [event["id"] for event in api.get(f"/v1/events?since={since}&limit=100")["events"]]
     assert len(seen) == len(set(seen)) == 6
+
+
+def test_two_provisioners_may_tell_their_flavors_at_the_same_moment(api: Api) -> None:
+    def listed(number: int) -> provisioner.FlavorsListed:
+        sizes = tuple(Flavor(id=name, name=name, vcpus=1, ram_mb=512 + number, disk_gb=10) for name in ("a", "b", "c"))
+        return provisioner.FlavorsListed(
+            provider="fake", flavors=sizes, supports_volumes=True, supports_snapshots=False
+        )
+
+    for turn in range(4):
+        together(lambda number, turn=turn: api.hear(listed(10 * turn + number)), TIMES)
+        assert sorted(row.id for row in api.rows("flavors")) == ["a", "b", "c"]
