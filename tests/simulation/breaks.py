@@ -20,6 +20,7 @@ from shared.engine import StepEngine
 from shared.workflow import Workflow
 from tests.simulation import hosts
 from tests.simulation.broker import Broker
+from tests.simulation.chance import Plan
 from tests.simulation.storage import SimDatabase
 from tests.simulation.weather import WEIGHTS
 
@@ -41,6 +42,17 @@ def _without_reminders(one: Break) -> Break:
     return apply
 
 
+def _where(kinds: tuple[str, ...], one: Break) -> Break:
+    """For a break that only some faults bring to light: runs with many of these, and no others."""
+
+    def apply(stack: ExitStack) -> None:
+        one(stack)
+        draw = classmethod(lambda cls, chance: Plan(chance.randint(2, 6), 0.1, kinds))
+        stack.enter_context(patch.object(Plan, "draw", draw))
+
+    return apply
+
+
 def _relay_forgets(self: Batch, row_id: int, why: str) -> None:
     """A message that nobody took is dropped."""
     self.sent(row_id)
@@ -50,8 +62,9 @@ def _claim_without_lease(stack: ExitStack) -> None:
     """Whoever comes takes a task, though another one has it."""
     always = tasks.or_(True)
     stack.enter_context(patch.object(tasks, "_unleased", lambda _table, _now: always))
-    tasks._due.cache_clear()
-    stack.callback(tasks._due.cache_clear)
+    for made in (tasks._due, tasks._claim):
+        made.cache_clear()
+        stack.callback(made.cache_clear)
 
 
 def _epoch_stands_still(stack: ExitStack) -> None:
@@ -113,24 +126,29 @@ BREAKS: dict[str, Break] = {
     "no epoch": _epoch_stands_still,
     "no lease": _claim_without_lease,
     "lease not renewed": _put(StepEngine, "heartbeat", lambda _self: None),
-    "host not fenced": _host_takes_any_epoch,
+    "host not fenced": _where(("stop",), _host_takes_any_epoch),
     "publish before commit": _publish_before_commit,
     "acknowledged first": _without_reminders(_put(Broker, "acknowledges_first", True)),
     "unroutable dropped": _without_reminders(_put(Batch, "postponed", _relay_forgets)),
-    "create without a look": _put(Provider, "create", _create_blindly),
+    "create without a look": _where(("cloud", "kill"), _put(Provider, "create", _create_blindly)),
     "no undo": _no_undo,
     "job without a look": _job_begins_again,
     "late delete forgotten": _deleted_unknown_is_forgotten,
     "nobody reminded": _put(reminding, "_silent", lambda _database: []),
-    "sweep off": _put(provisioner_actions, "sweep", lambda *_: []),
     "key kept": _put(database_actions.catalogue, "forget_key", lambda *_: None),
 }
+
+
+# Not a break: reminders only bring back what a broker has lost, so without losses nothing may depend on them.
+UNREMINDED = "unreminded"
 
 
 @contextmanager
 def broken_by(name: str) -> Iterator[None]:
     """Take a safeguard away for a while; an empty name takes none."""
     with ExitStack() as stack:
-        if name:
+        if name == UNREMINDED:
+            _without_reminders(lambda _stack: None)(stack)
+        elif name:
             BREAKS[name](stack)
         yield

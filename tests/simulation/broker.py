@@ -112,7 +112,8 @@ class Broker:
         for binding in takers:
             fate = self._post.on_the_way(binding)
             for _ in range({"lost": 0, "double": self._chance.randint(2, 5)}.get(fate, 1)):
-                pause = self._chance.uniform(0.0, 20.0 if fate == "late" else LATENCY)
+                far = fate == "late" or (fate == "double" and self._chance.random() < 0.5)
+                pause = self._chance.uniform(0.0, 20.0 if far else LATENCY)
                 self._carry(binding, message, pause)
         self.published += 1
         return bool(takers)

@@ -11,11 +11,13 @@ from sqlalchemy import select
 from services.api.actions import clusters
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
+from services.provisioner.providers.fake.faults import Fault
 from shared.contracts.base import new_id
 from shared.db import Tx
 from shared.errors import Conflict, DtroveError, NotFound, Unavailable
 from tests.simulation.storage import rows
 from tests.simulation.virtual import Thread
+from tests.simulation.weather import FINAL_FAULTS
 from tests.simulation.world import World
 
 LOOK_SECONDS = 4.0
@@ -58,6 +60,10 @@ class Story:
     def _tell(self) -> None:
         chance, plot = self.world.chance, self.plot or self.world.chance.choice(PLOTS)
         self.world.weather.note(f"plot: {plot}")
+        if plot == "retry":
+            # Its premise: something final strikes the first attempt.
+            self.world.weather.final_faults += 1
+            self.world.provider.faults.pending.append(Fault("create", chance.choice(FINAL_FAULTS)))
         try:
             if plot == "two":
                 first, second = self._create("one"), self._create("two")
@@ -156,6 +162,21 @@ class Story:
             self.world.hub.sleep(LOOK_SECONDS)
             if self.world.hub.now > until:
                 raise Hopeless(f"I1: operation {wish.operation_id} did not end")
+        self._count_servers(wish)
+
+    def _count_servers(self, wish: Wish) -> None:
+        """A cluster that was made has one server; one that failed for want of a server has none left over."""
+        o, i = tables.operations, tables.instances
+        database = self.world.database("api")
+        row = rows(database, select(o.c.kind, o.c.status, o.c.problem).where(o.c.id == wish.operation_id))[0]
+        alive = rows(database, select(tables.clusters.c.status).where(tables.clusters.c.id == wish.cluster_id))
+        if row.kind != "create_cluster" or not alive or alive[0].status not in ("active", "failed"):
+            return
+        for instance in rows(database, select(i.c.id).where(i.c.cluster_id == wish.cluster_id)):
+            there = len(self.world.provider.cloud.servers(instance.id))
+            wanted = 1 if row.status == "succeeded" else 0
+            if there != wanted:
+                self.failures.append(f"I6: {there} servers after a create that has {row.status}")
 
     def _ask(self, work: Callable[[Tx], Any]) -> Any:
         """One request to the API, again until there is an answer; a refusal is one. Conflict at a second try is success."""
