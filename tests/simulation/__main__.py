@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from functools import cache
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
 
-SHARE = 50
-L = TypeVar("L")
+if TYPE_CHECKING:
+    from tests.simulation.run import Laboratory
+
+SHARE = 10
 
 
 def main() -> int:
@@ -43,10 +46,9 @@ def _arguments() -> argparse.Namespace:
 
 def _replay(seed: int, broken: str) -> int:
     from tests.simulation.breaks import broken_by
-    from tests.simulation.run import Laboratory
 
-    with _laboratory(Laboratory) as laboratory, broken_by(broken):
-        outcome = laboratory.run(seed)
+    with broken_by(broken):
+        outcome = _laboratory().run(seed)
     _say("\n".join(outcome.trace))
     _say(f"seed {seed}: {outcome.seconds:.1f} s of virtual time, {dict(outcome.struck)}, {outcome.digest}")
     _say("\n".join(outcome.breaches) or "every invariant held")
@@ -56,19 +58,18 @@ def _replay(seed: int, broken: str) -> int:
 def run_share(first: int, number: int, broken: str) -> list[tuple[int, list[str], dict[str, int], int, str]]:
     """Runs of one process: seed, breaches, faults by kind, deaths, digest."""
     from tests.simulation.breaks import broken_by
-    from tests.simulation.run import Laboratory
 
-    with _laboratory(Laboratory) as laboratory, broken_by(broken):
-        done = [laboratory.run(seed) for seed in range(first, first + number)]
+    with broken_by(broken):
+        done = [_laboratory().run(seed) for seed in range(first, first + number)]
     return [(one.seed, one.breaches, dict(one.struck), one.restarts, one.digest) for one in done]
 
 
 def _many(asked: argparse.Namespace) -> int:
     began, failed, struck, deaths, runs = time.monotonic(), list[tuple[int, list[str]]](), Counter[str](), 0, 0
+    end = asked.first + asked.seeds
     with ProcessPoolExecutor(asked.jobs) as pool:
-        starts = range(asked.first, asked.first + asked.seeds, SHARE)
-        shares = [pool.submit(run_share, first, min(SHARE, asked.first + asked.seeds - first), asked.broken)
-                  for first in starts]  # fmt: skip
+        shares = [pool.submit(run_share, first, min(SHARE, end - first), asked.broken)
+                  for first in range(asked.first, end, SHARE)]  # fmt: skip
         for share in shares:
             for seed, breaches, kinds, restarts, _ in share.result():
                 runs, deaths = runs + 1, deaths + restarts
@@ -103,13 +104,16 @@ def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-@contextmanager
-def _laboratory(make: type[L]) -> Iterator[L]:
-    made = make()
-    try:
-        yield made
-    finally:
-        made.close()  # type: ignore[attr-defined]
+@cache
+def _laboratory() -> Laboratory:
+    """One for each process, which lives as long as it does."""
+    from tests.simulation.run import Laboratory
+
+    made = Laboratory()
+    atexit.register(made.close)
+    # A worker of a pool ends without its exit handlers.
+    Finalize(None, made.close, exitpriority=1)
+    return made
 
 
 if __name__ == "__main__":
