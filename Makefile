@@ -29,8 +29,8 @@ up: setup ## start RabbitMQ and the four services in the background
 down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
-test: test-setup fast ## everything: the fast checks, then all tests on real hosts
-	@.venv/bin/python -m pytest
+test: test-setup fast ## everything: the fast checks and unit tests first, then all others, on real hosts
+	@.venv/bin/python -m pytest --ignore=tests/unit
 
 check: setup ## style, types, import rules
 	@sh scripts/check.sh
