@@ -7,7 +7,6 @@ import fcntl
 import importlib
 import logging
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,21 +18,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from client.configuration import settings_of
-from client.local.addresses import TLS, any_free, is_free, url_of
+from client.local.addresses import url_of
 from client.local.broker import Broker, private_rabbitmq
 from client.local.configuration import load
+from client.local.environment import LocalEnvironment
 from client.local.handing import hand_over, take_back
 from client.local.processes import Child, PidFile, end
 from shared.errors import Conflict, Failure
 
 SERVICES = ("api", "provisioner", "datastore_agentless", "scheduler")
-DEFAULT_ADDRESS = "127.0.0.1:8780"
 BROKER_SECONDS = 120.0
 
 log = logging.getLogger("dtrove.supervisor")
@@ -60,6 +58,7 @@ class Supervisor:
         self.home = home.resolve()
         self.config = config.resolve()
         self.run_dir = self.home / "run"
+        self.environment = LocalEnvironment(self.home, self.config)
         self._broker = broker
         self._stopping = threading.Event()
 
@@ -71,16 +70,9 @@ class Supervisor:
         return PidFile(self.run_dir / "supervisor.pid").read()
 
     @property
-    def _environment_file(self) -> Path:
-        """What a `nameko shell` beside us needs; it is there while the services run at their chosen addresses."""
-        return self.run_dir / "environment"
-
-    @property
     def url(self) -> str:
         """Where the API answers, as far as it is known."""
-        remembered = self.run_dir / "web"
-        address = remembered.read_text().strip() if remembered.exists() else self._configured_address()
-        return url_of(address)
+        return url_of(self.environment.address())
 
     def status(self) -> list[ProcessState]:
         """Each process that belongs to the installation."""
@@ -89,7 +81,7 @@ class Supervisor:
 
     def ready(self) -> tuple[bool, str]:
         """Whether every service says it is ready, and what is still missing where not."""
-        if self.running is None or not self._environment_file.exists():
+        if self.running is None or not self.environment.file.exists():
             return False, "DTrove is not up yet"
         try:
             # The certificate is for the name that users know; here it is our own child that is asked, and no token is sent.
@@ -105,7 +97,7 @@ class Supervisor:
         """Start in the background where nothing runs yet; wait until all is ready. Raises Failure after `timeout`."""
         if self.running is None:
             self._make_directories()
-            self._environment_file.unlink(missing_ok=True)
+            self.environment.forget()
             command = [sys.executable, "-m", "client.supervisor", str(self.home), str(self.config)]
             with (self.home / "logs" / "supervisor.log").open("ab") as output:
                 process = subprocess.Popen(
@@ -126,13 +118,12 @@ class Supervisor:
         with self._lock():
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: self._stopping.set())
-            # Until it is written anew, nobody takes the API that answers at the last address for ours.
-            self._environment_file.unlink(missing_ok=True)
+            self.environment.forget()
             self._pid("supervisor").write(os.getpid())
             try:
                 self._serve()
             finally:
-                self._environment_file.unlink(missing_ok=True)
+                self.environment.forget()
                 self._pid("supervisor").remove()
 
     def _serve(self) -> None:
@@ -143,8 +134,8 @@ class Supervisor:
         os.environ.update(handed)
         broker = self._private_broker()
         try:
-            environ = self._environment(self._start_broker(broker))
-            self._write_environment(environ)
+            environ = self.environment.make(self._start_broker(broker))
+            self.environment.write(environ)
             self._migrate(environ)
             handed = self._hand_over(environ)
             children = [self._child(name, handed) for name in SERVICES]
@@ -176,14 +167,14 @@ class Supervisor:
 
     def _start_broker(self, broker: Broker | None) -> str:
         if broker is None:
-            return str(self._options()["AMQP_URI"])
+            return str(self.environment.options()["AMQP_URI"])
         log.info("starting RabbitMQ")
         broker.start()
         return broker.uri
 
     def _private_broker(self) -> Broker | None:
         """Ours, unless the configuration names one that exists."""
-        if self._options().get("AMQP_URI"):
+        if self.environment.options().get("AMQP_URI"):
             return None
         return self._broker or private_rabbitmq(self.home)
 
@@ -232,48 +223,6 @@ class Supervisor:
 
     def _hand_over(self, environ: Mapping[str, str]) -> dict[str, str]:
         return hand_over(environ, [settings_of(name) for name in SERVICES], self.run_dir / "secrets")
-
-    def _options(self) -> dict[str, Any]:
-        return load(self.config, {**os.environ, "DTROVE_HOME": str(self.home)})
-
-    def _configured_address(self) -> str:
-        return str(self._options().get("WEB_SERVER_ADDRESS") or DEFAULT_ADDRESS)
-
-    def _environment(self, amqp_uri: str) -> dict[str, str]:
-        address = self._choose_address()
-        return {
-            **os.environ,
-            "DTROVE_HOME": str(self.home),
-            "AMQP_URI": amqp_uri,
-            "WEB_SERVER_ADDRESS": address,
-            "PYTHONUNBUFFERED": "1",
-            "DTROVE_KEYRING": os.environ.get("DTROVE_KEYRING") or str(self.home / "keyring"),
-            "DTROVE_BOOTSTRAP_TOKEN_HASH": self._bootstrap_hash(),
-        }
-
-    def _bootstrap_hash(self) -> str:
-        """What the first administrator's token is known by; `dtrove init` wrote it down."""
-        path = self.home / "bootstrap_token_hash"
-        return os.environ.get("DTROVE_BOOTSTRAP_TOKEN_HASH") or (path.read_text().strip() if path.exists() else "")
-
-    def _choose_address(self) -> str:
-        """The configured address; in place of the default, if taken, the one of last time or any free one."""
-        address = self._configured_address()
-        remembered = self.run_dir / "web"
-        if address == DEFAULT_ADDRESS:
-            last = remembered.read_text().strip().removeprefix(TLS) if remembered.exists() else address
-            address = next((each for each in (last, address) if is_free(each)), any_free())
-        remembered.write_text(f"{TLS if self._options().get('DTROVE_TLS_CERT_FILE') else ''}{address}\n")
-        return address
-
-    def _write_environment(self, environ: dict[str, str]) -> None:
-        """Leave what a `nameko shell` beside us needs: `set -a; . $DTROVE_HOME/run/environment`."""
-        lines = [
-            f"{name}={shlex.quote(environ[name])}"
-            for name in ("DTROVE_HOME", "AMQP_URI", "WEB_SERVER_ADDRESS", "DTROVE_KEYRING")
-        ]
-        with os.fdopen(os.open(self._environment_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write("\n".join(lines) + "\n")
 
     def _migrate(self, environ: dict[str, str]) -> None:
         options = load(self.config, environ)

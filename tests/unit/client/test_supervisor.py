@@ -88,7 +88,7 @@ def test_where_the_usual_port_is_taken_another_is_chosen_and_remembered(supervis
             taken.listen()
         except OSError:
             pass  # someone else has it: as good
-        address = supervisor._choose_address()
+        address = supervisor.environment.choose_address()
     assert address != "127.0.0.1:8780"
     assert supervisor.url == f"http://{address}"
-    assert supervisor._choose_address() == address
+    assert supervisor.environment.choose_address() == address
