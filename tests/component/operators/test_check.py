@@ -135,7 +135,7 @@ def test_a_keyring_that_is_gone_fails_the_check_while_services_go_on_with_what_t
     path, aside = healthy.home / "keyring", healthy.home / "keyring.aside"
     path.rename(aside)
     try:
-        code, found = look(healthy)
+        code, found = until(healthy, is_now("keyring", "failed"))
         assert code == Exit.FAILED
         assert found["keyring"]["status"] == found["keyring file"]["status"] == "failed"
         assert "provisioner: no keyring at" in found["keyring"]["message"]
@@ -184,7 +184,7 @@ def test_a_database_that_a_newer_version_has_touched_fails_the_check(healthy: In
         before = str(connection.exec_driver_sql("select version_num from alembic_version").scalar())
     version("9999")
     try:
-        code, found = look(healthy)
+        code, found = until(healthy, is_now("migrations", "failed"))
     finally:
         version(before)
         engine.dispose()
