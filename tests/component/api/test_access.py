@@ -28,6 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/datastores": {"manager": "mysql", "version": "8.0", "packages": ["mysql-server"]},
     "/v1/tokens": {"name": "x"},
     "/v1/projects": {"name": "x"},
+    "/v1/orphans/clean": {"ids": ["server-1"]},
 }
 
 

@@ -35,6 +35,7 @@ def ready_for(api: Api, path: str) -> dict[str, str]:
         api.hear(databases.ClusterFailed(cluster_id=cluster, operation_id=operation, problem=PROBLEM))
     elif not path.endswith("cancel"):
         active(api, cluster, operation)
+    api.provisioner.find("server-1")
     message = new_id()
     parked.keep(
         api.database, message_id=message, service="api", queue="evt.x", topic="x", reason="no", body="{}", headers={}
