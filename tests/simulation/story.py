@@ -80,8 +80,9 @@ class Story:
                 self._delete(cluster_id)
             for wish in list(self.wishes):
                 self._wait(wish)
-            # Within a minute of rest all that is held is what is known.
-            self.world.hub.sleep(REST_SECONDS)
+            # Within a minute of rest all that is held is what is known; there is no rest while a process stands still.
+            awake = max(one.process.stopped_until for one in self.world.replicas.values())
+            self.world.hub.sleep(max(0.0, awake - self.world.hub.now) + REST_SECONDS)
         except Hopeless as error:
             self.hopeless = str(error)
         self.ended = True
@@ -127,11 +128,12 @@ class Story:
 
     def _delete(self, cluster_id: str) -> None:
         answer = self._ask(lambda tx: clusters.delete(tx, DEFAULT_PROJECT, cluster_id))
-        if isinstance(answer, NotFound):
-            return
+        # Also where it is gone already: an answer may have been lost.
         for wish in self.wishes:
             if wish.cluster_id == cluster_id:
                 wish.allowed = ENDED
+        if isinstance(answer, NotFound):
+            return
         if isinstance(answer, str) and all(wish.operation_id != answer for wish in self.wishes):
             self.wishes.append(Wish(answer, cluster_id, ("succeeded",)))
 
