@@ -95,7 +95,8 @@ def test_killed_processes_are_replaced_in_every_step_and_make_no_second_server(
     kills, waited = sum(turns.values()), [one for killer in killers for one in killer.waited]
     steps = sum((killer.steps for killer in killers), Counter())
     assert len(waited) >= kills / 2
-    assert len(steps) >= 2, steps
+    # So few as a short run makes may all strike the same one.
+    assert len(steps) >= (2 if len(waited) > 20 else 1), steps
     words = f"kills, resumed after at most ({len(steps)} kinds of step struck)"
     figure(1, words, kills, max(waited), "s", at_most(LEASE_SECONDS + 5, "s"))
     figure(1, "kills, resumed after, p95", kills, percentile(waited, 95), "s", at_most(RESUME_SECONDS, "s"))
