@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.contracts.base import dump
-from shared.contracts.operations import OperationProgressed
+from shared.contracts.operations import OperationProgressed, sequence_at
 from shared.contracts.values import Problem
 from shared.db import tasks
 from shared.db.engine import Database, Tx
@@ -272,8 +272,8 @@ class StepEngine:
         return tasks.with_step(task, step, done=done, step_started_at=now, cancel_requested=asked)
 
     def _next_sequence(self) -> int:
-        """Microseconds since 1970, pushed on where two reports fall into one: it grows over workers as well."""
-        self._sequence = max(self._sequence + 1, int(self.database.clock.now().timestamp() * 1_000_000))
+        """The present moment's, pushed on where two reports fall into one microsecond."""
+        self._sequence = max(self._sequence + 1, sequence_at(self.database.clock.now()))
         return self._sequence
 
     def _first_step(self, task: Task) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Text, func, select, text, type_coerce
 
-from shared.contracts.state import Disk, OpenTask, Revision, Sealing, ServiceState, Waiting
+from shared.contracts.state import Disk, OpenTask, Revision, Sealing, ServiceState
 from shared.db import Database, migrate, tasks
+from shared.db.outbox import Outbox
 from shared.db.reseal import sealed_columns
 from shared.errors import DtroveError, Failure
 from shared.secrets import Keyring, KeyringFile, read_keyring
@@ -74,16 +75,11 @@ class StateOf:
         return self._sealing is not None and bool(self._sealing.old or self._sealing.unreadable)
 
     def _of_database(self, found: ServiceState, operations: Sequence[str]) -> ServiceState:
-        outbox = self.database.outbox
-        waits = outbox.c.due_at.is_not(None)
         with self.database.read() as connection:
-            oldest = connection.execute(select(outbox).where(waits).order_by(outbox.c.id).limit(1)).first()
-            number = connection.execute(select(func.count()).select_from(outbox).where(waits)).scalar_one()
+            waiting = Outbox(self.database).waiting(connection)
             current = migrate.current(connection)
             work = self._open_tasks(connection, operations) if operations else ()
             ahead = self._ahead(connection)
-        age = 0.0 if oldest is None else max(0.0, (found.now - oldest.created_at).total_seconds())
-        waiting = Waiting(messages=number, oldest_seconds=age, error=oldest.error if oldest is not None else "")
         known = Revision(database=current, code=self._versions.newest, known=current in self._versions.known)
         return replace(found, outbox=waiting, revision=known, tasks=work, database_ahead=ahead)
 

@@ -10,6 +10,7 @@ import pytest
 
 from client.rabbitmq import PrivateRabbit
 from tests.support.postgres import PrivatePostgres
+from tests.support.rabbit import running
 
 pytest_plugins = ("tests.support.faults",)
 
@@ -17,13 +18,8 @@ pytest_plugins = ("tests.support.faults",)
 @pytest.fixture(scope="session")
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
     """A running RabbitMQ that nobody else uses."""
-    broker = PrivateRabbit(tmp_path_factory.mktemp("rabbit"))
-    broker.start()
-    try:
-        broker.wait_ready(60)
+    with running(PrivateRabbit(tmp_path_factory.mktemp("rabbit"))) as broker:
         yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="session")

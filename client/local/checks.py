@@ -15,10 +15,9 @@ from client.configuration import SERVICES, Configuration
 from client.supervisor import Supervisor
 from shared.broker import read_uri
 from shared.errors import DtroveError, Failure
+from shared.health import FAILED, MAKE_ROOM, OK, WARNING, room, status_of_disk
 from shared.secrets import keyring_path, read_keyring
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
-DISK_WARNING, DISK_FAILED = 2 * 1024**3, 256 * 1024**2
 CONNECT_SECONDS = 3.0
 
 
@@ -120,8 +119,7 @@ def _databases(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _disk(home: Path) -> LocalCheck:
     free = shutil.disk_usage(home).free
-    words = f"{free / 1024**3:.1f} GB are free where {home} lies"
-    if free >= DISK_WARNING:
-        return LocalCheck("disk here", OK, words)
-    return LocalCheck("disk here", FAILED if free < DISK_FAILED else WARNING, words,
-                      "make room: see `logs`, `images` and old files there, or move DTROVE_HOME")  # fmt: skip
+    status = status_of_disk(free)
+    return LocalCheck(
+        "disk here", status, f"{room(free)} are free where {home} lies", "" if status == OK else MAKE_ROOM
+    )

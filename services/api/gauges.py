@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from services.api.domain.checks import STATUSES, judge
+from services.api.domain.checks import judge
 from services.api.domain.seen import Seen
+from shared.health import STATUSES
 
 
 def gauges(seen: Seen, seconds_ago: float) -> Iterator[Metric]:

@@ -44,7 +44,7 @@ class Metrics:
         if seen is not None:
             found += gauges(seen, (database.clock.now() - seen.at).total_seconds())
         with database.read() as connection:
-            found += _states(connection, database)
+            found += _states(connection)
         now = CollectorRegistry()
         now.register(_Fixed(tuple(found)))
         return generate_latest(now) + generate_latest(self._registry)
@@ -61,17 +61,11 @@ class _Fixed:
         yield from self._found
 
 
-def _states(connection: Connection, database: Database) -> Iterator[Metric]:
+def _states(connection: Connection) -> Iterator[Metric]:
     for name, table in _COUNTED:
         family = GaugeMetricFamily(f"dtrove_{name}", f"{name} by status", labels=["status"])
         for status, count in connection.execute(select(table.c.status, func.count()).group_by(table.c.status)):
             family.add_metric([status], count)
         yield family
-    outbox = database.outbox
-    waiting = select(func.count(), func.min(outbox.c.created_at)).where(outbox.c.due_at.is_not(None))
-    depth, oldest = connection.execute(waiting).one()
-    age = 0.0 if oldest is None else max(0.0, (database.clock.now() - oldest).total_seconds())
-    yield GaugeMetricFamily("dtrove_api_outbox_depth", "messages that wait for the broker", value=depth)
-    yield GaugeMetricFamily("dtrove_api_outbox_oldest_seconds", "how long the oldest of them has waited", value=age)
     parked = connection.execute(select(func.count()).select_from(tables.parked)).scalar_one()
     yield GaugeMetricFamily("dtrove_parked_messages", "messages that no service could take in", value=parked)

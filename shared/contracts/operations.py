@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.contracts.base import Event, event
+
+
+def sequence_at(moment: datetime) -> int:
+    """The sequence of a report that is made at a moment: its microsecond since 1970, which grows over workers as well."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+def moment_of(sequence: int) -> datetime:
+    """When a report with this sequence was made."""
+    return datetime.fromtimestamp(sequence / 1_000_000, UTC)
 
 
 @event("operation.progressed", publisher="*", lasting=False)

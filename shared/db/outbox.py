@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
 
+from shared.contracts.state import Waiting
 from shared.db.engine import Database
 from shared.db.types import UtcDateTime
 
@@ -87,11 +88,20 @@ class Outbox:
                 with self._database.write() as tx:
                     self._store(tx.connection, batch)
 
+    def waiting(self, connection: Connection) -> Waiting:
+        """What has not been sent yet: how many messages, the age of the oldest, and what it last met with."""
+        table, waits = self._table, self._table.c.due_at.is_not(None)
+        number = connection.execute(select(func.count()).select_from(table).where(waits)).scalar_one()
+        oldest = connection.execute(select(table).where(waits).order_by(table.c.id).limit(1)).first()
+        if oldest is None:
+            return Waiting(messages=number)
+        age = (self._database.clock.now() - oldest.created_at).total_seconds()
+        return Waiting(messages=number, oldest_seconds=max(0.0, age), error=oldest.error)
+
     def depth(self) -> int:
         """How many messages wait."""
         with self._database.read() as connection:
-            waiting = select(func.count()).select_from(self._table).where(self._table.c.due_at.is_not(None))
-            return int(connection.execute(waiting).scalar_one())
+            return self.waiting(connection).messages
 
     def _rows(self, connection: Connection, query: Select[Any], limit: int) -> list[OutboxRow]:
         found = connection.execute(query, {"now": self._database.clock.now(), "limit": limit})

@@ -12,6 +12,7 @@ from tests.faults.stack import TWO_WORKERS, Stack
 from tests.support.installation import Installation
 from tests.support.postgres import PrivatePostgres
 from tests.support.proxy import Proxy
+from tests.support.rabbit import running
 
 # Long enough for a fault to find a step in the middle.
 SLOW = {"DTROVE_PROVIDER": "fake", "DTROVE_FAKE_BUILD_SECONDS": "1.5", "DTROVE_SIMULATED_LATENCY": "0.15"}
@@ -20,11 +21,8 @@ SLOW = {"DTROVE_PROVIDER": "fake", "DTROVE_FAKE_BUILD_SECONDS": "1.5", "DTROVE_S
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
     """A RabbitMQ that the supervisor does not start again by itself."""
-    made = PrivateRabbit(tmp_path_factory.mktemp("broker"))
-    made.start()
-    made.wait_ready(60)
-    yield made
-    made.stop()
+    with running(PrivateRabbit(tmp_path_factory.mktemp("broker"))) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from shared.db.engine import make_engine
 from tests.support.authority import Authority
 from tests.support.installation import ROOT, Installation, wait_for
 from tests.support.postgres import PrivatePostgres
+from tests.support.rabbit import running
 from tests.support.served import Served
 
 HERE = ("127.0.0.1", "localhost")
@@ -160,13 +161,8 @@ class TlsRabbit(PrivateRabbit):
 
 @pytest.fixture(scope="module")
 def rabbit_tls(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsRabbit]:
-    broker = TlsRabbit(tmp_path_factory.mktemp("rabbit"), authority)
-    broker.start()
-    try:
-        broker.wait_ready(90)
+    with running(TlsRabbit(tmp_path_factory.mktemp("rabbit"), authority), 90) as broker:
         yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -78,7 +77,6 @@ class Broker:
     def __init__(self, hub: Hub, post: Post, chance: Any) -> None:
         self.process = Process("broker")
         self.parked: list[tuple[Binding, Message, str]] = []
-        self.published = 0
         self.open = 0
         self._hub, self._post, self._chance = hub, post, chance
         self._bindings: dict[Binding, None] = {}
@@ -115,7 +113,6 @@ class Broker:
                 far = fate == "late" or (fate == "double" and self._chance.random() < 0.5)
                 pause = self._chance.uniform(0.0, 20.0 if far else LATENCY)
                 self._carry(binding, message, pause)
-        self.published += 1
         return bool(takers)
 
     def _carry(self, binding: Binding, outgoing: Outgoing, pause: float) -> None:
@@ -148,9 +145,3 @@ class Broker:
             message.headers[parking.TRIES] = tries + 1
             self._hub.sleep(parking.PAUSES[min(tries, len(parking.PAUSES) - 1)] / 1000)
         self.open -= 1
-
-
-def payload_of(message: Message) -> dict[str, Any]:
-    """The JSON in a message."""
-    found: dict[str, Any] = json.loads(message.body)
-    return found

@@ -98,11 +98,8 @@ class Replica:
 
     def take(self, binding: Binding, message: Message) -> BaseException | None:
         """Handle one message; called by the broker's own thread, which waits for the end, or for the death."""
-        outcome: list[BaseException | None] = []
-        waiting = self.world.hub.running
-        assert waiting is not None
 
-        def handle() -> None:
+        def handle() -> BaseException | None:
             error: BaseException | None = None
             try:
                 self.handlers[binding](self.service, message)
@@ -111,15 +108,9 @@ class Replica:
                 if not isinstance(caught, DtroveError):
                     self.world.hub.errors.append((f"{self.slot} {binding.queue}", caught))
             self.world.weather.at_line()
-            outcome.append(error)
-            self.world.hub.wake(waiting)
+            return error
 
-        self.process.mourners[waiting] = None
-        self._begin(handle)
-        while not outcome and self.process.alive:
-            self.world.hub.park(3600.0)
-        self.process.mourners.pop(waiting, None)
-        return outcome[0] if outcome else None
+        return next(iter(self.world.hub.ask(self.process, handle)), None)
 
     def _begin(self, work: Callable[[], object]) -> Thread:
         return self.world.hub.spawn(self.process, work)

@@ -16,7 +16,6 @@ from shared.contracts.base import new_id
 from shared.db import Tx
 from shared.errors import Conflict, DtroveError, NotFound, Unavailable
 from tests.simulation.storage import rows
-from tests.simulation.virtual import Thread
 from tests.simulation.weather import FINAL_FAULTS
 from tests.simulation.world import World
 
@@ -192,24 +191,15 @@ class Story:
     def _once(self, work: Callable[[Tx], Any]) -> Any:
         """Run it in a thread of the API; None where the API died of it."""
         replica = self.world.replicas["api"]
-        waiting = self.world.hub.running
-        assert isinstance(waiting, Thread)
         if not replica.process.alive:
             return None
-        answers: list[Any] = []
 
-        def serve() -> None:
+        def serve() -> Any:
             try:
                 with replica.database.write() as tx:
                     answer = work(tx)
-                answers.append(answer if answer is not None else "")
             except DtroveError as error:
-                answers.append(error)
-            self.world.hub.wake(waiting)
+                return error
+            return "" if answer is None else answer
 
-        replica.process.mourners[waiting] = None
-        self.world.hub.spawn(replica.process, serve)
-        while not answers and replica.process.alive:
-            self.world.hub.park(3600.0)
-        replica.process.mourners.pop(waiting, None)
-        return answers[0] if answers else None
+        return next(iter(self.world.hub.ask(replica.process, serve)), None)

@@ -12,11 +12,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+FOR_EVER = 1e9
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -95,6 +97,27 @@ class Hub:
         if not thread.ended:
             thread.woken = True
             self._set_alarm(thread, self.now)
+
+    def ask(self, process: Process, work: Callable[[], T], seconds: float = FOR_EVER) -> tuple[T, ...]:
+        """Have `work` done in a thread of `process`, and wait: its answer alone, or nothing where the process dies first.
+
+        Nothing as well where `seconds` are over; the work goes on then, and nobody hears of it.
+        """
+        waiting = self._running
+        assert waiting is not None
+        answers: list[T] = []
+
+        def answer() -> None:
+            answers.append(work())
+            self.wake(waiting)
+
+        until = self.now + seconds
+        process.mourners[waiting] = None
+        self.spawn(process, answer)
+        while not answers and process.alive and self.now < until:
+            self.park(until - self.now)
+        process.mourners.pop(waiting, None)
+        return tuple(answers)
 
     def kill(self, process: Process) -> None:
         """End a process at this very line."""

@@ -43,7 +43,7 @@ from tests.simulation.cloud import SimProvider
 from tests.simulation.hosts import Fleet, SimRunner
 from tests.simulation.replica import Kind, Replica
 from tests.simulation.storage import Disk, SimDatabase
-from tests.simulation.virtual import Hub, Process, VirtualClock
+from tests.simulation.virtual import FOR_EVER, Hub, Process, VirtualClock
 from tests.simulation.weather import WEIGHTS, Weather
 
 API = Kind("api", ApiService, services.api.dependencies, ("reminder",))
@@ -139,30 +139,23 @@ class World(logging.Handler):
             raise Unavailable(f"{caller.service} did not answer")
         replica = self.chance.choice(there)
         assert isinstance(replica, Replica)
-        answers: list[tuple[Any, DtroveError | None]] = []
-        waiting = self.hub.running
-        assert waiting is not None
 
-        def serve() -> None:
+        def serve() -> tuple[Any, DtroveError | None] | None:
             try:
-                answers.append((getattr(replica.service, method)(*args, **kwargs), None))
+                outcome = getattr(replica.service, method)(*args, **kwargs), None
             except DtroveError as error:
-                answers.append((None, error))
-            if self.weather.at_rpc():
-                answers.clear()
-                return
-            self.hub.wake(waiting)
+                outcome = None, error
+            return None if self.weather.at_rpc() else outcome
 
-        self.hub.spawn(replica.process, serve)
         until = self.hub.now + caller.timeout
-        while not answers and self.hub.now < until:
-            self.hub.park(until - self.hub.now)
-        if not answers:
+        answer = next(iter(self.hub.ask(replica.process, serve, caller.timeout)), None)
+        if answer is None:
+            self.hub.sleep(until - self.hub.now)
             raise Unavailable(f"{caller.service} did not answer within {caller.timeout:.0f} s")
-        answer, error = answers[0]
+        value, error = answer
         if error is not None:
             raise error
-        return answer
+        return value
 
     def _start(self, slot: str, kind: Kind) -> None:
         replica = self.replicas[slot] = Replica(self, kind, slot, self.database(slot))
@@ -176,7 +169,7 @@ class World(logging.Handler):
         assert thread is not None
         replica.process.mourners[thread] = None
         while replica.process.alive:
-            self.hub.park(1e9)
+            self.hub.park(FOR_EVER)
         self.restarts += 1
         self.hub.sleep(self.chance.uniform(*RESTART))
         self._start(replica.slot, replica.kind)

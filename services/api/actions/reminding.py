@@ -10,6 +10,7 @@ from sqlalchemy import Row, Select, bindparam, exists, or_, select, update
 from services.api.actions.operations import RUNNING
 from services.api.store import tables
 from shared.contracts.api import OperationReminded
+from shared.contracts.operations import sequence_at
 from shared.db import Database
 from shared.db.types import UtcDateTime
 
@@ -41,8 +42,7 @@ def remind(database: Database) -> list[str]:
 def _silent(database: Database) -> list[Row[Any]]:
     now = database.clock.now()
     since = now - SILENCE
-    # The sequence of a report is the microsecond of its making.
-    values = {"since": since, "sequence": int(since.timestamp() * 1_000_000)}
+    values = {"since": since, "sequence": sequence_at(since)}
     with database.read() as connection:
         return [row for row in connection.execute(_SILENT, values) if _is_time(row, now)]
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from services.api.actions.operations import RUNNING
 from services.api.domain.seen import Stuck
 from services.api.store import tables
+from shared.contracts.operations import moment_of, sequence_at
 from shared.db import Database
 
 AT_MOST = 200
@@ -19,7 +20,6 @@ def find(connection: Connection, database: Database, after: float) -> tuple[Stuc
     o, s, c = tables.operations, tables.operation_steps, tables.clusters
     now = database.clock.now()
     since = now - timedelta(seconds=after)
-    # The sequence of a report is the microsecond of its making.
     last = (
         select(s.c.operation_id, func.max(s.c.sequence).label("sequence")).group_by(s.c.operation_id)
         .where(s.c.operation_id.in_(select(o.c.id).where(o.c.status.in_(RUNNING)))).subquery()
@@ -31,15 +31,14 @@ def find(connection: Connection, database: Database, after: float) -> tuple[Stuc
         .outerjoin(s, (s.c.operation_id == last.c.operation_id) & (s.c.sequence == last.c.sequence))
         .outerjoin(c, c.c.id == o.c.cluster_id)
         .where(o.c.status.in_(RUNNING), o.c.created_at <= since)
-        .where(func.coalesce(last.c.sequence, 0) <= int(since.timestamp() * 1_000_000))
+        .where(func.coalesce(last.c.sequence, 0) <= sequence_at(since))
         .order_by(o.c.created_at).limit(AT_MOST)
     )  # fmt: skip
     found: dict[str, Stuck] = {}
     for row in connection.execute(query):
-        spoken = now.timestamp() - row.sequence / 1_000_000 if row.sequence else None
-        age = (now - row.created_at).total_seconds()
+        spoken_at = max(row.created_at, moment_of(row.sequence)) if row.sequence else row.created_at
         found.setdefault(row.id, Stuck(
-            id=row.id, kind=row.kind, cluster=row.cluster or row.cluster_id, seconds=age if spoken is None else min(age, spoken),
+            id=row.id, kind=row.kind, cluster=row.cluster or row.cluster_id, seconds=(now - spoken_at).total_seconds(),
             step=row.step or "", service=row.service or "", host=row.host or "", message=row.message or "",
         ))  # fmt: skip
     return tuple(found.values())

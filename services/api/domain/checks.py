@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from services.api.domain.seen import Seen
 from services.api.domain.stuck import stuck_operations
+from shared.health import FAILED, MAKE_ROOM, OK, WARNING, room, status_of_disk
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
-STATUSES = (OK, WARNING, FAILED)
 # Seconds. Leases last ten, and two services that see them end at different times fall over each other.
 CLOCK_WARNING, CLOCK_FAILED = 1.0, 5.0
 # A host's own time is known to about a second, at the moment when it was made ready.
 HOST_CLOCK_WARNING = 5.0
 OUTBOX_WARNING, OUTBOX_FAILED = 60.0, 600.0
-DISK_WARNING, DISK_FAILED = 2 * 1024**3, 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -187,11 +185,9 @@ def _disk(seen: Seen) -> Check:
     if not disks:
         return Check("disk", WARNING, "no service has said how much room it has")
     service, least = min(disks, key=lambda one: one[1].free_bytes)
-    words = f"{least.free_bytes / 1024**3:.1f} GB are free where {service} keeps its files"
-    if least.free_bytes >= DISK_WARNING:
-        return Check("disk", OK, words)
-    return Check("disk", FAILED if least.free_bytes < DISK_FAILED else WARNING, words,
-                 "make room: see `logs`, `images` and old files in DTROVE_HOME, or move it to a larger disk")  # fmt: skip
+    status = status_of_disk(least.free_bytes)
+    words = f"{room(least.free_bytes)} are free where {service} keeps its files"
+    return Check("disk", status, words, "" if status == OK else MAKE_ROOM)
 
 
 def _operations(seen: Seen) -> Check:

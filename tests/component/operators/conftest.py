@@ -8,18 +8,14 @@ import pytest
 
 from client.rabbitmq import PrivateRabbit
 from tests.support.installation import Installation
+from tests.support.rabbit import running
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbit]:
     """A RabbitMQ that the supervisor does not start again by itself."""
-    made = PrivateRabbit(tmp_path_factory.mktemp("broker"))
-    made.start()
-    try:
-        made.wait_ready(60)
+    with running(PrivateRabbit(tmp_path_factory.mktemp("broker"))) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="session")

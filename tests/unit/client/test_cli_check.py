@@ -12,6 +12,7 @@ import pytest
 from client import installation
 from client.exits import Exit
 from client.local import checks
+from shared import health
 from shared.contracts.state import Sealing
 from shared.db import migrate
 from shared.db.engine import make_engine
@@ -158,9 +159,9 @@ def test_a_database_that_is_not_there_yet_is_not_made_by_looking(home: Path) -> 
 
 def test_a_disk_with_little_room_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = shutil.disk_usage(home).free
-    monkeypatch.setattr(checks, "DISK_WARNING", free * 2)
+    monkeypatch.setattr(health, "DISK_WARNING", free * 2)
     assert here(home)["disk here"].status == "warning"
-    monkeypatch.setattr(checks, "DISK_FAILED", free * 2)
+    monkeypatch.setattr(health, "DISK_FAILED", free * 2)
     assert here(home)["disk here"].status == "failed"
 
 
