@@ -121,10 +121,10 @@ class StepEngine:
         """The tasks in this engine's hands."""
         return [running.task for running in self._running.values()]
 
-    def _mark(self, cancelled: Set[str], lost: Set[str] = frozenset()) -> None:
+    def _mark(self, cancelled: Set[str], lost: Set[tasks.Claim] = frozenset()) -> None:
         for task_id, running in self._running.items():
             running.cancelled |= task_id in cancelled
-            running.lost |= task_id in lost
+            running.lost |= (task_id, running.task.epoch) in lost
 
     def _beat(self) -> None:
         while self._beating:

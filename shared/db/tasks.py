@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -37,6 +37,8 @@ from shared.workflow import Task
 OPEN = "open"
 NOW = bindparam("now", type_=UtcDateTime)
 Moment = datetime | BindParameter[Any]
+# A task's id, and the epoch of the claim.
+Claim = tuple[str, int]
 
 
 def due(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> list[tuple[str, str]]:
@@ -65,15 +67,17 @@ def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task 
     return get(tx.connection, database, task_id)
 
 
-def renew(tx: Tx, held: Iterable[Task], lease: float) -> tuple[set[str], set[str]]:
-    """Lengthen the leases of claimed tasks; ids of those that another worker has taken, of those that are to stop."""
+def renew(tx: Tx, held: Collection[Task], lease: float) -> tuple[set[Claim], set[str]]:
+    """Lengthen the leases of claimed tasks; the claims that are lost, and the ids of tasks that are to stop.
+
+    What its worker has let go meanwhile stays free: it would wait for the end of a lease that nobody holds.
+    """
     until = tx.database.clock.now() + timedelta(seconds=lease)
     lost = set()
     for task in held:
-        try:
-            save(tx, task, lease_until=until)
-        except StaleEpoch:
-            lost.add(task.id)
+        values = {"of_id": task.id, "of_epoch": task.epoch, "until": until}
+        if tx.connection.execute(_renewal(tx.database.tasks), values).rowcount != 1:
+            lost.add((task.id, task.epoch))
     return lost, to_stop(tx.connection, tx.database, [task.id for task in held])
 
 
@@ -182,6 +186,11 @@ def _next(t: Table) -> Select[Any]:
 @cache
 def _claimed(t: Table) -> Update:
     return update(t).where(t.c.id == bindparam("of_id"), t.c.epoch == bindparam("of_epoch"), t.c.status == OPEN)
+
+
+@cache
+def _renewal(t: Table) -> Update:
+    return _claimed(t).where(t.c.lease_until.is_not(None)).values(lease_until=bindparam("until", type_=UtcDateTime))
 
 
 @cache

@@ -33,6 +33,7 @@ class Claims:
         taken: Task | None = real(tx, task_id, *given)
         if taken is not None and self.hub.running is not None:
             now, process = tx.database.clock.now(), self.hub.running.process
+            self.weather.note(f"took {task_id} at {taken.step or 'its first step'}, epoch {taken.epoch}")
             if before is not None and before.lease_until is not None:
                 if before.lease_until > now:
                     self.breaches.append(f"I3: {task_id} was taken while the lease of another held")

@@ -53,32 +53,36 @@ def _instance_active(tx: Tx, event: provisioner.InstanceActive) -> None:
 
 
 def _cluster_active(tx: Tx, event: databases.ClusterActive) -> None:
+    if _given_up(tx, event.operation_id):
+        return
     alive = ("requested", "building", "failed")
     _set_cluster(tx, event.cluster_id, alive, status="active", endpoint=dump(event.endpoint), message="")
     operations.end(tx, event.operation_id, "succeeded")
 
 
 def _cluster_failed(tx: Tx, event: databases.ClusterFailed) -> None:
-    o = tables.operations
-    row = tx.connection.execute(select(o.c.status).where(o.c.id == event.operation_id)).first()
-    if row is not None and row.status == "cancelling":
-        # The user has given it up: what counts is that nothing is left, and `cluster.deleted` says so.
+    if _given_up(tx, event.operation_id):
         return
     _set_cluster(tx, event.cluster_id, ("requested", "building"), status="failed", message=event.problem.message)
     operations.end(tx, event.operation_id, "failed", event.problem)
 
 
+def _given_up(tx: Tx, operation_id: str) -> bool:
+    """Whether the user has cancelled it: what counts then is that nothing is left, and `cluster.deleted` says so."""
+    o = tables.operations
+    status = tx.connection.execute(select(o.c.status).where(o.c.id == operation_id)).scalar_one_or_none()
+    return bool(status == "cancelling")
+
+
 def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
-    c, i, o = tables.clusters, tables.instances, tables.operations
+    c, i = tables.clusters, tables.instances
     tx.connection.execute(
         update(c).where(c.c.id == event.cluster_id)
         .values(status="deleted", deleted_at=tx.database.clock.now(), endpoint=None, operation_id=None)
     )  # fmt: skip
     gone = {"status": "deleted", "server_state": "deleted"}
     tx.connection.execute(update(i).where(i.c.cluster_id == event.cluster_id).values(**gone))
-    row = tx.connection.execute(select(o.c.kind).where(o.c.id == event.operation_id)).first()
-    undone = row is not None and row.kind == "create_cluster"
-    operations.end(tx, event.operation_id, "cancelled" if undone else "succeeded")
+    operations.end_with_cluster(tx, event.cluster_id)
 
 
 def _perform_begun(tx: Tx, event: databases.PerformBegun) -> None:

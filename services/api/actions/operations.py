@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, case, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.domain.progress import first_weights
@@ -72,6 +72,19 @@ def end(tx: Tx, operation_id: str, status: str, problem: Problem | None = None, 
         values["result"] = result
     tx.connection.execute(update(c).where(c.c.operation_id == operation_id).values(operation_id=None))
     tx.connection.execute(update(o).where(o.c.id == operation_id, o.c.status.not_in(ENDED)).values(**values))
+
+
+def end_with_cluster(tx: Tx, cluster_id: str) -> None:
+    """End whatever still runs on a cluster that is gone: a delete has come about, anything else has been given up.
+
+    All of them, for the wishes to delete it may have overtaken each other, and the last word may name an older one.
+    """
+    t = tables.operations
+    status = case((t.c.kind == "delete_cluster", "succeeded"), else_="cancelled")
+    tx.connection.execute(
+        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING))
+        .values(status=status, finished_at=tx.database.clock.now())
+    )  # fmt: skip
 
 
 def end_all(tx: Tx, cluster_id: str, status: str) -> None:

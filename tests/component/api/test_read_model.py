@@ -104,6 +104,30 @@ def test_a_delete_ends_the_same_whatever_is_heard_after_or_before_it(api: Api, d
     assert api.operation(delete)["status"] == "succeeded"
 
 
+def test_the_end_of_a_cluster_ends_every_wish_to_delete_it_whichever_it_names(api: Api) -> None:
+    cluster, _, node, _ = fresh(api)
+
+    def delete() -> str:
+        return str(api.ask("DELETE", f"/v1/clusters/{cluster}").headers["location"].rpartition("/")[2])
+
+    first = delete()
+    ids = {"cluster_id": cluster, "operation_id": first}
+    api.hear(provisioner.InstanceFailed(instance_id=node, **ids, problem=Problem(step="destroy", message="no")))
+    second = delete()
+    assert second != first
+    api.hear(databases.ClusterDeleted(**ids))
+    assert (api.operation(first)["status"], api.operation(second)["status"]) == ("failed", "succeeded")
+
+
+def test_a_create_that_was_given_up_does_not_succeed_because_its_cluster_was_ready_a_moment_before(api: Api) -> None:
+    _, operation, node, ids = fresh(api)
+    assert api.ask("POST", f"/v1/operations/{operation}/cancel").status_code == 202
+    api.hear(*events_of_a_create(node, ids))
+    assert api.operation(operation)["status"] == "cancelling"
+    api.hear(databases.ClusterDeleted(**ids))
+    assert api.operation(operation)["status"] == "cancelled"
+
+
 def test_an_older_report_never_overwrites_a_newer_one(api: Api) -> None:
     _, operation, _, ids = fresh(api)
     api.hear(report(ids, "destroy", "succeeded", 9), report(ids, "destroy", "running", 8))

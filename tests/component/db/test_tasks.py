@@ -12,7 +12,7 @@ from shared.clock import ManualClock
 from shared.db import Database, tasks
 from shared.engine import StepEngine
 from shared.errors import StaleEpoch
-from shared.workflow import Next, Outcome, Step, StepContext, TaskDraft, Workflow
+from shared.workflow import Next, Outcome, Step, StepContext, Task, TaskDraft, Workflow
 from tests.component.db.conftest import open_database
 
 RACERS = 8
@@ -163,3 +163,39 @@ def test_a_handed_over_task_is_free_at_once_and_costs_no_try(database: Database)
     again = other.take()
     assert again is not None
     assert (again.claims, again.epoch) == (1, taken.epoch + 1)
+
+
+def claimed(database: Database, clock: ManualClock) -> Task:
+    file(database, "t", subject="s")
+    with database.write() as tx:
+        task = tasks.claim(tx, "t", "s", "one", 10)
+    assert task is not None
+    return task
+
+
+def test_a_heartbeat_that_comes_late_leases_nothing_that_was_let_go(database: Database) -> None:
+    clock = database.clock = ManualClock()
+    task = claimed(database, clock)
+    with database.write() as tx:
+        tasks.let_go(tx, task)
+    with database.write() as tx:
+        lost, _ = tasks.renew(tx, [task], 10)
+    assert lost == {("t", task.epoch)}
+    with database.write() as tx:
+        assert tasks.claim(tx, "t", "s", "another", 10) is not None
+
+
+def test_a_claim_that_was_lost_says_nothing_of_the_next_one_in_the_same_hands(database: Database) -> None:
+    clock = database.clock = ManualClock()
+    before = claimed(database, clock)
+    with database.write() as tx:
+        tasks.let_go(tx, before)
+    engine = StepEngine(database, {"work": Workflow("work", (Step("only", lambda _: Next()),))})
+    now = engine.take()
+    assert now is not None
+    with database.write() as tx:
+        lost, _ = tasks.renew(tx, [before, now], 10)
+    engine._mark(set(), lost)
+    engine.work(now)
+    with database.read() as connection:
+        assert tasks.open_tasks(connection, database, "c") == 0
