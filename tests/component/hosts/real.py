@@ -24,7 +24,7 @@ from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.settings import BUILT_IN
 from services.provisioner.providers.local import Provider, clean_up
-from services.provisioner.providers.local.addresses import LABEL, free_address
+from services.provisioner.providers.local.addresses import LABEL, endpoint, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
 from services.provisioner.providers.local.host import PACKAGES_DIR
 from shared.contracts.values import TranscriptEntry
@@ -129,7 +129,7 @@ class RealHosts:
         with free_address(self.client, self.home, network, name) as addr:
             container = self.client.containers.create(
                 self._systemd, command=["/sbin/init"], name=name, hostname="node-systemd", network=network,
-                networking_config={network: self.client.api.create_endpoint_config(ipv4_address=addr)},
+                networking_config={network: endpoint(self.client, addr)},
                 mem_limit="1024m", cap_add=["SYS_PTRACE", "NET_ADMIN"],
                 ulimits=[docker.types.Ulimit(name=one, soft=20_000, hard=20_000) for one in ("nofile", "nproc")],
                 tmpfs={"/run": "mode=755", "/run/lock": "", "/tmp": "mode=1777"},

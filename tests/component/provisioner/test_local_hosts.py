@@ -15,6 +15,7 @@ import pytest
 from services.provisioner.images import image_name
 from services.provisioner.providers.base import ProviderBusy
 from services.provisioner.providers.local import Provider, clean_up
+from services.provisioner.providers.local.addresses import mac
 from services.provisioner.providers.local.engine import connect, installation
 from tests.support.installation import ROOT
 from tests.support.providers import Rig
@@ -75,6 +76,23 @@ def test_servers_made_at_once_have_addresses_of_their_own(rig: Rig) -> None:
     assert len({wish.addr for wish in wishes}) == 4
     for wish in wishes:
         rig.reached(wish)
+
+
+def test_a_host_that_was_powered_off_is_where_its_neighbours_send_to(rig: Rig) -> None:
+    # A neighbour that stays up keeps the bridge up, and with it the machine's memory of who is where.
+    server, _neighbour = rig.up(rig.instance()), rig.up(rig.instance())
+
+    def where() -> set[tuple[str, str]]:
+        networks = rig.provider.client.containers.get(server.server).attrs["NetworkSettings"]["Networks"]
+        return {(one["IPAddress"], one["MacAddress"]) for one in networks.values()}
+
+    rig.reached(server)
+    before = where()
+    assert before == {(server.addr, mac(server.addr))}
+    rig.provider.power_off(server)
+    rig.provider.power_on(server)
+    assert where() == before
+    rig.reached(server)
 
 
 def test_an_engine_that_went_away_is_found_again(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""Fixed addresses for hosts: what the engine gives by itself changes with every stop and start."""
+"""Fixed addresses for hosts, IP and MAC: what the engine gives by itself changes with every stop and start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import docker
+from docker.types import EndpointConfig
 
 from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.local.engine import installation
@@ -28,10 +29,7 @@ def free_address(client: docker.DockerClient, home: Path, network: str, instance
 
 
 def pick(subnet: ipaddress.IPv4Network, taken: set[str], instance_id: str) -> str:
-    """The first address that is free, each instance beginning at another place.
-
-    An address that has just become free still stands in neighbours' tables with the old host's MAC.
-    """
+    """The first address that is free, each instance beginning at another place."""
     # The first one is the gateway's.
     hosts = [str(host) for host in subnet.hosts()][1:]
     begin = int(hashlib.sha256(instance_id.encode()).hexdigest(), 16) % len(hosts)
@@ -40,6 +38,19 @@ def pick(subnet: ipaddress.IPv4Network, taken: set[str], instance_id: str) -> st
             return address
     raise ProviderError(f"all {len(hosts)} addresses of the local network {subnet} are taken",
                         what_to_do="delete clusters that are not needed, then retry the operation")  # fmt: skip
+
+
+def endpoint(client: docker.DockerClient, address: str) -> EndpointConfig:
+    """Where a host joins the network: its address, and the MAC that belongs to it, whichever host has it.
+
+    What the engine gives by itself is another MAC at every start, and for up to a minute neighbours go on sending to the old one.
+    """
+    return client.api.create_endpoint_config(ipv4_address=address, mac_address=mac(address))
+
+
+def mac(address: str) -> str:
+    """A locally administered MAC that tells the address, as Docker's own do: 02:42 and its four bytes."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *ipaddress.IPv4Address(address).packed))
 
 
 def _subnet(client: docker.DockerClient, network: str) -> ipaddress.IPv4Network:

@@ -15,7 +15,7 @@ from docker.models.containers import Container
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.local import volumes
-from services.provisioner.providers.local.addresses import LABEL, free_address
+from services.provisioner.providers.local.addresses import LABEL, endpoint, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
 
 DATA_DIR = "/var/lib/dtrove-data"
@@ -46,7 +46,7 @@ class HostMaker:
         ]
         ports: Any = {f"{port}/tcp": ("127.0.0.1", None) for port in DATABASE_PORTS} if self.publish else None
         with free_address(self.client, self.home, network, instance.id) as address:
-            joined = {network: self.client.api.create_endpoint_config(ipv4_address=address)}
+            joined = {network: endpoint(self.client, address)}
             return self.client.containers.create(
                 self.image, command=["/usr/local/sbin/dtrove-host"], name=f"dtrove-{instance.id}",
                 hostname=re.sub(r"[^A-Za-z0-9-]", "-", instance.name)[:63], network=network, networking_config=joined,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.provisioner.providers.base import ProviderError
-from services.provisioner.providers.local.addresses import pick
+from services.provisioner.providers.local.addresses import mac, pick
 
 SUBNET = IPv4Network("10.40.77.0/24")
 
@@ -30,3 +30,10 @@ def test_a_full_network_is_said_with_what_to_do() -> None:
     with pytest.raises(ProviderError, match="all 253 addresses") as refused:
         pick(SUBNET, {str(host) for host in SUBNET.hosts()}, "one")
     assert refused.value.what_to_do
+
+
+@given(one=st.ip_addresses(v=4).map(str), other=st.ip_addresses(v=4).map(str))
+def test_each_address_has_a_mac_of_its_own_that_no_maker_of_cards_gives(one: str, other: str) -> None:
+    assert (mac(one) == mac(other)) == (one == other)
+    # Source: IEEE 802, the two low bits of the first byte: locally administered, and of one card alone.
+    assert int(mac(one)[:2], 16) & 0b11 == 0b10
