@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.installation import Broken
 from bench.openssh import KeyPair, make_pair
+from client.local.addresses import free_ports
 
 PROGRAM = Path("/usr/sbin/sshd")
 START_SECONDS = 10.0
@@ -50,7 +51,7 @@ def sshd(folder: Path, ports: int) -> Iterator[Sshd]:
     """As many hosts, each on a free port; they end with the block. Raises Broken where none is installed."""
     if not PROGRAM.exists():
         raise Broken("no sshd is installed: `make bench` installs the package openssh-server")
-    made = Sshd(_free(ports), getpass.getuser(), make_pair(folder / "login"), make_pair(folder / "host"))
+    made = Sshd(tuple(free_ports(ports)), getpass.getuser(), make_pair(folder / "login"), make_pair(folder / "host"))
     if os.geteuid() == 0:
         # Where sshd separates its privileges; Debian's unit makes it, and that one is not in use here.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -74,16 +75,6 @@ def _start(folder: Path, ports: tuple[int, ...]) -> subprocess.Popen[bytes]:
     with (folder / "log").open("ab") as log:
         command = [str(PROGRAM), "-D", "-e", "-f", str(config)]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
-def _free(count: int) -> tuple[int, ...]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = tuple(int(probe.getsockname()[1]) for probe in probes)
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _wait(port: int, log: Path) -> None:

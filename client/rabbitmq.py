@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from client.local.addresses import free_ports
 from client.local.processes import PidFile, end
 from shared.errors import Failure
 
@@ -111,7 +112,7 @@ class PrivateRabbit:
             known: dict[str, str | int] = json.loads(path.read_text())
             return known
         self.directory.mkdir(parents=True, exist_ok=True)
-        ports = _free_ports(3)
+        ports = free_ports(3)
         made: dict[str, str | int] = {"port": ports[0], "dist": ports[1], "epmd": ports[2],
                                       "password": secrets.token_urlsafe(24)}  # fmt: skip
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -150,16 +151,6 @@ def _program(name: str, places: tuple[str, ...]) -> str:
     if found is None:
         raise Failure(f"{name} is not installed", what_to_do="run `make setup`, or name a broker in AMQP_URI")
     return found
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _wait_port(port: int, seconds: float) -> None:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -33,6 +34,7 @@ from shared.errors import Conflict, Failure
 
 SERVICES = ("api", "provisioner", "datastore_agentless", "scheduler")
 BROKER_SECONDS = 120.0
+RETRY_SECONDS = 2.0
 
 log = logging.getLogger("dtrove.supervisor")
 Say = Callable[[str], None]
@@ -156,14 +158,27 @@ class Supervisor:
                 broker.stop()
 
     def _keep(self, children: list[Child], broker: Broker | None) -> None:
+        looks = [partial(self._look_at, child) for child in children]
+        if broker:
+            looks.append(partial(self._look_at_broker, broker))
         while not self._stopping.wait(0.2):
-            for child in children:
-                if news := child.look():
-                    log.warning(news)
-            if broker and not broker.is_running():
-                log.warning("RabbitMQ has ended; starting it again")
-                broker.start()
-                self._stopping.wait(2)
+            for look in looks:
+                try:
+                    look()
+                except (OSError, Failure) as error:
+                    # No room for one more process, a full disk: it passes, and whatever runs is to go on running.
+                    log.warning("%s; trying again in %g s", error, RETRY_SECONDS)
+                    self._stopping.wait(RETRY_SECONDS)
+
+    def _look_at(self, child: Child) -> None:
+        if news := child.look():
+            log.warning(news)
+
+    def _look_at_broker(self, broker: Broker) -> None:
+        if not broker.is_running():
+            log.warning("RabbitMQ has ended; starting it again")
+            broker.start()
+            self._stopping.wait(RETRY_SECONDS)
 
     def _start_broker(self, broker: Broker | None) -> str:
         if broker is None:

@@ -9,11 +9,12 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import psycopg2
+
+from client.local.addresses import free_ports
 
 PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -26,7 +27,7 @@ class PrivatePostgres:
             raise RuntimeError("no PostgreSQL server is installed: `make test` installs the package postgresql")
         self.directory = directory
         self.data = directory / "data"
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
 
     def start(self) -> None:
         """Make the server's files and start it. A server refuses to run as root: then it runs as `nobody`."""
@@ -87,9 +88,3 @@ class PrivatePostgres:
             raise RuntimeError(
                 f"{program} failed: {done.stdout or ''} {log.read_text()[-2000:] if log.exists() else ''}"
             )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,11 +17,12 @@ import requests
 import yaml
 from sqlalchemy import text
 
+from client.local.addresses import any_free
 from client.rabbitmq import PrivateRabbit
 from services.api.actions.access import digest
 from shared.db.engine import make_engine
 from shared.secrets import Keyring, new_key, write_keyring
-from tests.component.bus.conftest import Stage, free_port
+from tests.component.bus.conftest import Stage
 from tests.support.installation import ROOT, wait_for
 
 TOKEN, CANARY = "the-first-token", "canary-token-5d1"
@@ -31,7 +32,7 @@ class ApiProcess:
     """The real api service alone, with a broker and a database."""
 
     def __init__(self, rabbit: PrivateRabbit, home: Path, database_url: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://{any_free()}"
         self.uri, self.database_url = rabbit.uri, database_url
         write_keyring(home / "keyring", Keyring((new_key(),)))
         settings = {

@@ -10,6 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from client.local.addresses import free_ports
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.hosts.base import Target
 from services.datastore_agentless.hosts.ssh import SshPool
@@ -45,7 +46,7 @@ class Sshd:
         self.directory = directory
         self.user = getpass.getuser()
         self.key = Key.create("suite")
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,12 +124,6 @@ def _answers(port: int) -> bool:
             return probe.recv(4) == b"SSH-"
         except OSError:
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def reaches(pool: SshPool, target: Target) -> bool:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import pytest
 
 from client.local.processes import Child
 from client.supervisor import SERVICES, Supervisor
-from shared.errors import Conflict
+from shared.errors import Conflict, Failure
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,6 +66,41 @@ def test_a_killed_service_comes_back(supervisor, running):
     victim = supervisor._pid("api").read()
     os.kill(victim, signal.SIGKILL)
     wait_for(lambda: supervisor._pid("api").read() not in (None, victim))
+
+
+class Unlucky:
+    """A service or a broker that cannot be started at first: this many times."""
+
+    name, uri = "unlucky", "pyamqp://nobody@127.0.0.1:1//"
+
+    def __init__(self, failures, enough):
+        self.failures, self.enough, self.asked = failures, enough, 0
+
+    def look(self):
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise BlockingIOError(errno.EAGAIN, "no room for another process")
+        self.enough()
+        return ""
+
+    def is_running(self):
+        return False
+
+    def start(self):
+        if self.asked < self.failures:
+            self.asked += 1
+            raise Failure("epmd does not answer")
+
+
+def test_what_cannot_be_started_now_is_tried_again_and_nothing_else_is_ended(supervisor, monkeypatch):
+    monkeypatch.setattr(f"{Supervisor.__module__}.RETRY_SECONDS", 0.01)
+    broker = Unlucky(2, None)
+    child = Unlucky(3, lambda: broker.asked == 2 and supervisor._stopping.set())
+    keeper = threading.Thread(target=supervisor._keep, args=([child], broker), daemon=True)
+    keeper.start()
+    keeper.join(10)
+    assert not keeper.is_alive()
+    assert (child.asked > 3, broker.asked) == (True, 2)
 
 
 def test_two_supervisors_never_share_a_home(supervisor, running):
