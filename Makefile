@@ -30,7 +30,7 @@ down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
 test: test-setup fast ## everything: the fast checks and unit tests first, then all others, on real hosts
-	@.venv/bin/python -m pytest --ignore=tests/unit
+	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: setup ## style, types, import rules
 	@sh scripts/check.sh
