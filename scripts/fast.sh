@@ -13,5 +13,5 @@ for python in $(sh scripts/python.sh --all); do
         sh scripts/venv.sh "$python" "$venv"
     fi
     echo "== unit tests on Python $version"
-    "$venv/bin/python" -m pytest --quiet -p no:cacheprovider tests/unit
+    "$venv/bin/python" -m pytest --quiet -p no:cacheprovider -n auto --maxprocesses=4 tests/unit
 done
