@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
 from services.provisioner import actions
 from services.provisioner.domain.findings import Finding, Found, Known, Why, absent, compare, gone, words
@@ -51,6 +51,19 @@ def reconcile(database: Database, seen: Sequence[Found], began: datetime, status
             findings.note(tx, one, words(one, known.get(one.found.instance_id)), began)
         findings.forget_unseen(tx, began)
         return _file_certain(tx, differences, known, began)
+
+
+def in_doubt(database: Database, looked_at: datetime | None) -> bool:
+    """Whether a look is worth its price at once, also for a provider that bears few of them.
+
+    It is when work has ended since the last one, or when that one found what goes by itself once a second look agrees.
+    """
+    if looked_at is None:
+        return False
+    t = database.tasks
+    with database.read() as connection:
+        worked = select(t.c.id).where(t.c.finished_at > looked_at).limit(1)
+        return findings.any_certain(connection) or connection.execute(worked).first() is not None
 
 
 def orphans(database: Database) -> list[dict[str, Any]]:

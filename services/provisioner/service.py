@@ -39,7 +39,7 @@ def announce_flavors() -> None:
 def sweep() -> None:
     """Make what the provider holds equal to what the database says."""
     watch, database = dependencies.watch(), dependencies.database()
-    if not watch.wants_a_look():
+    if not (watch.wants_a_look() or reconciler.in_doubt(database, watch.ours_at)):
         return
     began = database.clock.now()
     seen = watch.look_at_ours()

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadCronError, croniter
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 
 from services.scheduler.domain.schedule import Schedule
 from services.scheduler.store.tables import schedules
 from shared.contracts.base import new_id
-from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
 from shared.contracts.scheduler import BackupDue
-from shared.db import Database
+from shared.db import Database, Tx
 from shared.errors import FieldError, Invalid, NotFound
 
 BATCH = 100
 KINDS = ("full", "incremental")
 FIELDS, LONGEST_CRON = 5, 128
+# What nobody has answered is said again after the first pause, then less and less often, and is given up in the end.
+FIRST_PAUSE, LONGEST_PAUSE, GIVEN_UP = timedelta(seconds=20), timedelta(minutes=10), timedelta(days=1)
 log = logging.getLogger(__name__)
 
 
@@ -87,21 +89,62 @@ def announce_due(database: Database) -> int:
     and time, so that two schedulers which race announce the same backup.
     """
     now = database.clock.now()
+    query = select(schedules).where(schedules.c.enabled, schedules.c.next_at <= now).limit(BATCH)
+    if not _any(database, query):
+        return 0
     with database.write() as tx:
-        query = select(schedules).where(schedules.c.enabled, schedules.c.next_at <= now).limit(BATCH)
         due = [Schedule(**row._mapping) for row in tx.connection.execute(query.with_for_update(skip_locked=True))]
         for entry in due:
             name = f"{entry.id}:{entry.next_at.isoformat()}"
+            operation_id = str(uuid5(NAMESPACE_URL, f"operation:{name}"))
             tx.emit(
                 BackupDue(
                     event_id=str(uuid5(NAMESPACE_URL, f"due:{name}")), schedule_id=entry.id,
-                    backup_id=str(uuid5(NAMESPACE_URL, f"backup:{name}")),
-                    operation_id=str(uuid5(NAMESPACE_URL, f"operation:{name}")), cluster_id=entry.cluster_id,
-                    project_id=entry.project_id, kind=entry.kind,
+                    backup_id=str(uuid5(NAMESPACE_URL, f"backup:{name}")), operation_id=operation_id,
+                    cluster_id=entry.cluster_id, project_id=entry.project_id, kind=entry.kind,
                 )
             )  # fmt: skip
-            tx.connection.execute(update(schedules).where(schedules.c.id == entry.id).values(**_following(entry, now)))
+            values = {"last_at": entry.next_at, "last_operation_id": operation_id, "said_at": now}
+            _change(tx, entry.id, **values, **_following(entry, now))
     return len(due)
+
+
+def say_again(database: Database) -> int:
+    """Announce once more what nobody has answered, for the broker may have lost it; returns how many."""
+    now = database.clock.now()
+    query = select(schedules).where(schedules.c.said_at <= now - FIRST_PAUSE).limit(BATCH)
+    if not _any(database, query):
+        return 0
+    said = 0
+    with database.write() as tx:
+        for row in tx.connection.execute(query.with_for_update(skip_locked=True)).all():
+            age = now - row.last_at
+            if age > GIVEN_UP:
+                log.error(
+                    "nobody has answered to the backup of cluster %s that was due at %s", row.cluster_id, row.last_at
+                )
+                _change(tx, row.id, said_at=None)
+            elif row.said_at <= now - min(LONGEST_PAUSE, max(FIRST_PAUSE, age / 10)):
+                said += tx.repeat(row.last_operation_id)
+                _change(tx, row.id, said_at=now)
+    return said
+
+
+def answered(database: Database, event: BackupCompleted | BackupFailed) -> None:
+    """What was announced has come to an end: it need not be said again."""
+    with database.write() as tx:
+        mine = schedules.c.last_operation_id == event.operation_id
+        tx.connection.execute(update(schedules).where(mine).values(said_at=None))
+
+
+def _any(database: Database, query: Select[Any]) -> bool:
+    """Whether there is something to do: nearly always there is not, and a look costs less than a transaction that writes."""
+    with database.read() as connection:
+        return connection.execute(query.limit(1)).first() is not None
+
+
+def _change(tx: Tx, schedule_id: str, **values: Any) -> None:
+    tx.connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(**values))
 
 
 def _following(entry: Schedule, now: datetime) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from services.scheduler import actions, dependencies
 from shared.bus import Relay, Ticker, on, rpc
 from shared.contracts.api import OperationReminded
 from shared.contracts.base import dump
-from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
 from shared.db.outbox import repeat
 
 TICK_SECONDS, TIDY_SECONDS = 1.0, 600.0
 
 
 def announce_due() -> None:
-    """Announce the backups whose time has come."""
+    """Announce the backups whose time has come, and once more those that nobody has answered."""
     while actions.announce_due(dependencies.database()) == actions.BATCH:
         continue
+    actions.say_again(dependencies.database())
 
 
 def forget_old() -> None:
@@ -40,6 +41,16 @@ class SchedulerService:
     def say_again(self, event: OperationReminded) -> None:
         """Announce once more what was announced of an operation."""
         repeat(dependencies.database(), event.operation_id)
+
+    @on(BackupCompleted)
+    def backup_completed(self, event: BackupCompleted) -> None:
+        """Take note that it was answered."""
+        actions.answered(dependencies.database(), event)
+
+    @on(BackupFailed)
+    def backup_failed(self, event: BackupFailed) -> None:
+        """The same: a failure is an answer."""
+        actions.answered(dependencies.database(), event)
 
     @on(ClusterDeleted)
     def forget_cluster(self, event: ClusterDeleted) -> None:
@@ -77,4 +88,5 @@ class SchedulerService:
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    return {**asdict(entry), "next_at": entry.next_at.isoformat()}
+    times = {"next_at": entry.next_at, "last_at": entry.last_at, "said_at": entry.said_at}
+    return {**asdict(entry), **{name: at.isoformat() if at else None for name, at in times.items()}}

@@ -8,8 +8,10 @@ from typing import Any
 from unittest.mock import patch
 
 import services.provisioner.actions as provisioner_actions
+import services.scheduler.actions as scheduler_actions
 from services.api.actions import reminding
 from services.datastore_agentless.actions import clusters as database_actions
+from services.provisioner import reconciler
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.fake.provider import Provider
 from shared.bus.publisher import Outgoing
@@ -18,7 +20,7 @@ from shared.db.engine import Tx
 from shared.db.outbox import Batch
 from shared.engine import StepEngine
 from shared.workflow import Workflow
-from tests.simulation import hosts
+from tests.simulation import hosts, run
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Plan
 from tests.simulation.storage import SimDatabase
@@ -42,13 +44,14 @@ def _without_reminders(one: Break) -> Break:
     return apply
 
 
-def _where(kinds: tuple[str, ...], one: Break) -> Break:
-    """For a break that only some faults bring to light: runs with many of these, and no others."""
+def _where(kinds: tuple[str, ...], one: Break, most: int = 6, plots: tuple[str, ...] = run.PLOTS) -> Break:
+    """For a break that only some faults bring to light, or some plots: runs with many of these, and no others."""
 
     def apply(stack: ExitStack) -> None:
         one(stack)
-        draw = classmethod(lambda cls, chance: Plan(chance.randint(2, 6), 0.1, kinds))
+        draw = classmethod(lambda cls, chance: Plan(chance.randint(2, most), 0.1, kinds))
         stack.enter_context(patch.object(Plan, "draw", draw))
+        stack.enter_context(patch.object(run, "PLOTS", plots))
 
     return apply
 
@@ -135,6 +138,9 @@ BREAKS: dict[str, Break] = {
     "job without a look": _job_begins_again,
     "late delete forgotten": _deleted_unknown_is_forgotten,
     "nobody reminded": _put(reminding, "_silent", lambda _database: []),
+    "due said once": _where(("lost",), _put(scheduler_actions, "say_again", lambda _database: 0), 30, ("schedule",)),
+    "nobody reconciles": _where(("cloud",), _put(reconciler, "reconcile", lambda *_: [])),
+    "nobody sweeps": _where(("cloud",), _put(provisioner_actions, "sweep", lambda *_: [])),
     "key kept": _put(database_actions.catalogue, "forget_key", lambda *_: None),
 }
 

@@ -167,5 +167,8 @@ class SimManager(BaseManager):
         written = yield Put("/etc/simd.conf", f"password {instance.admin_password.reveal()}", title="configure")
         return written.changed
 
+    def backup(self, instance: Instance) -> Script:
+        yield Job("backup", "simd --dump", title="back up")
+
     def verify(self, instance: Instance) -> Script:
         yield Run("simd --ask", title="ask the database", ok_codes=ANY_CODE, changes=False)

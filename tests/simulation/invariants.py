@@ -69,7 +69,7 @@ def _orphans(world: World, story: Story) -> Iterator[str]:
 
 def _leftovers(world: World, story: Story) -> Iterator[str]:
     """Nothing waits any more: no task, no message."""
-    for slot in ("api", "provisioner-1", "databases-1"):
+    for slot in ("api", "provisioner-1", "databases-1", "scheduler"):
         database = world.database(slot)
         tasks, outbox = database.tasks, database.outbox
         for row in rows(database, select(tasks.c.id).where(tasks.c.status == "open")):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # Looks by the clock are the safety net of what is woken by a bell; few of them make a run fast.
-SAFETY_SECONDS, AWAY_SECONDS, GATHERING_SECONDS = 30.0, 1.0, 0.02
+SAFETY_SECONDS, AWAY_SECONDS, GATHERING_SECONDS, TICK_SECONDS = 30.0, 1.0, 0.02, 5.0
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,6 @@ class Replica:
     def _tick(self, ticker: Ticker) -> None:
         def run() -> None:
             while True:
-                self.world.hub.sleep(ticker.tick())
+                self.world.hub.sleep(max(TICK_SECONDS, ticker.tick()))
 
         self._begin(run)

@@ -12,7 +12,7 @@ from services.api.actions.access import bootstrap
 from tests.simulation.chance import Plan, determined
 from tests.simulation.invariants import breaches
 from tests.simulation.storage import Disk
-from tests.simulation.story import Story
+from tests.simulation.story import PLOTS, Story
 from tests.simulation.virtual import VirtualClock
 from tests.simulation.world import World, composed
 
@@ -56,8 +56,8 @@ class Laboratory:
         with determined(seed) as chance:
             world = World(self._disk, self._clock, Plan.draw(chance), chance)
             with composed(world):
-                world.start()
-                story = Story(world)
+                story = Story(world, chance.choice(PLOTS))
+                world.start(*story.needless)
                 story.begin()
                 world.hub.run(lambda: story.ended, LIMIT)
                 found = breaches(world, story)
@@ -72,7 +72,7 @@ class Laboratory:
             with composed(world):
                 world.mute = False
                 bootstrap(world.database("api"), "")
-                world.start()
+                world.start("scheduler")
                 world.hub.run(lambda: False, WARM_SECONDS)
             self._disk.keep()
 

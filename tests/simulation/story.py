@@ -12,18 +12,22 @@ from services.api.actions import clusters
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
 from services.provisioner.providers.fake.faults import Fault
+from services.scheduler import actions as schedules
 from shared.contracts.base import new_id
+from shared.contracts.scheduler import BackupDue
 from shared.db import Tx
 from shared.errors import Conflict, DtroveError, NotFound, Unavailable
-from tests.simulation.storage import rows
+from tests.simulation.storage import SimDatabase, rows
 from tests.simulation.weather import FINAL_FAULTS
 from tests.simulation.world import World
 
 LOOK_SECONDS = 4.0
 # A user gives up on an operation after so long; nothing may take that long once the faults are over.
 PATIENCE = 3000.0
-REST_SECONDS = 40.0
-PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two")
+REST_SECONDS = 60.0
+# What comes to light late is gone after so long.
+TIDY_SECONDS = 75.0
+PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule")
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -42,22 +46,27 @@ class Wish:
 
 @dataclass
 class Story:
-    """One run's user. `plot` is drawn where none is given; `ended` is set when the last page is read."""
+    """One run's user. `plot` is one of PLOTS; `ended` is set when the last page is read."""
 
     world: World
-    plot: str = ""
+    plot: str
     wishes: list[Wish] = field(default_factory=list)
     cluster_ids: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ended: bool = False
     hopeless: str = ""
 
+    @property
+    def needless(self) -> tuple[str, ...]:
+        """Services that nothing of the plot needs: to leave them out makes a run faster."""
+        return () if self.plot == "schedule" else ("scheduler",)
+
     def begin(self) -> None:
         """The user comes."""
         self.world.hub.spawn(self.world.user, self._tell)
 
     def _tell(self) -> None:
-        chance, plot = self.world.chance, self.plot or self.world.chance.choice(PLOTS)
+        chance, plot = self.world.chance, self.plot
         self.world.weather.note(f"plot: {plot}")
         if plot == "retry":
             # Its premise: something final strikes the first attempt.
@@ -80,11 +89,15 @@ class Story:
             for wish in list(self.wishes):
                 self._wait(wish)
             # Within a minute of rest all that is held is what is known; there is no rest while a process stands still.
-            awake = max(one.process.stopped_until for one in self.world.replicas.values())
-            self.world.hub.sleep(max(0.0, awake - self.world.hub.now) + REST_SECONDS)
+            self.world.hub.sleep(self._awake_in() + REST_SECONDS)
         except Hopeless as error:
             self.hopeless = str(error)
         self.ended = True
+
+    def _awake_in(self) -> float:
+        """Seconds until every process is awake."""
+        awake = max(one.process.stopped_until for one in self.world.replicas.values())
+        return max(0.0, awake - self.world.hub.now)
 
     def _twist(self, plot: str, wish: Wish) -> None:
         chance = self.world.chance
@@ -103,6 +116,8 @@ class Story:
                 self._cancel(done) if chance.random() < 0.5 else self._delete(wish.cluster_id)
             elif done:
                 self._wait(done)
+        if plot == "schedule" and self.status(wish.operation_id) == "succeeded":
+            self._schedule(wish.cluster_id)
         if plot == "retry" and self.status(wish.operation_id) == "failed":
             before = self.world.weather.final_faults
             self._ask(lambda tx: clusters.retry(tx, DEFAULT_PROJECT, wish.operation_id))
@@ -152,6 +167,34 @@ class Story:
         self.wishes.append(wish)
         return wish
 
+    def _schedule(self, cluster_id: str) -> None:
+        """Have a backup made every five minutes, until the first has ended: whatever is announced comes about."""
+        schedule_id = new_id()
+        self._of_scheduler(
+            lambda base: schedules.add(base, cluster_id, DEFAULT_PROJECT, "*/5 * * * *", "UTC", "full", schedule_id)
+        )
+        first, until = "", self.world.hub.now + PATIENCE
+        while not first or self._backups(cluster_id).get(first) not in ENDED:
+            self.world.hub.sleep(LOOK_SECONDS)
+            first = first or self._announced()
+            if self.world.hub.now > until:
+                raise Hopeless(f"I1: the backup {first} of cluster {cluster_id} was due, and did not end")
+        self._of_scheduler(lambda base: schedules.remove(base, schedule_id))
+        self.wishes += [Wish(backup, cluster_id, ("succeeded",)) for backup in self._backups(cluster_id)]
+
+    def _announced(self) -> str:
+        """The operation of the first backup that the scheduler has announced; empty as long as there is none."""
+        database = self.world.database("scheduler")
+        s = database.outbox
+        found = rows(database, select(s.c.operation_id).where(s.c.routing_key == BackupDue.topic).order_by(s.c.id))
+        return str(found[0].operation_id) if found else ""
+
+    def _backups(self, cluster_id: str) -> dict[str, str]:
+        """The backups that the API knows of, each with its status."""
+        o = tables.operations
+        mine = select(o.c.id, o.c.status).where(o.c.cluster_id == cluster_id, o.c.kind == "backup")
+        return {row.id: row.status for row in rows(self.world.database("api"), mine)}
+
     def status(self, operation_id: str) -> str:
         """As the API's table has it."""
         o = tables.operations
@@ -173,31 +216,47 @@ class Story:
         alive = rows(database, select(tables.clusters.c.status).where(tables.clusters.c.id == wish.cluster_id))
         if row.kind != "create_cluster" or not alive or alive[0].status not in ("active", "failed"):
             return
+        servers = self.world.provider.cloud.servers
         for instance in rows(database, select(i.c.id).where(i.c.cluster_id == wish.cluster_id)):
-            there = len(self.world.provider.cloud.servers(instance.id))
             wanted = 1 if row.status == "succeeded" else 0
+            until = self.world.hub.now + self._awake_in() + TIDY_SECONDS
+            while len(servers(instance.id)) > wanted and self.world.hub.now < until:
+                self.world.hub.sleep(LOOK_SECONDS)
+            there = len(servers(instance.id))
             if there != wanted:
                 self.failures.append(f"I6: {there} servers after a create that has {row.status}")
 
     def _ask(self, work: Callable[[Tx], Any]) -> Any:
-        """One request to the API, again until there is an answer; a refusal is one. Conflict at a second try is success."""
+        """One request to the API."""
+
+        def serve(database: SimDatabase) -> Any:
+            with database.write() as tx:
+                return work(tx)
+
+        return self._request("api", serve)
+
+    def _of_scheduler(self, work: Callable[[SimDatabase], Any]) -> Any:
+        """One call of the scheduler."""
+        return self._request("scheduler", work)
+
+    def _request(self, slot: str, work: Callable[[SimDatabase], Any]) -> Any:
+        """Ask again until there is an answer; a refusal is one. Conflict at a second try is success."""
         for _ in range(400):
-            answer = self._once(work)
+            answer = self._once(slot, work)
             if not isinstance(answer, (Unavailable, type(None))):
                 return answer if not isinstance(answer, Conflict) else None
             self.world.hub.sleep(1.0)
-        raise Hopeless("the API did not answer for minutes")
+        raise Hopeless(f"{slot} did not answer for minutes")
 
-    def _once(self, work: Callable[[Tx], Any]) -> Any:
-        """Run it in a thread of the API; None where the API died of it."""
-        replica = self.world.replicas["api"]
+    def _once(self, slot: str, work: Callable[[SimDatabase], Any]) -> Any:
+        """Run it in a thread of the service; None where that died of it."""
+        replica = self.world.replicas[slot]
         if not replica.process.alive:
             return None
 
         def serve() -> Any:
             try:
-                with replica.database.write() as tx:
-                    answer = work(tx)
+                answer = work(replica.database)
             except DtroveError as error:
                 return error
             return "" if answer is None else answer

@@ -12,6 +12,7 @@ from tests.simulation.storage import SimDatabase
 from tests.simulation.virtual import Hub, Process
 
 CLOUD_FAULTS = ("busy", "429", "500", "late")
+CREATE_FAULTS = (*CLOUD_FAULTS, "hidden")
 FINAL_FAULTS = ("error", "quota", "image", "refused")
 # Processes and databases can fail at nearly every line, the others at some.
 HOST_WEIGHT = 5.0
@@ -107,7 +108,7 @@ class Weather:
         if call == "create" and self._chance.random() < 0.25:
             self.final_faults += 1
             return self._chance.choice(FINAL_FAULTS)
-        return self._chance.choice(CLOUD_FAULTS)
+        return self._chance.choice(CREATE_FAULTS if call == "create" else CLOUD_FAULTS)
 
     def after_cloud(self, call: str) -> None:
         self.hub.check()

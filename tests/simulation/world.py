@@ -12,6 +12,7 @@ from typing import Any
 import services.api.dependencies
 import services.datastore_agentless.dependencies
 import services.provisioner.dependencies
+import services.scheduler.dependencies
 from services.api.service import ApiService
 from services.api.store.tables import metadata as api_tables
 from services.datastore_agentless.datastores import load_manager
@@ -28,6 +29,8 @@ from services.provisioner.providers.watch import ProviderWatch
 from services.provisioner.service import ProvisionerService
 from services.provisioner.settings import Settings as ProvisionerSettings
 from services.provisioner.store.tables import metadata as provisioner_tables
+from services.scheduler.service import SchedulerService
+from services.scheduler.store.tables import metadata as scheduler_tables
 from shared import clock
 from shared.bus.publisher import Outgoing
 from shared.bus.rpc import RpcCaller
@@ -50,10 +53,12 @@ API = Kind("api", ApiService, services.api.dependencies, ("reminder",))
 PROVISIONER = Kind("provisioner", ProvisionerService, services.provisioner.dependencies, ("flavors_ticker", "sweeper"))
 DATABASES = Kind("datastore_agentless", DatastoreService, services.datastore_agentless.dependencies,
                  ("catalogue_ticker",))  # fmt: skip
-TABLES = {"api": api_tables, "provisioner": provisioner_tables, "datastore_agentless": datastore_tables}
+SCHEDULER = Kind("scheduler", SchedulerService, services.scheduler.dependencies, ("due_ticker",))
+TABLES = {"api": api_tables, "provisioner": provisioner_tables, "datastore_agentless": datastore_tables,
+          "scheduler": scheduler_tables}  # fmt: skip
 # Two of those that work, so that one can take over from the other while that one still believes to be at it.
 SLOTS = (("api", API), ("provisioner-1", PROVISIONER), ("provisioner-2", PROVISIONER), ("databases-1", DATABASES),
-         ("databases-2", DATABASES))  # fmt: skip
+         ("databases-2", DATABASES), ("scheduler", SCHEDULER))  # fmt: skip
 MANAGERS = (("tests.simulation.hosts.SimManager", "redis"),)
 HOST_KEY = (Secret("simulated"), "ssh-ed25519 born")
 RESTART = (0.2, 20.0)
@@ -91,9 +96,11 @@ class World(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         self.hub.errors.append((record.name, error or RuntimeError(record.getMessage())))
 
-    def start(self) -> None:
-        """Every replica begins."""
+    def start(self, *left_out: str) -> None:
+        """Every replica begins, but for those of services that this run can do without."""
         for slot, kind in SLOTS:
+            if kind.name in left_out:
+                continue
             # Queues outlive processes. Only at the very first start, which some runs are, is nobody bound yet: what is said
             # then is lost to some, and only reminders bring it back.
             if self.mute or WEIGHTS.get("lost") == 0:
@@ -217,7 +224,7 @@ def _emit(tx: Tx, event: Event, world: World) -> None:
 @contextmanager
 def composed(world: World) -> Iterator[None]:
     """Let the services' composition roots find this world's parts where they would make the real ones."""
-    api, provisioner, databases = (kind.dependencies for kind in (API, PROVISIONER, DATABASES))
+    api, provisioner, databases, scheduler = (kind.dependencies for kind in (API, PROVISIONER, DATABASES, SCHEDULER))
     ring = Keyring(("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",))
     parts: list[tuple[Any, str, Any]] = [
         (api, "database", _here), (api, "changes", lambda: None), (api, "keyring", lambda: ring),
@@ -227,7 +234,7 @@ def composed(world: World) -> Iterator[None]:
         (provisioner, "watch", lambda: ProviderWatch("fake", world.provider, world.clock)),
         (provisioner, "make_host_key", lambda _name: HOST_KEY),
         (databases, "database", _here), (databases, "keyring", lambda: ring), (databases, "hosts", _hosts),
-        (databases, "manager_for", _manager),
+        (databases, "manager_for", _manager), (scheduler, "database", _here),
         (databases, "settings", lambda: DatastoreSettings(database_url="", amqp_uri="", keyring="", home="",
                                                           managers=MANAGERS)),
         (tasks, "claim", partial(world.claims.claim, REAL_CLAIM)),

@@ -52,7 +52,7 @@ def _life() -> list[tuple[str, str, str]]:
         with composed(world):
             world.mute = False
             world.start()
-            story = Story(world, plot=PLOT)
+            story = Story(world, PLOT)
             story.begin()
             world.hub.run(lambda: story.ended, LIMIT)
     laboratory.close()

@@ -99,22 +99,29 @@ def _perform_failed(tx: Tx, event: databases.PerformFailed) -> None:
 
 def _backup_due(tx: Tx, event: BackupDue) -> None:
     """A schedule's operation is recorded as soon as its time has come; its work begins elsewhere, at the same word."""
+    _record_backup(tx, event.operation_id, event.cluster_id)
+
+
+def _record_backup(tx: Tx, operation_id: str, cluster_id: str) -> None:
     c = tables.clusters
-    alive = select(c.c.project_id).where(c.c.id == event.cluster_id, c.c.deleted_at.is_(None))
+    alive = select(c.c.project_id).where(c.c.id == cluster_id, c.c.deleted_at.is_(None))
     row = tx.connection.execute(alive).first()
     if row is None:
         return
-    wanted = (event.operation_id, "backup", event.cluster_id, row.project_id)
+    wanted = (operation_id, "backup", cluster_id, row.project_id)
     if not operations.add(tx, *wanted, exclusive=True):
         # Something else runs on the cluster; datastore_agentless lets the two wait for each other.
         operations.add(tx, *wanted, exclusive=False)
 
 
 def _backup_completed(tx: Tx, event: databases.BackupCompleted) -> None:
+    # Its end may overtake the word that it is due.
+    _record_backup(tx, event.operation_id, event.cluster_id)
     operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
 
 
 def _backup_failed(tx: Tx, event: databases.BackupFailed) -> None:
+    _record_backup(tx, event.operation_id, event.cluster_id)
     operations.end(tx, event.operation_id, "failed", event.problem)
 
 

@@ -96,6 +96,8 @@ def request_backup(database: Database, event: BackupRequested | BackupDue) -> No
     """File a backup on a cluster's first node; an unknown cluster is answered with a failure."""
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "request_backup"):
+            # Whoever says it again has missed the answer, where there was one.
+            tx.repeat(event.operation_id)
             return
         nodes = [one for one in clusters.instances(tx.connection, event.cluster_id) if one.status == Status.READY]
         if not nodes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.provisioner.providers.base import BaseProvider, Found, fitting
@@ -16,7 +17,7 @@ from shared.errors import DtroveError
 
 @dataclass
 class ProviderWatch:
-    """The last look at a provider; `name` is what DTROVE_PROVIDER calls it."""
+    """The last look at a provider; `name` is what DTROVE_PROVIDER calls it, `ours_at` is when all that is ours was seen."""
 
     name: str
     provider: BaseProvider
@@ -26,6 +27,7 @@ class ProviderWatch:
     _trouble: str = "nobody has asked it yet"
     _looked_at: str = ""
     _ours_at: float = float("-inf")
+    ours_at: datetime | None = None
 
     def look_at_flavors(self) -> list[Flavor]:
         """Ask for the flavors. Raises ProviderError, ProviderBusy."""
@@ -39,7 +41,7 @@ class ProviderWatch:
 
     def look_at_ours(self) -> list[Found]:
         """Ask for all servers and volumes of ours. Raises ProviderError, ProviderBusy."""
-        self._ours_at = self.clock.monotonic()
+        self._ours_at, self.ours_at = self.clock.monotonic(), self.clock.now()
         with self._noting():
             self._seen = self.provider.list_ours()
         return self._seen

@@ -25,6 +25,11 @@ def any_there(connection: Connection) -> bool:
     return connection.execute(select(findings.c.id).limit(1)).first() is not None
 
 
+def any_certain(connection: Connection) -> bool:
+    """Whether there is one that goes by itself."""
+    return connection.execute(select(findings.c.id).where(findings.c.certain).limit(1)).first() is not None
+
+
 def by_id(connection: Connection, ids: Iterable[str]) -> list[Row[Any]]:
     """Those of these ids, whatever their kind."""
     return list(connection.execute(select(findings).where(findings.c.id.in_(list(ids)))))

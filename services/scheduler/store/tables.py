@@ -20,7 +20,11 @@ schedules = Table(
     Column("kind", String(16), nullable=False),
     Column("enabled", Boolean, nullable=False, default=True),
     Column("next_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime),
+    Column("last_operation_id", String(64), nullable=False, default="", server_default=""),
+    Column("said_at", UtcDateTime),
     Index("schedules_due", "enabled", "next_at"),
+    Index("schedules_said", "said_at"),
     Index("schedules_cluster", "cluster_id"),
 )
 

@@ -337,6 +337,17 @@ def test_the_percent_of_an_operation_grows_and_follows_what_an_earlier_one_took(
     assert percents[-1] == 99
 
 
+def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_same(api: Api) -> None:
+    from shared.contracts.scheduler import BackupDue
+
+    cluster, operation = api.create()
+    active(api, cluster, operation)
+    ids = {"backup_id": new_id(), "operation_id": new_id(), "cluster_id": cluster}
+    api.hear(databases.BackupCompleted(instance_id=new_id(), **ids))
+    api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), **ids))
+    assert api.operation(ids["operation_id"])["status"] == "succeeded"
+
+
 def test_a_schedules_backup_is_an_operation_as_soon_as_it_is_due(api: Api) -> None:
     from shared.contracts.scheduler import BackupDue
 

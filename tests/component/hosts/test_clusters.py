@@ -24,6 +24,7 @@ from shared.contracts.api import (
 )
 from shared.contracts.values import VolumeRef
 from shared.db import Database
+from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.errors import Conflict, Failure, NotFound
 from tests.component.hosts.sshd import Sshd
@@ -160,6 +161,19 @@ def test_commands_for_an_instance_that_is_gone_end_with_a_failure(database: Data
     assert "no instance nobody" in performed["problem"]["message"]
     assert "no instance nobody" in access["problem"]["message"]
     assert backup["backup_id"] == "b"
+
+
+def test_a_backup_that_is_asked_for_again_is_answered_again(database: Database) -> None:
+    asked = BackupRequested(operation_id="op", backup_id="b", cluster_id="c", project_id="p")
+    actions.request_backup(database, asked)
+    outbox = Outbox(database)
+    with outbox.batch(10) as batch:
+        for row in batch.rows:
+            batch.sent(row.id)
+    assert outbox.depth() == 0
+    actions.request_backup(database, asked)
+    assert outbox.depth() == 1
+    assert len(said(database, "backup.failed")) == 1
 
 
 def test_perform_over_rpc_is_told_to_the_api_and_its_output_streams(database: Database, engine: StepEngine) -> None:

@@ -27,7 +27,10 @@ create table if not exists images (id text primary key, server_id text, name tex
 
 @dataclass(frozen=True)
 class Server:
-    """A server as the cloud keeps it. `fate` is active, error or stuck: what it comes to. `power` is on or off."""
+    """A server as the cloud keeps it. `fate` is active, error or stuck: what it comes to. `power` is on or off.
+
+    `created_at` is a time to come for one that was accepted and that nobody is shown yet.
+    """
 
     id: str
     instance_id: str
@@ -64,18 +67,22 @@ class Cloud:
         self._db.execute("pragma synchronous=off")
         self._db.executescript(_TABLES)
 
-    def add_server(self, instance_id: str, cluster_id: str, name: str, flavor: str, fate: str = "active") -> Server:
-        """Accept a server; it is built from now on."""
-        server = Server(f"server-{uuid4()}", instance_id, cluster_id, name, flavor, fate, "on", self._now())
+    def add_server(
+        self, instance_id: str, cluster_id: str, name: str, flavor: str, fate: str = "active", hidden: float = 0.0
+    ) -> Server:
+        """Accept a server; it is built from now on, or, unseen by anybody, in `hidden` seconds."""
+        server = Server(f"server-{uuid4()}", instance_id, cluster_id, name, flavor, fate, "on", self._now() + hidden)
         with self._open() as db:
             db.execute("insert into servers values (?, ?, ?, ?, ?, ?, ?, ?)", tuple(vars(server).values()))
         return server
 
     def servers(self, instance_id: str | None = None) -> list[Server]:
-        """The servers that carry this instance's tag, or all; the oldest first."""
+        """The servers that carry this instance's tag, or all, as far as they are shown; the oldest first."""
         where, values = _tagged(instance_id)
+        query = f"select * from servers{where} order by created_at, id"
         with self._open() as db:
-            return [Server(*row) for row in db.execute(f"select * from servers{where} order by created_at, id", values)]
+            shown = [Server(*row) for row in db.execute(query, values)]
+        return [one for one in shown if one.created_at <= self._now()]
 
     def state(self, server: Server) -> tuple[str, int]:
         """How far a server is: BUILD, ACTIVE, SHUTOFF or ERROR, and percent."""
@@ -123,10 +130,10 @@ class Cloud:
             return [str(row[0]) for row in db.execute("select name from images order by name")]
 
     def remove(self, instance_id: str) -> None:
-        """Delete the servers and volumes that carry this instance's tag."""
+        """Delete the servers and volumes that carry this instance's tag, as far as they are shown."""
         with self._open() as db:
-            for table in ("servers", "volumes"):
-                db.execute(f"delete from {table} where instance_id = ?", (instance_id,))
+            db.execute("delete from servers where instance_id = ? and created_at <= ?", (instance_id, self._now()))
+            db.execute("delete from volumes where instance_id = ?", (instance_id,))
 
     def remove_one(self, kind: str, thing_id: str, instance_id: str) -> None:
         """Delete one server or volume, if it carries this tag."""

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 from services.provisioner.providers.base import BaseProvider, ProviderBusy, ProviderError
 
 FOR_EVER = -1
+# Faults after which the cloud has done what it was asked.
+DONE_ALL_THE_SAME = ("late", "hidden")
+OF_SERVERS = ("error", "stuck", "hidden")
 
 _RAISED: dict[str, Callable[[str], Exception]] = {
     "busy": lambda call: ProviderBusy(f"{call}: the cloud has no time just now"),
     "429": lambda call: ProviderBusy(f"{call}: HTTP 429, too many requests"),
     "500": lambda call: ProviderBusy(f"{call}: HTTP 500, the cloud stumbled"),
     "late": lambda call: ProviderBusy(f"{call}: no answer came in time"),
+    "hidden": lambda call: ProviderBusy(f"{call}: no answer came in time"),
     "quota": lambda call: ProviderError(
         f"{call}: the quota of servers is used up",
         what_to_do="delete what is not needed, or have the project's quota raised; then retry the operation",
@@ -40,6 +44,7 @@ FAULTS = {
     "quota": "the call fails until somebody raises the quota",
     "image": "the call fails until somebody brings the image",
     "refused": "the call fails until somebody acts",
+    "hidden": "create only: as late, and for a quarter of a minute nobody is shown the server",
     "error": "create only: the server is accepted and ends in state ERROR",
     "stuck": "create only: the server is accepted and stays in state BUILD",
 }
@@ -92,7 +97,7 @@ def _parse_one(item: str) -> Fault:
         )
     if name not in FAULTS:
         raise ValueError(f"{item!r}: there is no fault {name!r}; there are {_listed(FAULTS)}")
-    if name in ("error", "stuck") and call != "create":
+    if name in OF_SERVERS and call != "create":
         raise ValueError(f"{item!r}: {name} is what becomes of a server, so it strikes `create` only")
     if times and not (times.isdigit() and int(times) > 0):
         raise ValueError(f"{item!r}: {times!r} is no number of times")

@@ -9,12 +9,13 @@ from typing import TypeVar
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.base import BaseProvider, Found, ProviderError, fitting
 from services.provisioner.providers.fake.cloud import Cloud, Server
-from services.provisioner.providers.fake.faults import Faults, error_for, parse_faults
+from services.provisioner.providers.fake.faults import DONE_ALL_THE_SAME, Faults, error_for, parse_faults
 from shared.contracts.values import Flavor
 
 T = TypeVar("T")
 DATA_DIR = "/var/lib/dtrove-data"
 STATE_FILE = "fake-cloud.sqlite"
+HIDDEN_SECONDS = 15.0
 _FLAVORS = (
     Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
     Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
@@ -42,12 +43,12 @@ class Provider(BaseProvider):
         """Accept the server, unless one with its tag is there."""
         instance.user = self.user
         instance.addr = f"sim-{instance.id[:8]}.invalid"
-        server = self._struck("create", lambda fault: self._server(instance.id) or self._make(instance, fault))
+        server = self._struck("create", lambda fault: self._own(instance) or self._make(instance, fault))
         instance.server = instance.local_id = server.id
 
     def update_status(self, instance: Instance) -> tuple[str, int]:
         """What the cloud says now."""
-        server = self._struck("update_status", lambda _: self._server(instance.id))
+        server = self._struck("update_status", lambda _: self._own(instance))
         if server is None:
             instance.server_status, instance.progress = "DELETED", 0
             return "DELETED", 0
@@ -103,7 +104,7 @@ class Provider(BaseProvider):
 
     def console_output(self, instance: Instance, lines: int = 50) -> str:
         """What a server might have said."""
-        server = self._struck("console_output", lambda _: self._server(instance.id))
+        server = self._struck("console_output", lambda _: self._own(instance))
         if server is None:
             return ""
         said = ["simulated server starts", f"{server.name} login:"]
@@ -115,7 +116,7 @@ class Provider(BaseProvider):
         """Do it, with whatever fault was ordered for this call; `do` is told the fault's name."""
         fault = self.faults.take(call)
         error = error_for(fault, call)
-        if error is not None and fault != "late":
+        if error is not None and fault not in DONE_ALL_THE_SAME:
             raise error
         done = do(fault)
         if error is not None:
@@ -124,13 +125,21 @@ class Provider(BaseProvider):
 
     def _make(self, instance: Instance, fault: str) -> Server:
         fate = fault if fault in ("error", "stuck") else "active"
-        return self.cloud.add_server(instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate)
+        hidden = HIDDEN_SECONDS if fault == "hidden" else 0.0
+        return self.cloud.add_server(
+            instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate, hidden
+        )
+
+    def _own(self, instance: Instance) -> Server | None:
+        """The one that the instance knows for its own; where it knows none, the oldest with its tag."""
+        tagged = self.cloud.servers(instance.id)
+        return next((one for one in tagged if one.id == instance.server), next(iter(tagged), None))
 
     def _server(self, instance_id: str) -> Server | None:
         return next(iter(self.cloud.servers(instance_id)), None)
 
     def _present(self, instance: Instance) -> Server:
-        server = self._server(instance.id)
+        server = self._own(instance)
         if server is None:
             raise ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
         return server

@@ -37,6 +37,23 @@ def listed(rig: Rig) -> list[tuple[str, str]]:
     return [(one["why"], one["id"]) for one in reconciler.orphans(rig.database)]
 
 
+def test_work_that_has_ended_and_what_was_found_call_for_another_look(rig: Rig) -> None:
+    assert not reconciler.in_doubt(rig.database, None)
+    before = rig.clock.now()
+    rig.clock.advance(1)
+    rig.request()
+    rig.run()
+    assert reconciler.in_doubt(rig.database, before)
+    rig.clock.advance(20)
+    assert not reconciler.in_doubt(rig.database, rig.clock.now())
+    rig.cloud.add_server(STRANGER, STRANGER, "a stranger's", "small")
+    look(rig)
+    assert not reconciler.in_doubt(rig.database, rig.clock.now())
+    rig.cloud.add_server(INSTANCE, CLUSTER, "shop-1", "small")
+    look(rig)
+    assert reconciler.in_doubt(rig.database, rig.clock.now())
+
+
 @pytest.fixture
 def alive(rig: Rig) -> Rig:
     """With an instance that is active, and its volume."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from sqlalchemy import select, update
 from services.scheduler import actions
 from services.scheduler.store.tables import metadata, schedules
 from shared.clock import ManualClock
-from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
+from shared.contracts.values import Problem
 from shared.db import Database
+from shared.db.outbox import Outbox
 from shared.errors import Invalid
 
 
@@ -41,6 +44,49 @@ def test_a_due_backup_is_announced_once_per_time(database: Database, clock: Manu
     assert actions.announce_due(database) == 1
     assert actions.announce_due(database) == 0
     assert [event["cluster_id"] for event in announced(database)] == ["c1"]
+
+
+def relay(database: Database) -> list[str]:
+    """Send all that waits, and keep it; the operations that it speaks of."""
+    outbox = Outbox(database)
+    with outbox.batch(100) as batch:
+        for row in batch.rows:
+            batch.sent(row.id)
+    return [row.operation_id for row in batch.rows]
+
+
+def test_what_nobody_answers_is_said_again_less_and_less_often_and_given_up_after_a_day(
+    database: Database, clock: ManualClock
+) -> None:
+    entry = actions.add(database, "c1", "p1", "0 0 1 1 *", "UTC", "full")
+    clock.advance((entry.next_at - clock.now()).total_seconds())
+    assert actions.announce_due(database) == 1
+    (operation,) = relay(database)
+    said = []
+    for second in range(0, 25 * 3600, 10):
+        clock.advance(10)
+        if actions.say_again(database):
+            said.append(second + 10)
+            assert relay(database) == [operation]
+    assert said[:2] == [20, 40]
+    assert max(later - sooner for sooner, later in pairwise(said)) <= 610
+    assert said[-1] <= 24 * 3600
+    assert len(said) < 200
+
+
+@pytest.mark.parametrize("answer", [BackupCompleted, BackupFailed])
+def test_what_was_answered_is_said_no_more(
+    database: Database, clock: ManualClock, answer: type[BackupCompleted | BackupFailed]
+) -> None:
+    actions.add(database, "c1", "p1", "0 * * * *", "UTC", "full")
+    clock.advance(3600)
+    actions.announce_due(database)
+    (operation,) = relay(database)
+    rest = {"instance_id": "i"} if answer is BackupCompleted else {"problem": Problem(step="backup", message="no")}
+    actions.answered(database, answer(backup_id="b", cluster_id="c1", operation_id=operation, **rest))
+    clock.advance(3000)
+    assert actions.say_again(database) == 0
+    assert actions.of_cluster(database, "c1")[0].said_at is None
 
 
 def test_times_missed_while_the_scheduler_was_down_are_made_up_for_once(database: Database, clock: ManualClock) -> None:

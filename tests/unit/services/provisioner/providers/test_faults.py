@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.base import ProviderBusy
+from services.provisioner.providers.fake import Cloud, Provider
 from services.provisioner.providers.fake.faults import FAULTS, FOR_EVER, Fault, Faults, error_for, parse_faults
+from shared.clock import ManualClock
 
 
 def test_faults_are_read_with_their_number_of_times() -> None:
@@ -43,3 +47,20 @@ def test_faults_strike_in_order_and_are_used_up() -> None:
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_every_fault_is_raised_or_becomes_of_a_server(name: str) -> None:
     assert (error_for(name, "create") is None) == (name in ("error", "stuck"))
+
+
+def test_a_hidden_server_comes_to_light_later_and_its_instance_keeps_the_one_it_knows() -> None:
+    clock = ManualClock()
+    provider = Provider({"DTROVE_FAKE_FAULTS": "create:hidden"}, Cloud(0.0, clock=clock))
+    ids = {"id": "11111111-2222-4333-8444-555555555555", "cluster_id": "c", "project_id": "p", "operation_id": "o"}
+    instance = Instance(name="shop-1", image="debian-12", flavor=provider.flavors()[0], **ids)
+    with pytest.raises(ProviderBusy):
+        provider.create(instance)
+    assert provider.find(instance.id) is None
+    provider.create(instance)
+    own = instance.server
+    clock.advance(60)
+    assert provider.update_status(instance) == ("ACTIVE", 100)
+    provider.create(instance)
+    assert instance.server == own
+    assert len([one for one in provider.list_ours() if one.instance_id == instance.id]) == 2
