@@ -38,7 +38,8 @@ class SimProvider(Provider):
     def _struck(self, call: str, do: Callable[[str], T]) -> T:
         fault = self._sky.at_cloud(call)
         if fault:
-            self.faults.pending.append(Fault(call, fault))
+            # At this very call, whatever was ordered for one.
+            self.faults.pending.insert(0, Fault(call, fault))
         done = super()._struck(call, do)
         self._sky.after_cloud(call)
         return done

@@ -119,7 +119,8 @@ class Replica:
         dependencies = self.kind.dependencies
         outbox, subscribe = dependencies.relay()
         self._relay(outbox, subscribe)
-        self.world.broker.bind(list(self.handlers))
+        if not self.world.together:
+            self.world.broker.bind(list(self.handlers))
         if hasattr(dependencies, "steps"):
             self.engine, hands, subscribe_tasks = dependencies.steps()
             self._steps(self.engine, min(hands, 4), subscribe_tasks)

@@ -119,6 +119,8 @@ class Story:
         if plot == "schedule" and self.status(wish.operation_id) == "succeeded":
             self._schedule(wish.cluster_id)
         if plot == "retry" and self.status(wish.operation_id) == "failed":
+            # Where something else struck first, the premise is not to strike now.
+            self.world.provider.faults.pending.clear()
             before = self.world.weather.final_faults
             self._ask(lambda tx: clusters.retry(tx, DEFAULT_PROJECT, wish.operation_id))
             self._wait(wish)

@@ -39,7 +39,7 @@ from shared.contracts.values import TranscriptEntry
 from shared.db import Sealed, Tx, tasks
 from shared.errors import DtroveError, Unavailable
 from shared.secrets import Keyring, Secret
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Binding, Broker
 from tests.simulation.chance import Plan
 from tests.simulation.claims import REAL_CLAIM, Claims
 from tests.simulation.cloud import SimProvider
@@ -86,6 +86,8 @@ class World(logging.Handler):
         self.user = Process("user")
         self.replicas: dict[str, Replica] = {}
         self.restarts = 0
+        # Where no reminder brings back what was lost, either all queues are there or none: what is said then waits for them.
+        self.together = WEIGHTS.get("lost") == 0
         self._disk = disk
         for slot, _ in SLOTS:
             self.database(slot)
@@ -103,9 +105,16 @@ class World(logging.Handler):
                 continue
             # Queues outlive processes. Only at the very first start, which some runs are, is nobody bound yet: what is said
             # then is lost to some, and only reminders bring it back.
-            if self.mute or WEIGHTS.get("lost") == 0:
+            if self.mute and not self.together:
                 self.broker.bind(list(kind.handlers()))
             self._start(slot, kind)
+        if self.together:
+            bindings = [binding for slot, kind in SLOTS if slot in self.replicas for binding in kind.handlers()]
+            self.hub.spawn(Process("administrator"), lambda: self._bind_late(bindings))
+
+    def _bind_late(self, bindings: list[Binding]) -> None:
+        self.hub.sleep(self.chance.choice((0.0, self.chance.uniform(0.0, 20.0))))
+        self.broker.bind(bindings)
 
     def database(self, slot: str) -> SimDatabase:
         """A replica's database."""

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from services.api.actions import operations
+from services.api.domain.output import with_piece
 from services.api.store import tables
 from shared.contracts.operations import OperationProgressed
 from shared.contracts.values import Problem
 from shared.db import Tx
 
-OUTPUT_KEPT = 262_144
 # A task of this kind that fails tells nobody but by its last report: there is nothing that it could undo.
 DELETING = "delete_instance"
 
@@ -37,8 +37,7 @@ def progressed(tx: Tx, event: OperationProgressed) -> None:
     elif status == "pending":
         tx.connection.execute(_BEGUN, {"operation": event.operation_id})
     if event.output:
-        here = update(_o).where(_o.c.id == event.operation_id)
-        tx.connection.execute(here.values(output=_appended(tx, event)))
+        _put_output(tx, event)
     _put_step(tx, event)
     if event.kind == DELETING and event.status == "failed":
         _fail_delete(tx, event)
@@ -85,7 +84,10 @@ def _fail_delete(tx: Tx, event: OperationProgressed) -> None:
     operations.end(tx, event.operation_id, "failed", problem)
 
 
-def _appended(tx: Tx, event: OperationProgressed) -> str:
+def _put_output(tx: Tx, event: OperationProgressed) -> None:
     o = tables.operations
-    query = select(o.c.output).where(o.c.id == event.operation_id).with_for_update()
-    return (str(tx.connection.execute(query).scalar_one_or_none() or "") + event.output)[-OUTPUT_KEPT:]
+    mine = o.c.id == event.operation_id
+    row = tx.connection.execute(select(o.c.output, o.c.output_marks).where(mine).with_for_update()).first()
+    if row is not None:
+        text, marks = with_piece(row.output or "", row.output_marks or [], event.sequence, event.output)
+        tx.connection.execute(update(o).where(mine).values(output=text, output_marks=marks))

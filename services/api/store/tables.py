@@ -129,6 +129,7 @@ operations = Table(
     Column("status", String(16), nullable=False),
     Column("problem", JSON),
     Column("output", Text, nullable=False),
+    Column("output_marks", JSON),
     Column("result", JSON),
     # Whether it is alone on its cluster; and what its steps weigh, by an earlier one of its kind.
     Column("exclusive", Boolean, nullable=False),

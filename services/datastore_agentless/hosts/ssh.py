@@ -140,7 +140,9 @@ class SshPool:
             return self._session(connection.transport)
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._leave(connection)
-            self._retire(target, connection)
+            # Who refuses one session more goes on with those that it has: nobody's command is to end for that.
+            if not isinstance(error, paramiko.ChannelException):
+                self._retire(target, connection)
             raise HostUnreachable(f"{target.name} ({target.addr}) opens no session: {error}") from error
 
     def _session(self, transport: paramiko.Transport) -> paramiko.Channel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -126,6 +127,13 @@ def test_a_create_that_was_given_up_does_not_succeed_because_its_cluster_was_rea
     assert api.operation(operation)["status"] == "cancelling"
     api.hear(databases.ClusterDeleted(**ids))
     assert api.operation(operation)["status"] == "cancelled"
+
+
+def test_output_stands_in_the_order_in_which_it_was_printed_whatever_is_heard_first(api: Api) -> None:
+    _, operation, _, ids = fresh(api)
+    pieces = {3: "three\n", 1: "one\n", 2: "two\n", 4: "four\n"}
+    api.hear(*(replace(report(ids, "run", "running", number), output=text) for number, text in pieces.items()))
+    assert api.operation(operation)["output"] == "one\ntwo\nthree\nfour\n"
 
 
 def test_an_older_report_never_overwrites_a_newer_one(api: Api) -> None:
