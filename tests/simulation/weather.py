@@ -31,6 +31,7 @@ class Weather:
         # Once over, nothing strikes any more, and what was away comes back.
         self.over = False
         self.final_faults = 0
+        self.hid_servers = False
         self._away: dict[str, float] = {}
         self._troubled: dict[str, float] = {}
 
@@ -108,7 +109,9 @@ class Weather:
         if call == "create" and self._chance.random() < 0.25:
             self.final_faults += 1
             return self._chance.choice(FINAL_FAULTS)
-        return self._chance.choice(CREATE_FAULTS if call == "create" else CLOUD_FAULTS)
+        fault = self._chance.choice(CREATE_FAULTS if call == "create" else CLOUD_FAULTS)
+        self.hid_servers |= fault == "hidden"
+        return fault
 
     def after_cloud(self, call: str) -> None:
         self.hub.check()
