@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import paramiko
+from paramiko.common import MSG_CHANNEL_DATA
 
 from services.datastore_agentless.hosts.base import CommandFailed, HostKeyChanged, HostUnreachable, Target
 from services.datastore_agentless.hosts.conversation import Output, converse
@@ -55,6 +57,40 @@ class _Connection:
     commands: dict[int, tuple[float, paramiko.Channel]] = field(default_factory=dict)
 
 
+class _Session:
+    """A channel whose words leave before its end does.
+
+    paramiko puts a message together under the channel's lock and sends it afterwards, so that the CLOSE of its own thread
+    overtakes the data or the EOF of ours (its issue 1115). sshd answers that by ending the connection, and with it the
+    commands of all who share it. Here the lock is held until the message is on its way. Should the keys of the connection
+    be changed at that very moment, it is given up after paramiko's timeout.
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self.status_event: threading.Event = channel.status_event
+        self.settimeout, self.recv, self.recv_stderr = channel.settimeout, channel.recv, channel.recv_stderr
+        self.recv_exit_status = channel.recv_exit_status
+
+    def send(self, s: bytes) -> int:
+        with self._channel.lock:
+            size = int(self._channel._wait_for_send_window(len(s)))
+            if size:
+                # Source: RFC 4254, section 5.2.
+                message = paramiko.Message()
+                message.add_byte(bytes([MSG_CHANNEL_DATA]))
+                message.add_int(self._channel.remote_chanid)
+                message.add_string(s[:size])
+                self._channel.transport._send_user_message(message)
+            return size
+
+    def shutdown_write(self) -> None:
+        with self._channel.lock:
+            message = self._channel._send_eof()
+            if message is not None:
+                self._channel.transport._send_user_message(message)
+
+
 class SshPool:
     """One connection per host, shared by all who work on it; a dead host is given up quickly and tried again later."""
 
@@ -81,7 +117,7 @@ class SshPool:
             connection.commands[id(channel)] = (deadline, channel)
             try:
                 channel.exec_command(line)
-                return converse(channel, stdin, deadline, self.clock, lambda: _is_lost(connection.transport))
+                return converse(_Session(channel), stdin, deadline, self.clock, lambda: _is_lost(connection.transport))
             except TimeoutError as error:
                 raise CommandFailed(
                     f"a command on {target.name} did not end within {timeout:.0f} s", code=124, command=line
@@ -141,7 +177,7 @@ class SshPool:
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._leave(connection)
             # Who refuses one session more goes on with those that it has: nobody's command is to end for that.
-            if not isinstance(error, paramiko.ChannelException):
+            if not _is_refused_session(error):
                 self._retire(target, connection)
             raise HostUnreachable(f"{target.name} ({target.addr}) opens no session: {error}") from error
 
@@ -151,8 +187,8 @@ class SshPool:
         while True:
             try:
                 return transport.open_session(timeout=self.settings.connect_timeout)
-            except paramiko.ChannelException:
-                if self.clock.monotonic() > until:
+            except paramiko.SSHException as error:
+                if not _is_refused_session(error) or self.clock.monotonic() > until:
                     raise
                 self.clock.sleep(0.02)
 
@@ -277,7 +313,14 @@ def _key(target: Target) -> tuple[str, int, str, str]:
 
 
 def _is_lost(transport: paramiko.Transport) -> bool:
-    return not transport.is_active() or transport.saved_exception is not None
+    # A session that was refused to somebody else is remembered there as well.
+    broken = transport.saved_exception
+    return not transport.is_active() or not (broken is None or _is_refused_session(broken))
+
+
+def _is_refused_session(error: BaseException) -> bool:
+    """Whether the host only refused a session. Of two refusals at the same moment paramiko keeps the words of one."""
+    return isinstance(error, paramiko.ChannelException) or str(error) == "Unable to open channel."
 
 
 def _translated(error: Exception, target: Target) -> Exception:

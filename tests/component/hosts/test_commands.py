@@ -104,6 +104,20 @@ def test_a_secret_on_standard_input_shows_nowhere(
         assert "got ***" in driver.transcript.entries[-1].stdout
 
 
+def test_short_commands_side_by_side_never_end_the_connection_that_they_share(
+    runner: Callable[..., HostRunner], sshd: Sshd
+) -> None:
+    pool, logged = SshPool(), len(sshd.log())
+    with ThreadPoolExecutor(8) as threads:
+        said = list(threads.map(lambda n: runner(pool=pool).execute(one(Run(f"echo {n}"))).text, range(1500)))
+        fed = list(threads.map(
+            lambda n: runner(pool=pool).execute(one(Run(f"echo {n}", stdin="x" * 300_000))).text, range(300)
+        ))  # fmt: skip
+    assert (said, fed) == ([str(n) for n in range(1500)], [str(n) for n in range(300)])
+    assert "nonexistent channel" not in sshd.log()[logged:]
+    pool.close()
+
+
 def test_commands_that_bring_a_new_epoch_at_the_same_moment_all_run(runner: Callable[..., HostRunner]) -> None:
     # With the patience of a service: a busy machine takes its time to open eight sessions.
     pool = SshPool()
