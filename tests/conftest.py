@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.rabbitmq import PrivateRabbit
+from tests.support.installation import Installation
 from tests.support.postgres import PrivatePostgres
 from tests.support.rabbit import running
 
 pytest_plugins = ("tests.support.faults",)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Show with a failed test what the services it worked with have logged: their files go with them."""
+    report = yield
+    if report.failed and report.when != "teardown":
+        for name, used in getattr(item, "funcargs", {}).items():
+            if isinstance(used, Installation):
+                report.sections.append((f"logs of {name}", used.logs(40)))
+    return report
 
 
 @pytest.fixture(scope="session")
