@@ -9,7 +9,7 @@ import pytest
 
 from client.rabbitmq import PrivateRabbit
 from tests.support.clients import Redis
-from tests.support.installation import SERVICES, Installation
+from tests.support.installation import SERVICES, Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 numbers = count(1)
@@ -18,6 +18,8 @@ STAGGER, CLUSTERS = 1.2, 4
 
 
 def begin(dtrove: Installation) -> list[tuple[str, str]]:
+    # What the test before has struck may still be on its way back.
+    wait_for(dtrove.is_ready, 60, what="an API that is ready")
     pause, begun = threading.Event(), []
     for _ in range(CLUSTERS):
         begun.append(dtrove.create(f"survivor-{next(numbers)}", "redis 7.0", flavor="tiny"))

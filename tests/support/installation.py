@@ -113,6 +113,13 @@ class Installation:
         """One request; the answer whatever its status."""
         return self._session.request(method, self.url + path, json=body, timeout=30, verify=self._verify, **options)
 
+    def is_ready(self) -> bool:
+        """Whether the API answers, and has all that it needs."""
+        try:
+            return self.ask("GET", "/readyz").ok
+        except requests.RequestException:
+            return False
+
     def get(self, path: str) -> Any:
         """The JSON answer of a GET that must succeed."""
         answer = self.ask("GET", path)
