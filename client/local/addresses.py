@@ -35,8 +35,9 @@ def free_ports(count: int) -> list[int]:
     this machine could have taken it meanwhile; a client that asks for it in vain can even be given it, and meet itself.
     """
     end = first_outgoing()
-    numbers = random.sample(range(max(end - 10_000, 1024), end), k=min(10_000, end - 1024))
-    return list(islice((port for port in numbers if is_free(f"127.0.0.1:{port}")), count))
+    numbers = range(max(end - 10_000, 1024), end)
+    free = (port for port in random.sample(numbers, len(numbers)) if is_free(f"127.0.0.1:{port}"))
+    return list(islice(free, count))
 
 
 def first_outgoing() -> int:

@@ -17,6 +17,7 @@ from shared.contracts.base import new_id
 from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
 from shared.contracts.scheduler import BackupDue
 from shared.db import Database, Tx
+from shared.db.outbox import pause_at
 from shared.errors import FieldError, Invalid, NotFound
 
 BATCH = 100
@@ -124,7 +125,7 @@ def say_again(database: Database) -> int:
                     "nobody has answered to the backup of cluster %s that was due at %s", row.cluster_id, row.last_at
                 )
                 _change(tx, row.id, said_at=None)
-            elif row.said_at <= now - min(LONGEST_PAUSE, max(FIRST_PAUSE, age / 10)):
+            elif row.said_at <= now - pause_at(age, FIRST_PAUSE, LONGEST_PAUSE):
                 said += tx.repeat(row.last_operation_id)
                 _change(tx, row.id, said_at=now)
     return said

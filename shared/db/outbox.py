@@ -130,6 +130,11 @@ def _due(table: Table) -> Select[Any]:
     return select(table).where(table.c.due_at <= now).order_by(table.c.id).limit(bindparam("limit"))
 
 
+def pause_at(age: timedelta, first: timedelta, longest: timedelta) -> timedelta:
+    """How long to wait before what was said so long ago is said again: the older it is, the longer."""
+    return min(longest, max(first, age / 10))
+
+
 def repeat(database: Database, operation_id: str) -> int:
     """Announce once more what was announced of an operation, for somebody may have missed it; return how many events."""
     with database.write() as tx:

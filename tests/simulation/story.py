@@ -187,8 +187,8 @@ class Story:
     def _announced(self) -> str:
         """The operation of the first backup that the scheduler has announced; empty as long as there is none."""
         database = self.world.database("scheduler")
-        s = database.outbox
-        found = rows(database, select(s.c.operation_id).where(s.c.routing_key == BackupDue.topic).order_by(s.c.id))
+        t = database.outbox
+        found = rows(database, select(t.c.operation_id).where(t.c.routing_key == BackupDue.topic).order_by(t.c.id))
         return str(found[0].operation_id) if found else ""
 
     def _backups(self, cluster_id: str) -> dict[str, str]:

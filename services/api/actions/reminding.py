@@ -12,6 +12,7 @@ from services.api.store import tables
 from shared.contracts.api import OperationReminded
 from shared.contracts.operations import sequence_at
 from shared.db import Database
+from shared.db.outbox import pause_at
 from shared.db.types import UtcDateTime
 
 # An operation is silent after so many seconds; one that stays so is asked for less and less often.
@@ -48,7 +49,7 @@ def _silent(database: Database) -> list[Row[Any]]:
 
 
 def _is_time(row: Row[Any], now: datetime) -> bool:
-    pause = min(LONGEST_PAUSE, max(SILENCE, (now - row.created_at) / 10))
+    pause = pause_at(now - row.created_at, SILENCE, LONGEST_PAUSE)
     return row.reminded_at is None or row.reminded_at <= now - pause
 
 

@@ -11,6 +11,7 @@ from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
 from shared.contracts.base import new_id
 from shared.contracts.operations import OperationProgressed
+from shared.contracts.scheduler import BackupDue
 from shared.contracts.values import Address, Endpoint, Problem
 from tests.support.api import Api
 
@@ -338,8 +339,6 @@ def test_the_percent_of_an_operation_grows_and_follows_what_an_earlier_one_took(
 
 
 def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_same(api: Api) -> None:
-    from shared.contracts.scheduler import BackupDue
-
     cluster, operation = api.create()
     active(api, cluster, operation)
     ids = {"backup_id": new_id(), "operation_id": new_id(), "cluster_id": cluster}
@@ -349,8 +348,6 @@ def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_sa
 
 
 def test_a_schedules_backup_is_an_operation_as_soon_as_it_is_due(api: Api) -> None:
-    from shared.contracts.scheduler import BackupDue
-
     cluster, operation = api.create()
     active(api, cluster, operation)
     due = BackupDue(schedule_id=new_id(), backup_id=new_id(), operation_id=new_id(), cluster_id=cluster,

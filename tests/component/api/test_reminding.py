@@ -14,6 +14,7 @@ from shared.contracts.operations import OperationProgressed
 from shared.db import Database
 from shared.db.outbox import Outbox
 from tests.support.api import Api
+from tests.support.outbox import send_all
 
 A_SECOND = timedelta(seconds=1)
 
@@ -27,10 +28,7 @@ def clock(database: Database) -> ManualClock:
 
 def publish(database: Database) -> list[str]:
     """Send what is due, as the relay does; its topics."""
-    with Outbox(database).batch(100) as batch:
-        for row in batch.rows:
-            batch.sent(row.id)
-        return [row.routing_key for row in batch.rows]
+    return [row.routing_key for row in send_all(database)]
 
 
 def wait(clock: ManualClock, length: timedelta) -> None:

@@ -165,7 +165,7 @@ def test_a_handed_over_task_is_free_at_once_and_costs_no_try(database: Database)
     assert (again.claims, again.epoch) == (1, taken.epoch + 1)
 
 
-def claimed(database: Database, clock: ManualClock) -> Task:
+def claimed(database: Database) -> Task:
     file(database, "t", subject="s")
     with database.write() as tx:
         task = tasks.claim(tx, "t", "s", "one", 10)
@@ -174,8 +174,8 @@ def claimed(database: Database, clock: ManualClock) -> Task:
 
 
 def test_a_heartbeat_that_comes_late_leases_nothing_that_was_let_go(database: Database) -> None:
-    clock = database.clock = ManualClock()
-    task = claimed(database, clock)
+    database.clock = ManualClock()
+    task = claimed(database)
     with database.write() as tx:
         tasks.let_go(tx, task)
     with database.write() as tx:
@@ -186,8 +186,8 @@ def test_a_heartbeat_that_comes_late_leases_nothing_that_was_let_go(database: Da
 
 
 def test_a_claim_that_was_lost_says_nothing_of_the_next_one_in_the_same_hands(database: Database) -> None:
-    clock = database.clock = ManualClock()
-    before = claimed(database, clock)
+    database.clock = ManualClock()
+    before = claimed(database)
     with database.write() as tx:
         tasks.let_go(tx, before)
     engine = StepEngine(database, {"work": Workflow("work", (Step("only", lambda _: Next()),))})

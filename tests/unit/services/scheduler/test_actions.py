@@ -16,8 +16,8 @@ from shared.clock import ManualClock
 from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
 from shared.contracts.values import Problem
 from shared.db import Database
-from shared.db.outbox import Outbox
 from shared.errors import Invalid
+from tests.support.outbox import send_all
 
 
 @pytest.fixture
@@ -47,12 +47,8 @@ def test_a_due_backup_is_announced_once_per_time(database: Database, clock: Manu
 
 
 def relay(database: Database) -> list[str]:
-    """Send all that waits, and keep it; the operations that it speaks of."""
-    outbox = Outbox(database)
-    with outbox.batch(100) as batch:
-        for row in batch.rows:
-            batch.sent(row.id)
-    return [row.operation_id for row in batch.rows]
+    """The operations of all that is sent now."""
+    return [row.operation_id for row in send_all(database)]
 
 
 def test_what_nobody_answers_is_said_again_less_and_less_often_and_given_up_after_a_day(
