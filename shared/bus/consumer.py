@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import eventlet
+from amqp.exceptions import AMQPError
 from kombu import Connection, Queue
 from nameko.amqp.consume import Consumer
 from nameko.extensions import SharedExtension
@@ -78,6 +79,23 @@ class RobustConsumer(Consumer):
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         log.warning("dropped a message whose body does not decode: %s", exc)
         self.ack_message(message)
+
+    def ack_message(self, message: Any) -> None:
+        """Tell the broker that a message is dealt with; with its connection gone the broker gives it out again."""
+        self._answer(message, message.ack)
+
+    def requeue_message(self, message: Any) -> None:
+        """Give a message back; with its connection gone the broker has it back already."""
+        self._answer(message, message.requeue)
+
+    def _answer(self, message: Any, say: Callable[[], None]) -> None:
+        # nameko lets a socket's own errors through: a broker that goes between our look and our word ends the container.
+        if message.channel.connection is None:
+            return
+        try:
+            say()
+        except (OSError, AMQPError, AttributeError) as error:
+            log.info("a message comes again, its connection is gone: %s", error)
 
 
 class Receiver(Protocol):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import eventlet
+from amqp.transport import _AbstractTransport
 from sqlalchemy import Column, MetaData, String, Table, insert
 
 from shared.bus import Relay, RpcCaller, Steps, on, rpc
@@ -86,6 +89,7 @@ class Stage:
     """Does as it is told."""
 
     name = NAME
+    cut_before = False
     relay = Relay(relay)
     steps = Steps(steps)
 
@@ -120,6 +124,12 @@ class Stage:
 
     def _die(self, told: Asked) -> None:
         os._exit(9)
+
+    def _cut(self, told: Asked) -> None:
+        if not self.cut_before:
+            type(self).cut_before = True
+            _cut_lines()
+        note("cut", id=told.event_id)
 
     def _announce(self, told: Asked) -> None:
         for number in range(told.values["count"]):
@@ -177,6 +187,12 @@ class Stage:
     def die(self) -> None:
         """Let the container die, with a worker that will not go."""
         self.relay.container.spawn_managed_thread(_die)
+
+
+def _cut_lines() -> None:
+    """Let what is said next to the broker fail, before anybody has noticed that it is gone."""
+    for line in [one for one in gc.get_objects() if isinstance(one, _AbstractTransport) and one.sock is not None]:
+        line.sock.shutdown(socket.SHUT_WR)
 
 
 def _die() -> None:

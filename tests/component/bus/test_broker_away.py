@@ -55,6 +55,14 @@ def test_everything_consumes_again_within_seconds_of_a_broker_that_was_killed(br
     assert consumes_again(playing, "killed") < BACK_SECONDS
 
 
+@pytest.mark.fault(8)
+def test_a_line_that_breaks_just_before_a_message_is_answered_ends_nobody(broker: Broker, playing: Stage) -> None:
+    asked = playing.ask("cut")
+    # Unanswered, it comes again over the next line.
+    playing.noted("cut", count=2, id=asked)
+    assert consumes_again(playing, "after the cut") < BACK_SECONDS
+
+
 def test_a_call_that_finishes_while_the_broker_is_away_costs_its_reply_and_no_more(
     broker: Broker, playing: Stage
 ) -> None:
