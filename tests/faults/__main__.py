@@ -20,6 +20,7 @@ from rich.console import Console
 
 from bench.report import commit, machine
 from tests.faults import report
+from tests.simulation.chance import STORMS
 from tests.support.installation import ROOT
 
 ABOUT = Console(stderr=True)
@@ -34,7 +35,10 @@ def main() -> int:
         ).returncode
     began, lines = datetime.now(UTC), list[report.Line]()
     if asked.seeds:
-        lines += report.simulated(_told("tests.simulation", "--seeds", str(asked.seeds)))
+        lines += report.simulated(
+            _told("tests.simulation", "--seeds", str(asked.seeds)),
+            _told("tests.simulation", "--seeds", str(asked.storms), "--first", str(STORMS)),
+        )
     lines += report.measured(_tests(asked))
     if asked.calls:
         lines += report.attacked(_told("tests.security.calls", "--calls", str(asked.calls)))
@@ -49,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay this run of the simulation alone, line by line")
     parser.add_argument("--seeds", type=int, default=5000, help="runs of the simulation; 0 for none")
+    parser.add_argument("--storms", type=int, default=800, help="runs beside them in which processes die all the time")
     parser.add_argument("--calls", type=int, default=report.CALLS_WANTED, help="calls that attack the API; 0 for none")
     parser.add_argument("--short", action="store_true", help="try each fault as often as `make test` does")
     parser.add_argument("--keyword", default="", help="only tests that pytest's -k finds by this")

@@ -21,6 +21,7 @@ from tests.support.installation import ENDED, wait_for
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.fault(8), pytest.mark.timeout(3600)]
 # Who is put aside while messages for it gather.
+GATHER_SECONDS = 15.0
 GROUPS = (("provisioner", "provisioner-2"), ("datastore_agentless", "datastore_agentless-2"), ("api",))
 
 
@@ -41,6 +42,17 @@ def purge(stack: Stack, names: list[str]) -> int:
         return sum(int(channel.queue_purge(name) or 0) for name in names)
 
 
+def gather(stack: Stack, names: list[str]) -> None:
+    """Let messages gather for whoever is away: for a moment, and as long as nothing has come, up to GATHER_SECONDS."""
+    until = time.monotonic() + GATHER_SECONDS
+    with kombu.Connection(stack.rabbit.uri) as connection, connection.channel() as channel:
+        while True:
+            threading.Event().wait(1.5)
+            there = sum(int(channel.queue_declare(name, passive=True).message_count) for name in names)
+            if there or time.monotonic() > until:
+                return
+
+
 def open_operations(stack: Stack) -> set[str]:
     """The operations that have not ended."""
     found = stack.rows("api", "select id from operations where status not in %s", (ENDED,))
@@ -59,7 +71,7 @@ def test_operations_whose_messages_were_thrown_away_are_recovered(
             group = GROUPS[number % len(GROUPS)]
             for name in group:
                 sim.stop(name)
-            threading.Event().wait(1.5)
+            gather(sim, names)
             lost += purge(sim, names)
             for name in group:
                 sim.start(name)

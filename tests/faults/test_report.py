@@ -43,10 +43,12 @@ def test_a_figure_without_a_target_promises_nothing() -> None:
 
 def test_tier_0_holds_without_a_breach_and_with_crashes_enough() -> None:
     figures = {"seconds": 200.0, "faults": 9000, "by_kind": {"kill": 9000}}
-    good = {"seeds": 5000, "crashes": 12_000, "figures": figures, "failed": []}
-    assert [line.held for line in report.simulated(good)] == [True, True]
-    assert [line.held for line in report.simulated({**good, "crashes": 900})] == [True, False]
-    assert [line.held for line in report.simulated({**good, "failed": [{"seed": 1}]})] == [False, False]
+    good = {"seeds": 5000, "crashes": 3_500, "figures": figures, "failed": []}
+    storms = {**good, "seeds": 800, "crashes": 10_000}
+    assert [line.held for line in report.simulated(good, storms)] == [True, True]
+    assert [line.held for line in report.simulated(good, {**storms, "crashes": 900})] == [True, False]
+    assert [line.held for line in report.simulated(good, {**storms, "failed": [{"seed": 1}]})] == [True, False]
+    assert [line.held for line in report.simulated({**good, "failed": [{"seed": 1}]}, storms)] == [False, False]
 
 
 def test_calls_hold_without_server_errors_and_without_anything_revealed() -> None:

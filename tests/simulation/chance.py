@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 
+# Runs from this seed on are storms.
+STORMS = 1_000_000
+
+
 @contextmanager
 def determined(seed: int) -> Iterator[random.Random]:
     """Make this process draw the same numbers whenever it is given the same seed. PYTHONHASHSEED has to be fixed as well."""
@@ -42,6 +46,16 @@ class Plan:
         budget = chance.choice((0, 1, 1, 2, 2, 3, 4, 6, 12))
         kinds = KINDS if chance.random() < 0.6 else tuple(chance.sample(KINDS, chance.randint(1, 3)))
         return cls(budget, chance.choice((0.01, 0.03, 0.1)), kinds)
+
+    @classmethod
+    def storm(cls, chance: random.Random) -> Plan:
+        """A run in which processes die, and die again while they still mend what the last death has left."""
+        return cls(chance.choice((20, 40, 60)), chance.choice((0.02, 0.03, 0.05)), ("kill",))
+
+    @classmethod
+    def of(cls, seed: int, chance: random.Random) -> Plan:
+        """The plan of a seed: a storm of deaths from STORMS on."""
+        return cls.storm(chance) if seed >= STORMS else cls.draw(chance)
 
 
 KINDS = (

@@ -54,7 +54,7 @@ class Laboratory:
         if self._runs % RUNS_TO_CLEAN == 0:
             gc.collect()
         with determined(seed) as chance:
-            world = World(self._disk, self._clock, Plan.draw(chance), chance)
+            world = World(self._disk, self._clock, Plan.of(seed, chance), chance)
             with composed(world):
                 story = Story(world, chance.choice(PLOTS))
                 world.start(*story.needless)

@@ -29,6 +29,7 @@ REST_SECONDS = 60.0
 TIDY_SECONDS = 75.0
 PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule")
 ENDED = ("succeeded", "failed", "cancelled")
+GIVEN_UP = "times without an outcome"
 
 
 class Hopeless(Exception):
@@ -208,7 +209,16 @@ class Story:
             self.world.hub.sleep(LOOK_SECONDS)
             if self.world.hub.now > until:
                 raise Hopeless(f"I1: operation {wish.operation_id} did not end")
-        self._count_servers(wish)
+        if self._given_up(wish):
+            self.world.weather.final_faults += 1
+        else:
+            self._count_servers(wish)
+
+    def _given_up(self, wish: Wish) -> bool:
+        """Whether so many workers died over one step that it counts as what kills them: its server waits for a retry."""
+        o = tables.operations
+        row = rows(self.world.database("api"), select(o.c.problem).where(o.c.id == wish.operation_id))[0]
+        return GIVEN_UP in ((row.problem or {}).get("message") or "")
 
     def _count_servers(self, wish: Wish) -> None:
         """A cluster that was made has one server; one that failed for want of a server has none left over."""

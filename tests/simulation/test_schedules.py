@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.breaks import BREAKS, UNREMINDED
+from tests.simulation.chance import STORMS
 
 pytestmark = pytest.mark.slow
 # `make faults` has more of them.
@@ -40,6 +41,13 @@ def test_every_schedule_leaves_every_invariant_whole() -> None:
     assert report["failed"] == [], "replay: python -m tests.simulation --seed N"
     assert report["seeds"] == SEEDS
     assert report["crashes"] > SEEDS / 10
+
+
+@pytest.mark.timeout(SECONDS)
+def test_nothing_is_doubled_or_lost_where_processes_die_while_they_mend_what_the_last_death_left() -> None:
+    report = report_of("--seeds", str(SEEDS // 30), "--first", str(STORMS))
+    assert report["failed"] == []
+    assert report["crashes"] > SEEDS / 5
 
 
 @pytest.mark.timeout(SECONDS)
