@@ -108,7 +108,10 @@ class StepContext:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `deadline` is how long it may take in all, retries and waits included, in seconds."""
+    """One step. `deadline` is how long it may take in all, retries and waits included, in seconds.
+
+    Between retries it waits for `backoff` seconds at first, then `growth` times as long each time, up to `backoff_cap`.
+    """
 
     name: str
     run: Callable[[StepContext], Outcome]
@@ -116,6 +119,7 @@ class Step:
     deadline: float = 600.0
     backoff: float = 0.5
     backoff_cap: float = 15.0
+    growth: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def strange_step(name: str) -> Step:
 
 def backoff_seconds(step: Step, attempt: int, jitter: Callable[[], float] = random.random) -> float:
     """Exponential backoff with full jitter in its upper half. Source: AWS, "Exponential Backoff And Jitter"."""
-    ceiling = min(step.backoff_cap, step.backoff * 2.0 ** min(attempt, 16))
+    ceiling = min(step.backoff_cap, step.backoff * step.growth ** min(attempt, 16))
     return ceiling / 2 + jitter() * ceiling / 2
 
 

@@ -10,7 +10,8 @@ from services.datastore_agentless.hosts.base import HostUnreachable
 from shared.clock import Clock
 
 Host = tuple[str, int]
-CHEAP_SECONDS = 0.5
+# A connect that failed within so long was cheap, and the next attempt may follow after the second of these.
+CHEAP_SECONDS, CHEAP_PAUSE = 0.5, 0.1
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Breaker:
     """Refuses a host at once after `failures` failed connects in a row, for a pause that doubles from `first` to `cap` seconds.
 
     After the pause one attempt goes through (half open): it heals the host or lengthens the pause. A host that refuses
-    within a moment keeps no worker from its work, and is most often one that is starting: the pause stays at `first`.
+    within a moment keeps no worker from its work, and is most often one that is starting: it is asked again at once.
     """
 
     clock: Clock
@@ -49,7 +50,7 @@ class Breaker:
         known = self._hosts.setdefault(host, _Failures())
         known.count += 1
         known.reason = reason
-        pause = self.first if cost < CHEAP_SECONDS else min(self.cap, self.first * 2.0 ** min(known.count, 10))
+        pause = CHEAP_PAUSE if cost < CHEAP_SECONDS else min(self.cap, self.first * 2.0 ** min(known.count, 10))
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         known.shut_until = self.clock.monotonic() + pause * jitter
 

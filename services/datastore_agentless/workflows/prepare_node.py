@@ -24,7 +24,8 @@ class PrepareNode:
     def workflow(self) -> Workflow:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
         steps = (
-            Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=1),
+            # Slow growth: a host that has just come up has been waited for little longer than it took to come up.
+            Step("connect", self._connect, deadline=300, backoff=0.1, backoff_cap=1, growth=1.3),
             Step("trust", self._trust, deadline=120),
             Step("pin", self._pin, deadline=120, backoff=0.1, backoff_cap=2),
             Step("preflight", self._preflight, deadline=300),

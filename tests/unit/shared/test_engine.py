@@ -111,7 +111,10 @@ def test_a_wait_past_the_deadline_fails_with_its_reason(database: Database, cloc
     assert clock.monotonic() <= 12 + 5
 
 
-def test_a_retryable_error_is_tried_again_with_growing_pauses(database: Database, clock: ManualClock) -> None:
+@pytest.mark.parametrize("growth", [1.3, 2.0])
+def test_a_retryable_error_is_tried_again_with_growing_pauses(
+    database: Database, clock: ManualClock, growth: float
+) -> None:
     times: list[float] = []
 
     def flaky(_: StepContext) -> Outcome:
@@ -120,10 +123,11 @@ def test_a_retryable_error_is_tried_again_with_growing_pauses(database: Database
             raise Retryable("busy")
         return Next()
 
+    step = Step("call", flaky, backoff=1, backoff_cap=60, growth=growth)
     file(database)
-    drain(engine_of(database, Workflow("w", (Step("call", flaky, backoff=1, backoff_cap=60),))), clock)
+    drain(engine_of(database, Workflow("w", (step,))), clock)
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert all(2**n / 2 <= pause <= 2**n for n, pause in enumerate(pauses))
+    assert all(growth**n / 2 <= pause <= growth**n for n, pause in enumerate(pauses))
     assert status(database) == "succeeded"
 
 

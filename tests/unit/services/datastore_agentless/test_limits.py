@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.datastore_agentless.hosts.base import HostUnreachable
-from services.datastore_agentless.hosts.limits import Breaker
+from services.datastore_agentless.hosts.limits import CHEAP_PAUSE, Breaker
 from shared.clock import ManualClock
 
 HOST = ("10.0.0.7", 22)
@@ -58,7 +58,7 @@ def test_one_that_refuses_at_once_is_asked_again_soon_however_often_it_did(
     breaker: Breaker, clock: ManualClock
 ) -> None:
     fail(breaker, 100, cost=0.01)
-    assert 0 < shut_for(breaker, clock) <= FIRST + 0.1
+    assert 0 < shut_for(breaker, clock) <= CHEAP_PAUSE + 0.1
 
 
 def test_an_answer_makes_up_for_every_failure(breaker: Breaker, clock: ManualClock) -> None:
