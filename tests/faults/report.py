@@ -61,7 +61,9 @@ class Line:
 def simulated(told: dict[str, Any], storms: dict[str, Any]) -> list[Line]:
     """The lines of tier 0, from what `python -m tests.simulation --json` told of common runs and of storms."""
     figures = told["figures"]
-    runs = f"schedules with {figures['faults']:,} faults of {len(figures['by_kind'])} kinds, in {figures['seconds']:.0f} s"
+    runs = (
+        f"schedules with {figures['faults']:,} faults of {len(figures['by_kind'])} kinds, in {figures['seconds']:.0f} s"
+    )
     deaths = told["crashes"] + storms["crashes"]
     dying = f"schedules ({storms['seeds']:,} more, with death upon death, in {storms['figures']['seconds']:.0f} s)"
     broken, broken_at_all = len(told["failed"]), len(told["failed"]) + len(storms["failed"])

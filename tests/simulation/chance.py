@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-
 # Runs from this seed on are storms.
 STORMS = 1_000_000
 
