@@ -3,14 +3,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 DATASTORE ?= pgsql 15
 SIZE ?= 1
-export DTROVE_PYTHON
+export DTROVE_PYTHON RIG
 
-.PHONY: help setup test-setup demo up down test check fast faults bench docs lock
+.PHONY: help setup test-setup demo up down test test-openstack check fast faults bench bench-openstack docs lock
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "  %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-15s %s\n", $$1, $$2 }'
 	@echo
 	@echo '  make demo DATASTORE="redis 7.0"     "mysql 10.11" and "pgsql 15" work too'
 
@@ -32,10 +32,13 @@ down: ## stop everything and remove what it made
 test: test-setup fast ## everything: the fast checks and unit tests first, then all others, on real hosts
 	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-check: setup ## style, types, import rules
+test-openstack: test-setup ## contract and main job on the OpenStack that OS_CLOUD names, or that RIG=/a/program brings up
+	@sh scripts/openstack.sh .venv/bin/python -m pytest tests/contract/test_providers.py tests/openstack -k openstack
+
+check: test-setup ## style, types, import rules
 	@sh scripts/check.sh
 
-fast: setup ## check, and the unit tests on each Python that is here
+fast: test-setup ## check, and the unit tests on each Python that is here
 	@sh scripts/fast.sh
 
 faults: test-setup ## try every fault as often as its figure wants (SEED=n replays one simulated run)
@@ -44,8 +47,11 @@ faults: test-setup ## try every fault as often as its figure wants (SEED=n repla
 bench: test-setup ## measure speed and memory; prints a table and JSON
 	@.venv/bin/python -m bench
 
+bench-openstack: test-setup ## the same on the OpenStack that OS_CLOUD names, or that RIG=/a/program brings up
+	@sh scripts/openstack.sh .venv/bin/python -m bench openstack
+
 docs: setup ## generate docs/reference
 	@.venv/bin/python -m scripts.reference
 
-lock: ## resolve requirements.lock anew
+lock: ## resolve the lock files anew
 	@sh scripts/lock.sh --upgrade

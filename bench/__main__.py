@@ -17,7 +17,7 @@ from rich.console import Console
 from bench import page, report
 from bench.figures import Outcome
 from bench.installation import Broken
-from bench.parts import PARTS
+from bench.parts import BY_NAME, EVERY, PARTS
 from bench.processes import others_busy
 
 NOISY_PERCENT = 15.0
@@ -26,19 +26,24 @@ NOISY_PERCENT = 15.0
 def main() -> int:
     """Measure, print the table and the document; 0 also where a target is missed, 1 where there is no figure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(PARTS)}; all by default")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="NAME",
+        help=f"what to measure: {', '.join(PARTS)}, all by default; or {', '.join(BY_NAME)}",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON document to a file as well")
     parser.add_argument("--record", action="store_true", help="put the figures into docs/benchmarks.md")
     asked = parser.parse_args()
-    if unknown := [name for name in asked.parts if name not in PARTS]:
-        parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    if unknown := [name for name in asked.parts if name not in EVERY]:
+        parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(EVERY)}")
     signal.signal(signal.SIGTERM, _interrupted)
     progress = Console(stderr=True)
     began = datetime.now(UTC)
     outcomes: dict[str, Outcome] = {}
     broken: list[str] = []
     try:
-        for name in [name for name in PARTS if not asked.parts or name in asked.parts]:
+        for name in [name for name in EVERY if name in (asked.parts or PARTS)]:
             try:
                 outcomes[name] = _measure(name, progress)
             except Broken as error:
@@ -65,7 +70,7 @@ def _measure(name: str, progress: Console) -> Outcome:
     def say(words: str) -> None:
         progress.print(f"[dim]{time.monotonic() - start:6.1f} s[/]  {name}: {words}", highlight=False)
 
-    outcome = PARTS[name](say)
+    outcome = EVERY[name](say)
     load = os.getloadavg()[0]
     facts = {"machine_busy_before_percent": round(busy, 1), "load_after": round(load, 2), **outcome.facts}
     notes = outcome.notes

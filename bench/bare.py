@@ -11,6 +11,7 @@ import eventlet
 eventlet.monkey_patch()
 
 import json  # noqa: E402
+import socket  # noqa: E402
 import sqlite3  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
@@ -19,7 +20,7 @@ from typing import Any  # noqa: E402
 import eventlet.wsgi  # noqa: E402
 
 _CLUSTERS = """select id, name, project_id, status, datastore, flavor, size, volume_gb, endpoint, operation_id, message,
-  deletion_protection, created_at from clusters where project_id = ? and deleted_at is null
+  deletion_protection, created_at, topology, primary_id from clusters where project_id = ? and deleted_at is null
   order by created_at desc, id desc limit ?"""
 _NODES = "select cluster_id, id, name, status, addr from instances where cluster_id in ({}) order by name"
 
@@ -30,10 +31,12 @@ def page(database: sqlite3.Connection, project: str, limit: int) -> dict[str, An
     following = f"/v1/clusters?limit={limit}&marker={rows[limit - 1][0]}" if len(rows) > limit else None
     rows = rows[:limit]
     nodes: dict[str, list[dict[str, Any]]] = {row[0]: [] for row in rows}
+    primaries = {row[0]: row[14] for row in rows}
     for cluster, identity, name, status, addr in database.execute(
         _NODES.format(",".join("?" * len(rows))), list(nodes)
     ):
-        nodes[cluster].append({"id": identity, "name": name, "status": status, "addr": addr or None})
+        role = ("primary" if identity == primaries[cluster] else "replica") if primaries[cluster] else None
+        nodes[cluster].append({"id": identity, "name": name, "status": status, "addr": addr or None, "role": role})
     return {"clusters": [_cluster(row, nodes[row[0]]) for row in rows], "next": following}
 
 
@@ -41,6 +44,7 @@ def _cluster(row: tuple[Any, ...], nodes: list[dict[str, Any]]) -> dict[str, Any
     return {
         "id": row[0], "name": row[1], "project": row[2], "status": row[3], "datastore": json.loads(row[4]),
         "flavor": json.loads(row[5]), "size": row[6], "volume_gb": row[7],
+        "topology": json.loads(row[13]) if row[13] else None,
         "endpoint": json.loads(row[8]) if row[8] else None, "instances": nodes, "operation": row[9], "message": row[10],
         "deletion_protection": bool(row[11]), "created_at": row[12].replace(" ", "T") + "Z",
     }  # fmt: skip
@@ -57,6 +61,7 @@ def main() -> None:
         return [body]
 
     listening = eventlet.listen(("127.0.0.1", 0))
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(listening.getsockname()[1], flush=True)
     eventlet.wsgi.server(listening, application, log_output=False, debug=False)
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -72,7 +73,7 @@ class Installation:
 
     def create(self, name: str, datastore: str) -> tuple[str, str]:
         """Ask for a cluster; returns its id and the operation's."""
-        answer = self.ask("POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": 1, "flavor": "small"})
+        answer = self.ask("POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": 1})
         return str(answer.json()["id"]), operation_of(answer)
 
     def perform(self, instance: str, *commands: str) -> str:
@@ -130,16 +131,17 @@ def operation_of(answer: requests.Response) -> str:
 
 # One client asks here as much as many do elsewhere.
 UNLIMITED = {
-    f"DTROVE_{name}": "0" for name in ("RATE_PER_TOKEN", "RATE_PER_ADDRESS", "AT_ONCE_PER_TOKEN", "STREAMS_PER_TOKEN")
+    f"DTROVE_{name}": "0"
+    for name in ("RATE_PER_TOKEN", "RATE_PER_PROJECT", "RATE_PER_ADDRESS", "AT_ONCE_PER_TOKEN", "STREAMS_PER_TOKEN")
 }
 
 
 @contextmanager
-def installation(say: Say, provider: str) -> Iterator[Installation]:
+def installation(say: Say, provider: str, **options: str) -> Iterator[Installation]:
     """A running installation with this provider and no limits for clients; it is removed at the end, whatever the end is."""
     home = Path(tempfile.mkdtemp(prefix="dtrove-bench-"))
     made = Installation(home)
-    with _environment({"DTROVE_HOME": str(home), "DTROVE_PROVIDER": provider, **UNLIMITED}):
+    with _environment({"DTROVE_HOME": str(home), "DTROVE_PROVIDER": provider, **UNLIMITED, **options}):
         try:
             if provider == "local":
                 _copy_images(home)
@@ -190,3 +192,9 @@ def _undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def seconds_of(step: dict[str, Any]) -> float:
+    """How long a step of an operation took, by the times that it shows."""
+    begun, ended = (datetime.fromisoformat(step[name]) for name in ("started_at", "finished_at"))
+    return (ended - begun).total_seconds()

@@ -28,9 +28,11 @@ def multiply(file: Path, cluster_id: str, total: int) -> None:
             for number in range(first, min(first + BATCH, total)):
                 made = str(uuid4())
                 moment = model["created_at"] + timedelta(seconds=number)
-                clusters.append({**model, "id": made, "name": f"many-{number}", "created_at": moment})
+                copies = {node["id"]: str(uuid4()) for node in nodes}
+                clusters.append({**model, "id": made, "name": f"many-{number}", "created_at": moment,
+                                 "primary_id": copies.get(model["primary_id"], "")})  # fmt: skip
                 instances += [
-                    {**node, "id": str(uuid4()), "cluster_id": made, "name": f"many-{number}-1"} for node in nodes
+                    {**node, "id": copies[node["id"]], "cluster_id": made, "name": f"many-{number}-1"} for node in nodes
                 ]
             with database.write() as tx:
                 tx.connection.execute(insert(c), clusters)

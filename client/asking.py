@@ -33,6 +33,8 @@ def _ask_postgresql(parts: SplitResult) -> str:
 
 
 def _ask_mysql(parts: SplitResult) -> str:
+    # Of several nodes the first takes writes.
+    parts = parts._replace(netloc=parts.netloc.partition(",")[0])
     connection = pymysql.connect(
         host=parts.hostname, port=parts.port or 3306, user=unquote(parts.username or ""),
         password=unquote(parts.password or ""), connect_timeout=TIMEOUT, read_timeout=TIMEOUT,

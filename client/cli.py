@@ -11,6 +11,7 @@ import typer
 
 from client.commands import (
     access,
+    audit,
     catalogue,
     check,
     clusters,
@@ -40,6 +41,7 @@ local.register(app)
 config.register(app)
 demo.register(app)
 check.register(app)
+audit.register(app)
 app.add_typer(clusters.app, name="cluster", help="Make, look at, change and delete clusters.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")
 app.add_typer(operations.app, name="operation", help="Watch, cancel, retry; what exactly ran.")

@@ -16,7 +16,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from client import installation
-from shared.broker import read_uri
+from shared.broker import read_uris
 
 
 def learn(place: Path, environ: MutableMapping[str, str]) -> None:
@@ -30,12 +30,15 @@ def learn(place: Path, environ: MutableMapping[str, str]) -> None:
 
 
 def translate(environ: MutableMapping[str, str]) -> list[str]:
-    """What nameko has to be given to understand what AMQP_URI says of TLS in RabbitMQ's words; nothing without TLS."""
-    broker = read_uri(environ["AMQP_URI"]) if environ.get("AMQP_URI") else None
-    if broker is None or broker.tls is None:
+    """What nameko has to be given to understand what AMQP_URI says of TLS in RabbitMQ's words; nothing without TLS.
+
+    nameko knows one name in certificates: of a cluster with TLS it is given the first node. Else kombu tries each.
+    """
+    node = read_uris(environ["AMQP_URI"])[0] if environ.get("AMQP_URI") else None
+    if node is None or node.tls is None:
         return []
-    environ["AMQP_URI"] = broker.uri
-    return ["--define", f"AMQP_SSL={json.dumps(broker.tls)}"]
+    environ["AMQP_URI"] = node.uri
+    return ["--define", f"AMQP_SSL={json.dumps(node.tls)}"]
 
 
 def main() -> int:

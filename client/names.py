@@ -61,6 +61,12 @@ def datastore_wish(api: Api, wanted: str) -> str:
     return str(versions[0]["id"]) if len(versions) == 1 else wanted
 
 
+def project(api: Api, wanted: str) -> Thing:
+    """A project. Raises ApiError (3) where there is none."""
+    found = [one for one in api.all("/v1/projects", "projects") if wanted in (one["id"], one["name"])]
+    return _one(found, "project", wanted, "dtrove project list")
+
+
 def token(api: Api, wanted: str) -> Thing:
     """A token that was not revoked."""
     alive = [one for one in api.all("/v1/tokens", "tokens") if not one["revoked_at"]]

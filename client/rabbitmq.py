@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from client.local.addresses import free_ports
 from client.local.processes import PidFile, end
@@ -30,6 +31,11 @@ class PrivateRabbit:
         self._epmd: subprocess.Popen[bytes] | None = None
 
     @property
+    def name(self) -> str:
+        """What the node is called among Erlang's nodes."""
+        return f"dtrove-{self._settings()['port']}@localhost"
+
+    @property
     def uri(self) -> str:
         """Where it answers, with its password."""
         settings = self._settings()
@@ -41,17 +47,12 @@ class PrivateRabbit:
             return
         settings = self._settings()
         environ = self._environment(settings)
-        log = (self.directory / "server.log").open("ab")
-        self._epmd = subprocess.Popen(
-            [_program("epmd", ("/usr/bin/epmd",)), "-port", str(settings["epmd"]), "-address", "127.0.0.1"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
-        )  # fmt: skip
-        self._pid("epmd").write(self._epmd.pid)
-        _wait_port(int(settings["epmd"]), 5)
-        self._process = subprocess.Popen(
-            [_program("rabbitmq-server", SCRIPTS)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ,
-            start_new_session=True, cwd=self.directory,
-        )  # fmt: skip
+        with (self.directory / "server.log").open("ab") as log:
+            self._start_epmd(environ, log)
+            self._process = subprocess.Popen(
+                [_program("rabbitmq-server", SCRIPTS)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ,
+                start_new_session=True, cwd=self.directory,
+            )  # fmt: skip
         self._pid("server").write(self._process.pid)
 
     def is_running(self) -> bool:
@@ -91,6 +92,16 @@ class PrivateRabbit:
         for name in ("server", "epmd"):
             self._pid(name).remove()
         self._process = self._epmd = None
+
+    def _start_epmd(self, environ: dict[str, str], log: BinaryIO) -> None:
+        """Start the port mapper, without which no node begins."""
+        port = environ["ERL_EPMD_PORT"]
+        self._epmd = subprocess.Popen(
+            [_program("epmd", ("/usr/bin/epmd",)), "-port", port, "-address", "127.0.0.1"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
+        )  # fmt: skip
+        self._pid("epmd").write(self._epmd.pid)
+        _wait_port(int(port), 5)
 
     def _greets(self) -> bool:
         """Whether something speaks AMQP at the port: the answer to a wrong header is the right one."""
@@ -134,7 +145,7 @@ class PrivateRabbit:
             cookie.write_text(secrets.token_hex(16))
             cookie.chmod(0o400)
         return {
-            **os.environ, "HOME": str(root), "RABBITMQ_NODENAME": f"dtrove-{settings['port']}@localhost",
+            **os.environ, "HOME": str(root), "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_PORT": str(settings["port"]), "RABBITMQ_DIST_PORT": str(settings["dist"]),
             "ERL_EPMD_PORT": str(settings["epmd"]), "RABBITMQ_MNESIA_BASE": str(root / "mnesia"),
             "RABBITMQ_LOG_BASE": str(root / "log"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(root / "enabled_plugins"),

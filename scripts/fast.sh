@@ -10,7 +10,7 @@ for python in $(sh scripts/python.sh --all); do
     if [ "$version" != "$main" ]; then
         "$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "Python $version has no venv module; left out"; continue; }
         venv=".venv-$version"
-        sh scripts/venv.sh "$python" "$venv"
+        sh scripts/venv.sh "$python" "$venv" --test
     fi
     echo "== unit tests on Python $version"
     "$venv/bin/python" -m pytest --quiet -p no:cacheprovider -n auto --maxprocesses=4 tests/unit

@@ -37,4 +37,4 @@ else
     done
 fi
 
-sh scripts/venv.sh "$python" .venv
+sh scripts/venv.sh "$python" .venv ${1:+"$1"}

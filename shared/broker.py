@@ -1,4 +1,4 @@
-"""A broker's URI, with RabbitMQ's own words for TLS behind the question mark.
+"""A broker's URI, with RabbitMQ's own words for TLS behind the question mark; of a cluster, its nodes' with `;` between.
 
 Source: RabbitMQ's documentation, "URI Query Parameters": cacertfile, certfile, keyfile, verify, server_name_indication.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+BETWEEN = ";"
 SCHEMES, TLS_SCHEME = ("amqp", "amqps", "pyamqp"), "amqps"
 PORT, TLS_PORT = 5672, 5671
 FILES = {"cacertfile": "ca_certs", "certfile": "certfile", "keyfile": "keyfile"}
@@ -19,7 +20,7 @@ KNOWN = (*FILES, VERIFY, NAME)
 
 @dataclass(frozen=True)
 class Broker:
-    """Where it is, as `uri` without words for TLS, and `tls` as the AMQP library wants it: None for no TLS."""
+    """Where it is, or one node of it, as `uri` without words for TLS, and `tls` as the AMQP library wants it: None for no TLS."""
 
     uri: str = field(repr=False)
     host: str
@@ -32,8 +33,13 @@ class Broker:
         return self.tls is not None and self.tls["cert_reqs"] == ssl.CERT_REQUIRED
 
 
+def read_uris(text: str) -> tuple[Broker, ...]:
+    """The nodes of a broker, mostly one. Raises ValueError with a sentence."""
+    return tuple(read_uri(one.strip()) for one in text.split(BETWEEN))
+
+
 def read_uri(text: str) -> Broker:
-    """Take a URI apart. Raises ValueError with a sentence."""
+    """Take a node's URI apart. Raises ValueError with a sentence."""
     parts = urlsplit(text)
     if parts.scheme not in SCHEMES or not parts.hostname:
         raise ValueError("is no broker's URI; it should read like amqp://user:password@host:5672/vhost")

@@ -19,7 +19,8 @@ FILE = "_FILE"
 # Source: sysexits.h, EX_CONFIG. Supervisors and scripts tell by it that starting again will not help.
 EXIT_CODE = 78
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^\s]*@")
+# A password may hold an @, and several URLs may stand one after the other with ; between.
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)\S*?@(?=[^@\s]*(?:;\w+://|\s|$))")
 
 # What looks at several options at once: is given every value that is right by itself (defaults included), by option
 # name, and yields pairs of the option to mend and a sentence.

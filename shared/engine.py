@@ -38,12 +38,14 @@ class StepEngine:
     _running: dict[str, Running] = field(default_factory=dict)
     _beating: bool = False
     _sequence: int = 0
+    _pause: float | None = None
 
     def take(self) -> Task | None:
         """Claim the task that has waited longest, or return None: nothing is ready. Pass it to `work`."""
         with self.database.read() as connection:
-            ready = tasks.due(connection, self.database, self._running)
-        for task_id, subject in ready:
+            seen = tasks.look(connection, self.database, self._running)
+        self._pause = seen.pause
+        for task_id, subject in seen.ready:
             with self.database.write() as tx:
                 task = tasks.claim(tx, task_id, subject, self.owner, self.lease)
             if task is not None:
@@ -71,9 +73,8 @@ class StepEngine:
             self._running.pop(task.id, None)
 
     def seconds_to_next(self) -> float | None:
-        """How long until time makes a task ready; None: only a message can."""
-        with self.database.read() as connection:
-            return tasks.seconds_to_next(connection, self.database)
+        """How long until time makes a task ready, as `take` saw it last; None: only a message can."""
+        return self._pause
 
     def run_due(self) -> float | None:
         """Take one task and work on it: 0; or else the seconds until the next one, None when none is in sight."""
@@ -212,7 +213,8 @@ class StepEngine:
     def _try_again(self, task: Task, workflow: Workflow, step: Step, error: DtroveError) -> Task | None:
         if self._age(task) > step.deadline:
             return self._fail(task, workflow, step, problem_of(error, step.name, task.host))
-        pause = backoff_seconds(step, task.attempt)
+        asked = error.after if isinstance(error, Retryable) else 0.0
+        pause = max(asked, backoff_seconds(step, task.attempt))
         with self.database.write() as tx:
             self._emit(tx, task, "retrying", message=error.message)
             due = self.database.clock.now() + timedelta(seconds=pause)

@@ -54,7 +54,14 @@ class Unavailable(DtroveError):
 
 
 class Retryable(DtroveError):
-    """A step met a passing trouble: try it again, with backoff, until its deadline."""
+    """A step met a passing trouble: try it again, with backoff, until its deadline.
+
+    `after` is how many seconds whoever refused has asked to be left alone for.
+    """
+
+    def __init__(self, message: str, *, what_to_do: str = "", after: float = 0.0) -> None:
+        super().__init__(message, what_to_do=what_to_do)
+        self.after = after
 
 
 class Failure(DtroveError):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from shared.broker import read_uri
+from shared.broker import read_uris
 from shared.config import option
 from shared.errors import Failure
 from shared.secrets import keyring_path, read_keyring
@@ -20,8 +21,21 @@ LOOPBACK = ("localhost", "::1", "[::1]")
 _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg2")
 
 
+_HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
 # libpq's, from careless to careful.
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A host to go through."""
+
+    user: str
+    host: str
+    port: int = 22
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}"
 
 
 def database_url(name: str, whose: str) -> Any:
@@ -34,7 +48,8 @@ def amqp_uri() -> Any:
     """The option for the broker."""
     return option(
         "AMQP_URI", "RabbitMQ, as amqp://user:password@host:port/vhost, with TLS as amqps://...?cacertfile=/ca.pem (also certfile, "
-        "keyfile, verify, server_name_indication); `dtrove up` runs one where none is named",
+        "keyfile, verify, server_name_indication), the nodes of a cluster one after the other with ; between; `dtrove up` runs "
+        "one where none is named",
         parse=parse_amqp_uri, warn=_warn_plain_broker,
     )  # fmt: skip
 
@@ -66,8 +81,8 @@ def keyring_is_wrong(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def sqlite_is_unwise(name: str, chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Rule: a broker elsewhere means that replicas may be meant, and SQLite cannot serve them."""
-    url, broker = str(chosen.get(name, "")), urlsplit(str(chosen.get("AMQP_URI", ""))).hostname or "localhost"
-    if url.startswith("sqlite") and not is_loopback(broker):
+    url, broker = str(chosen.get(name, "")), str(chosen.get("AMQP_URI", ""))
+    if url.startswith("sqlite") and broker and not all(is_loopback(node.host) for node in read_uris(broker)):
         yield name, "SQLite serves one process on one machine; replicas of a service need PostgreSQL"
 
 
@@ -90,9 +105,17 @@ def parse_database_url(raw: Any) -> str:
 
 
 def parse_amqp_uri(raw: Any) -> str:
-    """A broker's URI. Raises ValueError with a sentence."""
-    read_uri(str(raw))
+    """A broker's URI, or those of its nodes. Raises ValueError with a sentence."""
+    read_uris(str(raw))
     return str(raw)
+
+
+def parse_jump(raw: Any) -> Jump:
+    """Read `[user@]host[:port]`. Raises ValueError with a sentence."""
+    found = _HOST.fullmatch(str(raw).strip())
+    if found is None or not 0 < int(found["port"] or 22) < 65536:
+        raise ValueError(f"{str(raw)!r} is not [user@]host[:port]")
+    return Jump(found["user"] or "root", found["host"].strip("[]"), int(found["port"] or 22))
 
 
 def parse_address(raw: Any) -> str:
@@ -143,10 +166,10 @@ def is_loopback(host: str) -> bool:
 
 
 def _warn_plain_broker(uri: str) -> str:
-    broker = read_uri(uri)
-    if broker.verified or is_loopback(broker.host):
+    open_to_all = [node for node in read_uris(uri) if not node.verified and not is_loopback(node.host)]
+    if not open_to_all:
         return ""
-    if broker.tls:
+    if all(node.tls for node in open_to_all):
         return "whoever stands between can pass for the broker: verify_none checks nothing"
     return "the broker's password and every message travel in clear: use amqps://"
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bench import script
 from bench.figures import Breakdown, Line, Outcome, median, ratio_at_most
 from bench.hosts import Hosts
-from bench.installation import Broken, Installation, Say, installation
+from bench.installation import Broken, Installation, Say, installation, seconds_of
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.instance import Instance
 from shared.contracts.values import Flavor
@@ -86,7 +85,7 @@ def _with_dtrove(dtrove: Installation, datastore: dict[str, Any], number: int) -
     entries = dtrove.get(f"/v1/operations/{operation}/transcript")["transcript"]
     dtrove.delete(cluster)
     return Run(
-        seconds, {step["step"]: _between(step["started_at"], step["finished_at"]) for step in ended["steps"]},
+        seconds, {step["step"]: seconds_of(step) for step in ended["steps"]},
         tuple((entry["title"], float(entry["seconds"])) for entry in entries if entry["exit_code"] != UNREACHED),
     )  # fmt: skip
 
@@ -147,10 +146,6 @@ def _breakdown(name: str, ours: list[Run], plain: list[Run]) -> Breakdown:
 
 def _row(step: str, mine: float, theirs: float) -> tuple[str | float, ...]:
     return step, mine, theirs, mine - theirs
-
-
-def _between(first: str, last: str) -> float:
-    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
 def _shown(run: Run) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _load(server: Server) -> Load:
         before = usage(server.pid).cpu_seconds
         for client in clients:
             _tell(client, "go")
-        answers = [client.communicate()[0] for client in clients]
+        answers = [_answers(client) for client in clients]
         busy = usage(server.pid).cpu_seconds - before
     taken = tuple(one for answer in answers for one in json.loads(answer))
     return Load(taken, 1000 * busy / len(taken))
@@ -118,6 +118,13 @@ def _ready(client: subprocess.Popen[str]) -> None:
     assert client.stderr is not None
     if client.stdout.readline().strip() != "ready":
         raise Broken(f"a client ended before it began: {client.stderr.read()[-1000:]}")
+
+
+def _answers(client: subprocess.Popen[str]) -> str:
+    told, trouble = client.communicate()
+    if client.returncode:
+        raise Broken(f"a client ended before its time: {trouble[-1000:]}")
+    return told
 
 
 @contextmanager

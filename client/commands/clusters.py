@@ -10,7 +10,8 @@ from client import completion, names
 from client.arguments import ClusterName, Json, Plan, Timeout, Wait, Yes
 from client.http import Api
 from client.plans import show_plan
-from client.terminal import Column, err, show, show_list
+from client.terminal import Column, err, out, show, show_list
+from client.topology import drawn
 from client.watching import follow
 
 app = typer.Typer(no_args_is_help=True)
@@ -24,8 +25,20 @@ def create(
     datastore: Annotated[
         str, typer.Option(help="As in `pgsql 15`, or `pgsql` where there is one version; see `dtrove datastore list`.")
     ],
-    flavor: Annotated[str, typer.Option(help="See `dtrove flavor list`.", autocompletion=completion.flavors)] = "small",
+    flavor: Annotated[
+        str | None,
+        typer.Option(
+            help="See `dtrove flavor list`; the smallest of 1024 MB or more where none is named.",
+            autocompletion=completion.flavors,
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Of several nodes: `sync`, where a write waits until a replica has it, or `async`, which is usual."
+        ),
+    ] = None,
     volume_gb: Annotated[int | None, typer.Option(help="A disk of its own for the data, in GB.")] = None,
     protected: Annotated[bool, typer.Option("--protected", help="Refuse to delete it until that is lifted.")] = False,
     wait: Wait = False,
@@ -36,7 +49,7 @@ def create(
     """Ask for a cluster."""
     api = Api()
     body = {"name": name, "datastore": names.datastore_wish(api, datastore), "flavor": flavor, "size": size, "volume_gb": volume_gb,
-            "deletion_protection": protected}  # fmt: skip
+            "deletion_protection": protected, "topology": {"mode": mode} if mode else None}  # fmt: skip
     if plan:
         show_plan(api.send("POST", "/v1/clusters", body, plan="true")[0]["plan"], as_json)
         return
@@ -58,8 +71,13 @@ def list_clusters(
 
 @app.command("show")
 def show_cluster(cluster: ClusterName, as_json: Json = False) -> None:
-    """One cluster."""
-    show(names.cluster(Api(), cluster), as_json)
+    """One cluster, and who follows whom in it."""
+    found = names.cluster(Api(), cluster)
+    if as_json or found["size"] == 1:
+        show(found, as_json)
+        return
+    show({name: value for name, value in found.items() if name != "instances"}, as_json)
+    out().print(drawn(found))
 
 
 @app.command()

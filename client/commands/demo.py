@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     datastore: Annotated[str, typer.Option(help="As in `pgsql 15`, `mysql 10.11`, `redis 7.0`.")] = "pgsql 15",
     size: Annotated[int, typer.Option(help="Number of nodes.")] = 1,
-    flavor: Annotated[str, typer.Option(help="See `dtrove flavor list`.")] = "small",
+    flavor: Annotated[str | None, typer.Option(help="See `dtrove flavor list`.")] = None,
 ) -> None:
     """From nothing to a database that answers; leaves DTrove running.
 

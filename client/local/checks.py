@@ -13,7 +13,7 @@ from typing import Any
 
 from client.configuration import SERVICES, Configuration
 from client.supervisor import Supervisor
-from shared.broker import read_uri
+from shared.broker import read_uris
 from shared.errors import DtroveError, Failure
 from shared.health import FAILED, MAKE_ROOM, OK, WARNING, room, status_of_disk
 from shared.secrets import keyring_path, read_keyring
@@ -61,12 +61,26 @@ def _processes(running: Supervisor) -> LocalCheck:
 
 def _broker(values: dict[str, Any]) -> LocalCheck:
     try:
-        broker = read_uri(str(values.get("AMQP_URI") or ""))
-        with socket.create_connection((broker.host, broker.port), timeout=CONNECT_SECONDS):
-            return LocalCheck("rabbitmq port", OK, "something listens where RabbitMQ should")
-    except (OSError, ValueError) as error:
-        return LocalCheck("rabbitmq port", FAILED, f"nobody listens where RabbitMQ should: {error}",
-                          "`dtrove up` runs one of its own; otherwise start it, or mend AMQP_URI")  # fmt: skip
+        nodes = read_uris(str(values.get("AMQP_URI") or ""))
+    except ValueError as error:
+        return LocalCheck("rabbitmq port", FAILED, f"AMQP_URI {error}", "mend AMQP_URI")
+    silent = {f"{node.host}:{node.port}": why for node in nodes if (why := _why_silent(node.host, node.port))}
+    told = "; ".join(f"{node} ({why})" for node, why in silent.items())
+    if not silent:
+        return LocalCheck("rabbitmq port", OK, "something listens where RabbitMQ should")
+    if len(silent) < len(nodes):
+        return LocalCheck("rabbitmq port", WARNING, f"nodes of RabbitMQ do not answer: {told}", "start them again")
+    return LocalCheck("rabbitmq port", FAILED, f"nobody listens where RabbitMQ should: {told}",
+                      "`dtrove up` runs one of its own; otherwise start it, or mend AMQP_URI")  # fmt: skip
+
+
+def _why_silent(host: str, port: int) -> str:
+    """Why nobody answers there; empty where somebody does."""
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _keyring(values: dict[str, Any], home: Path) -> LocalCheck:

@@ -10,11 +10,11 @@ from typing import Any
 
 from examples.provider.tinycloud import TinyCloud, TinyError
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting
+from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting, refuse_stale
 from shared.contracts.values import Flavor
 
 STATES = {"starting": "BUILD", "running": "ACTIVE", "stopped": "SHUTOFF"}
-INSTANCE, CLUSTER = "dtrove-instance", "dtrove-cluster"
+INSTANCE, CLUSTER, EPOCH = "dtrove-instance", "dtrove-cluster", "dtrove-epoch"
 
 
 class TinyProvider(BaseProvider):
@@ -30,7 +30,7 @@ class TinyProvider(BaseProvider):
             there = self._machine(instance.id)
             instance.server = there["id"] if there else self.cloud.boot(
                 instance.name, instance.flavor.id, instance.image, user_data(instance),
-                {INSTANCE: instance.id, CLUSTER: instance.cluster_id},
+                {INSTANCE: instance.id, CLUSTER: instance.cluster_id, EPOCH: str(instance.epoch)},
             )  # fmt: skip
         instance.user, instance.local_id = "root", instance.server
         # Of `.invalid` addresses DTrove knows that no server is there: it plays one. Yours come from the cloud.
@@ -47,7 +47,10 @@ class TinyProvider(BaseProvider):
     def destroy(self, instance: Instance) -> None:
         """Delete whatever carries the tag; what is gone already is gone."""
         with translated("delete a server"):
-            for machine in self.cloud.machines(**{INSTANCE: instance.id}):
+            machines = self.cloud.machines(**{INSTANCE: instance.id})
+            for machine in machines:
+                refuse_stale(instance, int(machine["tags"].get(EPOCH, 0)))
+            for machine in machines:
                 self.cloud.delete(machine["id"])
             for disk in self.cloud.disks(**{INSTANCE: instance.id}):
                 self.cloud.delete_disk(disk["id"])

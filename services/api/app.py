@@ -8,6 +8,7 @@ import falcon
 from sqlalchemy.exc import IntegrityError
 
 from services.api import http
+from services.api.auditing import Auditing
 from services.api.limiting import ByAddress, ByToken
 from services.api.observing import Observing
 from services.api.openapi import document
@@ -19,7 +20,8 @@ from shared.errors import DtroveError
 def make_app(context: http.Context) -> falcon.App[falcon.Request, falcon.Response]:
     """Put routes, authentication and error handlers together."""
     by_address, by_token = ByAddress(context.traffic), ByToken(context.traffic)
-    app = falcon.App(middleware=(Observing(context.metrics), by_address, http.Authentication(context), by_token))
+    app = falcon.App(middleware=(Observing(context.metrics), by_address, http.Authentication(context), by_token,
+                                 Auditing(context.database)))  # fmt: skip
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, http.handle_unknown)
     app.add_error_handler(IntegrityError, http.handle_clash)

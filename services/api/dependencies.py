@@ -15,6 +15,7 @@ from services.api.actions.access import bootstrap
 from services.api.app import make_app
 from services.api.changes import Changes
 from services.api.http import Context
+from services.api.identity import Keystone, KeystoneJudge, Policy
 from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
@@ -90,15 +91,24 @@ def observer() -> Observer:
     return Observer(database(), own | others, broker_answers, _together, settings().stuck_seconds)
 
 
+@once
+def keystone() -> KeystoneJudge | None:
+    """Who vouches for tokens that are not DTrove's own; None: nobody."""
+    chosen = settings()
+    if not chosen.keystone_url:
+        return None
+    return KeystoneJudge(database(), Keystone(chosen.keystone_url, chosen.keystone_cacert), Policy(chosen.policy_file))
+
+
 def app() -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
     ring = keyring()
     return make_app(
         Context(
             database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
-            unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
+            seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
             reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
-            observer=observer(), limits=settings().limits,
+            observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
         )
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import falcon
 
+from services.api.actions.access import Credential
 from services.api.http import Context
 from services.api.serving import EVENT_STREAM
 from shared.errors import DtroveError, Unauthorized, Unavailable
@@ -27,7 +28,7 @@ class Stream:
     """One follower's view of one subject. `look` gives the messages that are new, and whether they are the last."""
 
     context: Context
-    token: str
+    credential: Credential
     subject: str
     look: Callable[[], tuple[list[bytes], bool]]
 
@@ -37,7 +38,7 @@ class Stream:
         response.set_header("Cache-Control", "no-cache")
         # Proxies that gather answers before they pass them on are told not to.
         response.set_header("X-Accel-Buffering", "no")
-        token_id = self.context.callers.of(self.token).token_id
+        token_id = self.context.callers.of(self.credential).token_id
         response.stream = self.context.traffic.stream(token_id, self._messages())
 
     def _messages(self) -> Iterator[bytes]:
@@ -50,7 +51,7 @@ class Stream:
                 changed.clear()
                 try:
                     # A token that was revoked meanwhile ends the stream.
-                    self.context.callers.of(self.token)
+                    self.context.callers.of(self.credential)
                     messages, last = self.look()
                 except Unavailable:
                     messages, last = [], False

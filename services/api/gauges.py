@@ -60,6 +60,8 @@ def _of_provisioner(seen: Seen) -> Iterator[Metric]:
     if state.provider is not None:
         yield _family("provider_answers", "whether the provider answered when it was last asked", ("provider",),
                       [((state.provider.name,), state.provider.answers)])  # fmt: skip
+        yield _family("provider_calls", "calls to the cloud since the provisioner that was asked has started", ("provider",),
+                      [((state.provider.name,), state.provider.calls)])  # fmt: skip
     yield _family("orphans", "things at the provider that belong to nobody, and servers that are gone", ("why",),
                   [((why,), number) for why, number in (state.orphans or {}).items()])  # fmt: skip
 

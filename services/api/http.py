@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import falcon
 from sqlalchemy.exc import IntegrityError
 
-from services.api.actions.access import Caller, Callers
+from services.api.actions.access import Caller, Callers, Credential, Judge
 from services.api.changes import Changes
 from services.api.domain.limits import Limits, TooManyRequests
 from services.api.limiting import Traffic
@@ -30,6 +30,7 @@ from shared.errors import (
     Unauthorized,
     Unavailable,
 )
+from shared.secrets import Secret
 
 RETRY_SECONDS = 2
 STATUS = ((Unauthorized, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
@@ -51,6 +52,7 @@ class Context:
     database: Database
     databases: RpcPort
     provisioner: RpcPort
+    seal: Callable[[Secret], str]
     unseal: Callable[[str], str]
     max_cluster_size: int
     ready: Callable[[], dict[str, str]]
@@ -60,6 +62,8 @@ class Context:
     open_paths: tuple[str, ...] = OPEN_PATHS
     observer: Observer | None = None
     limits: Limits = field(default_factory=Limits)
+    keystone: Judge | None = None
+    keystone_seconds: float = 30.0
     callers: Callers = field(init=False)
     traffic: Traffic = field(init=False)
 
@@ -69,7 +73,7 @@ class Context:
         return self.observer or Observer(self.database, {})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "callers", Callers(self.database))
+        object.__setattr__(self, "callers", Callers(self.database, self.keystone, self.keystone_seconds))
         object.__setattr__(self, "traffic", Traffic(self.limits, self.database.clock))
 
 
@@ -84,12 +88,21 @@ class Authentication:
         request.context.most_bytes = self._context.limits.body_bytes
         if request.path in self._context.open_paths:
             return
-        header = request.get_header("Authorization") or ""
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorized("no token was given", what_to_do="send the header `Authorization: Bearer <token>`")
-        request.context.token = token.strip()
-        request.context.caller = self._context.callers.of(request.context.token)
+        request.context.credential = _credential(request)
+        found = self._context.callers.of(request.context.credential)
+        asked = request.context
+        asked.caller = replace(found, address=asked.address, request_id=asked.id)
+
+
+def _credential(request: falcon.Request) -> Credential:
+    """The token in the request's headers; one of DTrove's own goes before one of Keystone's. Raises Unauthorized."""
+    scheme, _, token = (request.get_header("Authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return Credential(token.strip())
+    if of_keystone := (request.get_header("X-Auth-Token") or "").strip():
+        return Credential(of_keystone, of_keystone=True)
+    raise Unauthorized("no token was given", what_to_do="send the header `Authorization: Bearer <token>`, or a Keystone "
+                                                        "token in `X-Auth-Token`")  # fmt: skip
 
 
 def caller(request: falcon.Request, role: str = "reader") -> Caller:

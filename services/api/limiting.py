@@ -18,20 +18,25 @@ class Traffic:
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits, self._clock = limits, clock
         self._addresses, self._tokens = Buckets(limits.per_address), Buckets(limits.per_token)
+        self._projects = Buckets(limits.per_project)
         self._at_once, self._streams = Slots(limits.at_once), Slots(limits.streams)
 
-    def of_address(self, request: falcon.Request) -> None:
-        """Count a request by where it comes from. Raises TooManyRequests."""
+    def of_address(self, request: falcon.Request) -> str:
+        """Count a request by where it comes from, and return that. Raises TooManyRequests."""
         forwarded = request.get_header("X-Forwarded-For") or ""
         address = client_address(request.remote_addr, forwarded, self._limits.proxies)
         if wait := self._addresses.take(address, self._clock.monotonic()):
             words = f"more than {self._limits.per_address:g} requests a second come from {address}"
             raise TooManyRequests(words, wait, what_to_do=SLOW_DOWN)
+        return address
 
-    def of_token(self, token_id: str) -> None:
-        """Count a request by its token, and let it in. Raises TooManyRequests; otherwise `done` has to be called."""
+    def of_token(self, token_id: str, project_id: str) -> None:
+        """Count a request by its token and its project, and let it in. Raises TooManyRequests; otherwise call `done`."""
         if wait := self._tokens.take(token_id, self._clock.monotonic()):
             words = f"more than {self._limits.per_token:g} requests a second come with this token"
+            raise TooManyRequests(words, wait, what_to_do=SLOW_DOWN)
+        if wait := self._projects.take(project_id, self._clock.monotonic()):
+            words = f"more than {self._limits.per_project:g} requests a second come for this project"
             raise TooManyRequests(words, wait, what_to_do=SLOW_DOWN)
         if not self._at_once.take(token_id):
             words = f"{self._limits.at_once} requests with this token are being worked on"
@@ -56,8 +61,8 @@ class ByAddress:
         self._traffic = traffic
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Raises TooManyRequests."""
-        self._traffic.of_address(request)
+        """Leave the address in the request's context. Raises TooManyRequests."""
+        request.context.address = self._traffic.of_address(request)
 
 
 class ByToken:
@@ -70,7 +75,7 @@ class ByToken:
         """Raises TooManyRequests."""
         who = getattr(request.context, "caller", None)
         if who is not None:
-            self._traffic.of_token(who.token_id)
+            self._traffic.of_token(who.token_id, who.project_id)
             request.context.counted = who.token_id
 
     def process_response(

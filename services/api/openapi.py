@@ -49,6 +49,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     spec = APISpec(title="DTrove", version=version, openapi_version="3.1.0", plugins=[plugin],
                    info={"description": DESCRIPTION})  # fmt: skip
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("keystone", {"type": "apiKey", "in": "header", "name": "X-Auth-Token"})
     spec.components.schema("ProblemDetails", schema=shown.ProblemDetails)
     for route in routes:
         operations = {method: _operation(route, method, responder) for method, responder in methods_of(route).items()}
@@ -70,7 +71,7 @@ def _operation(route: Route, method: str, responder: Callable[..., Any]) -> dict
         "tags": [path.removeprefix("/v1").split("/")[1]],
         "parameters": _parameters(path, method, call),
         "responses": _responses(path, call),
-        "security": [{"token": []}] if call.role else [],
+        "security": [{"token": []}, {"keystone": []}] if call.role else [],
     }
     if call.takes not in (None, schemas.Empty):
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": call.takes}}}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from services.api.openapi import Route
 from services.api.resources import (
     access,
+    audit,
     catalogue,
     checks,
     clusters,
+    delegations,
     events,
     instances,
     logins,
@@ -42,6 +44,8 @@ ROUTES: tuple[Route, ...] = (
     ("/v1/projects", access.Projects, ""),
     ("/v1/projects/{project_id}", access.Projects, "one"),
     ("/v1/projects/{project_id}/quotas", access.Quotas, ""),
+    ("/v1/projects/{project_id}/delegation", delegations.Delegation, ""),
+    ("/v1/audit", audit.Audit, ""),
     ("/v1/parked", parked.Parked, ""),
     ("/v1/parked/{message_id}", parked.ParkedMessage, ""),
     ("/v1/parked/{message_id}/replay", parked.ParkedMessage, "replay"),

@@ -49,6 +49,8 @@ def serves(**declared: Any) -> Callable[[Responder], Responder]:
     def decorate(responder: Responder) -> Responder:
         @functools.wraps(responder)
         def checked(resource: Any, request: falcon.Request, response: falcon.Response, **ids: str) -> None:
+            # Also a refusal is written down with what it was about.
+            request.context.ids = ids
             if call.role:
                 caller(request, call.role)
             known = {name: _uuid(name, value) for name, value in ids.items()}

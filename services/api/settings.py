@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from services.api.domain.limits import BODY_BYTES, Limits
+from services.api.identity.policy import parse_policy_file
 from shared import options
 from shared.config import option
 
@@ -75,6 +76,9 @@ class Settings:
         "DTROVE_RATE_PER_TOKEN", "requests a second that one token may make, five times as many at once; 0: no limit",
         default=200.0,
     )  # fmt: skip
+    rate_per_project: float = option(
+        "DTROVE_RATE_PER_PROJECT", "the same for one project, whoever of it asks", default=400.0
+    )
     rate_per_address: float = option(
         "DTROVE_RATE_PER_ADDRESS", "the same for one address, whatever its tokens, also without one", default=500.0
     )
@@ -112,13 +116,29 @@ class Settings:
         "DTROVE_STUCK_SECONDS", "an open operation of which nobody has spoken for so many seconds counts as stuck",
         default=600.0,
     )  # fmt: skip
+    keystone_url: str = option(
+        "DTROVE_KEYSTONE_URL", "OpenStack's identity service, whose tokens count in X-Auth-Token; empty: only DTrove's own do",
+        default="",
+    )  # fmt: skip
+    keystone_cacert: str = option(
+        "DTROVE_KEYSTONE_CACERT", "a PEM file with the authority that has signed Keystone's certificate", default="",
+        parse=options.existing_file,
+    )  # fmt: skip
+    keystone_seconds: float = option(
+        "DTROVE_KEYSTONE_SECONDS", "seconds for which Keystone's word on a token counts; so long a revoked one works on",
+        default=30.0,
+    )  # fmt: skip
+    policy_file: str = option(
+        "DTROVE_POLICY_FILE", "YAML file with rules in oslo.policy's language for the roles reader, member and admin",
+        default="", parse=parse_policy_file,
+    )  # fmt: skip
     log_level: str = options.log_level()
 
     @property
     def limits(self) -> Limits:
         """What one client may ask."""
         return Limits(
-            per_token=self.rate_per_token, per_address=self.rate_per_address, at_once=self.at_once_per_token,
+            per_token=self.rate_per_token, per_project=self.rate_per_project, per_address=self.rate_per_address, at_once=self.at_once_per_token,
             streams=self.streams_per_token, body_bytes=self.max_body_kb * 1024, proxies=self.proxies,
         )  # fmt: skip
 

@@ -86,14 +86,16 @@ def remove(database: Database, managers: Managers, datastore_id: str) -> Datasto
 def _announce(tx: Tx, entry: Datastore, managers: Managers) -> None:
     """Say what an entry is; one whose manager is gone is not offered, and keeps nobody from hearing of the others."""
     try:
-        least, gone = load_manager(entry.manager_class, entry, managers).min_ram_mb, entry.deleted
+        manager = load_manager(entry.manager_class, entry, managers)
+        least, port, gone = manager.min_ram_mb, manager.port, entry.deleted
+        modes = manager.topology.modes if manager.topology else ()
     except Failure as error:
         log.warning("%s is not offered: %s", entry.name, error.message)
-        least, gone = 0, True
+        least, port, gone, modes = 0, 0, True, ()
     tx.emit(
         DatastoreRegistered(
             id=entry.id, manager=entry.manager, version=entry.version, image=entry.image,
-            packages=tuple(entry.packages), name=entry.name, min_ram_mb=least,
+            packages=tuple(entry.packages), name=entry.name, min_ram_mb=least, port=port, modes=modes,
             default_parameters=entry.default_parameters, deleted=gone,
         )
     )  # fmt: skip

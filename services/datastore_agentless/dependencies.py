@@ -13,6 +13,7 @@ from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.workflows.backup_node import BackupNode
+from services.datastore_agentless.workflows.join_node import JoinNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
@@ -79,7 +80,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
     access = OpenAccess(hosts())
-    flows = (PrepareNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow(),
+    flows = (PrepareNode(hosts()).workflow(), JoinNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow(),
              access.grant(), access.revoke())  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

@@ -176,7 +176,8 @@ class DatastoreService:
         with dependencies.database().read() as connection:
             entry = catalogue_store.datastore(connection, spec["datastore_id"])
         manager = dependencies.manager_for(entry)
-        return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0)
+        return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0,
+                                    spec.get("mode") or "")  # fmt: skip
 
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:

@@ -17,6 +17,7 @@ from services.datastore_agentless.domain.instance import PROPERTIES
 from shared import options
 from shared.config import option
 from shared.errors import Failure
+from shared.options import Jump, parse_jump
 from shared.secrets import Secret
 
 BUILT_IN = (
@@ -24,22 +25,9 @@ BUILT_IN = (
     ("services.datastore_agentless.datastores.pgsql.PostgresManager", "pgsql"),
     ("services.datastore_agentless.datastores.redis.RedisManager", "redis"),
 )
-_HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
 # A percent sign that is neither doubled nor followed by a name.
 _UNNAMED = re.compile(r"(?<!%)(?:%%)*%(?![%(])")
 _HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{60,}(?: .*)?")
-
-
-@dataclass(frozen=True)
-class Jump:
-    """A host to go through."""
-
-    user: str
-    host: str
-    port: int = 22
-
-    def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}"
 
 
 def parse_managers(raw: Any) -> tuple[tuple[str, str], ...]:
@@ -75,14 +63,6 @@ def parse_prefix(raw: Any) -> str:
     except (TypeError, ValueError) as error:
         raise ValueError("is no pattern: properties are written %(local_id)s, a percent sign %%") from error
     return str(raw)
-
-
-def parse_jump(raw: Any) -> Jump:
-    """Read `[user@]host[:port]`. Raises ValueError with a sentence."""
-    found = _HOST.fullmatch(str(raw).strip())
-    if found is None or not 0 < int(found["port"] or 22) < 65536:
-        raise ValueError(f"{str(raw)!r} is not [user@]host[:port]")
-    return Jump(found["user"] or "root", found["host"].strip("[]"), int(found["port"] or 22))
 
 
 def parse_jump_key(raw: Any) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.providers.base import Found
+from services.provisioner.providers.clouds import OWN
 from services.provisioner.store import instances
 from shared.contracts.api import (
     ClusterDeleteRequested,
@@ -25,12 +26,12 @@ CREATE_VOLUME, ATTACH_VOLUME = "create_volume", "attach_volume"
 UNMADE = (Status.REQUESTED, Status.BUILDING, Status.FAILED)
 
 
-def request_cluster(database: Database, event: ClusterRequested) -> None:
-    """File one build per instance of a cluster that is wanted."""
+def request_cluster(database: Database, event: ClusterRequested, *, lent: bool = False) -> None:
+    """File one build per instance of a cluster that is wanted; `lent`: in the account that its project has lent."""
     with database.write() as tx:
         if tx.first_seen(event.event_id, "request_cluster"):
             for ref in event.instances:
-                _file_build(tx, event, ref)
+                _file_build(tx, event, ref, event.project_id if lent else OWN)
 
 
 def delete_cluster(database: Database, event: ClusterDeleteRequested) -> None:
@@ -153,13 +154,13 @@ def _file_again(
     return draft.id
 
 
-def _file_build(tx: Tx, event: ClusterRequested, ref: InstanceRef) -> None:
+def _file_build(tx: Tx, event: ClusterRequested, ref: InstanceRef, account: str) -> None:
     if instances.exists(tx.connection, ref.id):
         return
     instance = Instance(
         id=ref.id, cluster_id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id,
-        name=ref.name, image=event.datastore.image, flavor=event.flavor,
-        volume=Volume(size_gb=event.volume_gb) if event.volume_gb else None,
+        name=ref.name, image=event.datastore.image, flavor=event.flavor, port=event.datastore.port,
+        volume=Volume(size_gb=event.volume_gb) if event.volume_gb else None, account=account,
     )  # fmt: skip
     instances.add(tx, instance)
     tx.file(_draft(BUILD, instance, event.operation_id))

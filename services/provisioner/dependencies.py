@@ -8,8 +8,10 @@ from nameko import config
 
 from services.provisioner.providers import get_provider
 from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.watch import ProviderWatch
 from services.provisioner.settings import Settings
+from services.provisioner.store.delegations import Delegations
 from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
@@ -53,9 +55,15 @@ def provider() -> BaseProvider:
 
 
 @once
+def clouds() -> Clouds:
+    """The provider in all accounts that it may use."""
+    return Clouds(provider(), Delegations(database()))
+
+
+@once
 def watch() -> ProviderWatch:
     """What the provider said last."""
-    return ProviderWatch(settings().provider, provider())
+    return ProviderWatch(settings().provider, clouds())
 
 
 @once
@@ -66,7 +74,7 @@ def state() -> StateOf:
 
 def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
-    base, cloud, chosen = database(), provider(), settings()
+    base, cloud, chosen = database(), clouds(), settings()
     build = BuildInstance(base, cloud, _issue_key, make_host_key, chosen.server_deadline).workflow()
     delete = DeleteInstance(base, cloud).workflow()
     attach = AttachVolume(base, cloud)

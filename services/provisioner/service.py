@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from services.provisioner import actions, dependencies, reconciler
+from services.provisioner import actions, delegating, dependencies, reconciler
+from services.provisioner.domain.delegation import Delegation, Kind
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     ClusterDeleteRequested,
@@ -19,6 +20,8 @@ from shared.contracts.api import (
 from shared.contracts.base import dump
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
+from shared.errors import Conflict
+from shared.secrets import Secret
 
 FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 20.0, 3600.0, 20.0
 log = logging.getLogger(__name__)
@@ -31,9 +34,14 @@ def announce_flavors() -> None:
         dependencies.database(),
         watch.name,
         watch.look_at_flavors(),
-        volumes=watch.provider.supports_volumes,
-        snapshots=watch.provider.supports_snapshots,
+        volumes=watch.clouds.own.supports_volumes,
+        snapshots=watch.clouds.own.supports_snapshots,
     )
+
+
+def _in_lent_projects() -> bool:
+    """Whether clusters are made in the projects of the cloud that their own projects have lent."""
+    return dependencies.settings().clusters_in == "project"
 
 
 def sweep() -> None:
@@ -45,7 +53,7 @@ def sweep() -> None:
     seen = watch.look_at_ours()
     for instance_id in actions.sweep(database, seen):
         log.warning("the provider still held something of the deleted instance %s; it is being removed", instance_id)
-    for found in reconciler.reconcile(database, seen, began, lambda one: watch.provider.update_status(one)[0]):
+    for found in reconciler.reconcile(database, seen, began, lambda one: watch.clouds.of(one).update_status(one)[0]):
         log.warning(
             "the %s %s of instance %s is nobody's; it is being removed", found.kind, found.id, found.instance_id
         )
@@ -76,7 +84,7 @@ class ProvisionerService:
     @on(ClusterRequested)
     def request_cluster(self, event: ClusterRequested) -> None:
         """File one build per instance."""
-        actions.request_cluster(dependencies.database(), event)
+        actions.request_cluster(dependencies.database(), event, lent=_in_lent_projects())
 
     @on(ClusterDeleteRequested)
     def delete_cluster(self, event: ClusterDeleteRequested) -> None:
@@ -107,6 +115,30 @@ class ProvisionerService:
     def flavors(self, datastore: str | None = None) -> list[dict[str, Any]]:
         """Sizes on offer, as they were announced last; with `datastore` (a manager's name) those that it runs well on."""
         return [asdict(flavor) for flavor in dependencies.watch().flavors(datastore)]
+
+    @rpc
+    def delegate(
+        self, project_id: str, kind: str, credential_id: str, secret: str, *, own: bool = False
+    ) -> dict[str, Any]:
+        """Take in what a project lends, its `secret` sealed with the keyring; see delegating.accept. Raises Conflict as well
+        where clusters are made in the service's own project whatever is lent.
+        """
+        if not _in_lent_projects():
+            raise Conflict("clusters are made in DTrove's own project of the cloud here: nothing that is lent would be used",
+                           what_to_do="ask whoever runs DTrove to set DTROVE_CLUSTERS_IN=project")  # fmt: skip
+        opened = dependencies.keyring().open(secret) if secret else Secret("")
+        given = Delegation(project_id, Kind(kind), credential_id, opened)
+        return delegating.accept(dependencies.database(), dependencies.provider(), given, own=own)
+
+    @rpc
+    def delegation(self, project_id: str) -> dict[str, Any]:
+        """What a project has lent, without its secret."""
+        return delegating.show(dependencies.database(), project_id)
+
+    @rpc
+    def withdraw_delegation(self, project_id: str) -> None:
+        """Forget what a project has lent."""
+        delegating.withdraw(dependencies.database(), project_id)
 
     @rpc
     def provider_status(self) -> dict[str, Any]:

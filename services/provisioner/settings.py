@@ -9,10 +9,10 @@ from typing import Any
 from services.provisioner.providers import provider_class
 from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.fake.faults import FAULTS, parse_faults
+from services.provisioner.providers.openstack.settings import OpenStackSettings, wrong_with_openstack
 from services.provisioner.providers.static import parse_inventory
 from shared import options
 from shared.config import option
-from shared.secrets import Secret
 
 
 def parse_provider(raw: Any) -> str:
@@ -30,8 +30,8 @@ def given_faults(raw: Any) -> str:
     return str(raw)
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(OpenStackSettings):
     """One field per option."""
 
     database_url: str = options.database_url("PROVISIONER_DATABASE_URL", "the provisioner's")
@@ -39,8 +39,13 @@ class Settings:
     keyring: str = options.keyring()
     home: str = options.home()
     provider: str = option(
-        "DTROVE_PROVIDER", "where servers come from: local, static, fake, or the dotted path of a provider class",
+        "DTROVE_PROVIDER", "where servers come from: local, static, openstack, fake, or the dotted path of a provider class",
         default="local", parse=parse_provider,
+    )  # fmt: skip
+    clusters_in: str = option(
+        "DTROVE_CLUSTERS_IN", "whose project of the cloud clusters are made in: service (that of DTrove's own account), or project "
+        "(that which a DTrove project has lent with `dtrove project delegate`)", default="service",
+        parse=options.one_of("service", "project"),
     )  # fmt: skip
     ssh_user: str = option("DTROVE_SSH_USER", "the user that servers let in over SSH", default="root")
     local_publish: str = option(
@@ -61,14 +66,6 @@ class Settings:
     workers: int = option("DTROVE_PROVISIONER_WORKERS", "steps of the provisioner that run at the same time",
                           default=16, parse=options.whole(1, 256))  # fmt: skip
     server_deadline: float = option("DTROVE_SERVER_DEADLINE", "seconds a server may take to come up", default=600.0)
-    os_auth_url: str = option(
-        "OS_AUTH_URL", "the URL of OpenStack's identity service", default="http://0.0.0.0:5000/v2.0"
-    )
-    os_nova_bypass_url: str = option("OS_NOVA_BYPASS_URL", "Nova's URL, instead of the catalogue's", default="")
-    os_nova_endpoint_type: str = option("OS_NOVA_ENDPOINT_TYPE", "type of the Nova endpoint", default="publicURL")
-    os_username: str = option("OS_USERNAME", "OpenStack user that owns all servers", default="")
-    os_password: Secret = option("OS_PASSWORD", "that user's password", default=Secret(""), secret=True)
-    os_project_id: str = option("OS_PROJECT_ID", "that user's project", default="")
     log_level: str = options.log_level()
 
     @staticmethod
@@ -77,6 +74,14 @@ class Settings:
         yield from options.keyring_is_wrong(chosen)
         if chosen.get("DTROVE_PROVIDER") == "static" and chosen.get("DTROVE_STATIC_HOSTS") == "":
             yield "DTROVE_STATIC_HOSTS", "is not set: the provider static needs the file that lists its hosts"
+        provider = str(chosen.get("DTROVE_PROVIDER") or "")
+        if chosen.get("DTROVE_CLUSTERS_IN") == "project" and not provider_class(provider).supports_delegation:
+            yield (
+                "DTROVE_CLUSTERS_IN",
+                f"cannot be project: the provider {provider} knows no accounts but the service's own",
+            )
+        if provider == "openstack":
+            yield from wrong_with_openstack(chosen)
 
     @staticmethod
     def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
+from functools import cache
 
 import eventlet
+from amqp.exceptions import AMQPError
 from kombu import Connection
+from kombu.exceptions import KombuError
 from nameko import config
 
-from shared.broker import read_uri
+from shared.broker import Broker, read_uris
 
-CONNECT_SECONDS, CLOSE_SECONDS = 5, 2
+# All nodes share the time to connect: a search has to fit into the time of whoever waits for it.
+CONNECT_SECONDS, CLOSE_SECONDS = 6.0, 2.0
 # A broker that freezes is given up after two of these.
 HEARTBEAT_SECONDS = 15
 SAY_EVERY = 10.0
@@ -20,19 +25,61 @@ SAY_EVERY = 10.0
 log = logging.getLogger(__name__)
 
 
+class Nodes:
+    """The nodes of a broker. Each line begins its search at the next one, so that lines spread over them."""
+
+    def __init__(self, brokers: tuple[Broker, ...]) -> None:
+        self._brokers = brokers
+        # Else all processes of an installation would begin at the same one.
+        self._first = secrets.randbelow(len(brokers))
+
+    def round(self) -> tuple[Broker, ...]:
+        """Each once, in the order to try them."""
+        first = self._first
+        self._first = (first + 1) % len(self._brokers)
+        return self._brokers[first:] + self._brokers[:first]
+
+
+@cache
+def _nodes(address: str) -> Nodes:
+    return Nodes(read_uris(address))
+
+
 def uri() -> str:
     """The broker's address, as configured."""
     return str(config["AMQP_URI"])
 
 
-def connection(heartbeat: int = HEARTBEAT_SECONDS) -> Connection:
-    """The parameters of a connection; nothing is sent before its first use. Whoever asks for heartbeats sends them."""
-    return _connection(uri(), CONNECT_SECONDS, heartbeat)
+def connected(heartbeat: int = HEARTBEAT_SECONDS, seconds: float = CONNECT_SECONDS) -> Connection:
+    """A connection to the first node that takes one, in so many seconds. Whoever asks for heartbeats sends them.
+
+    Raises what the last node said: OSError, AMQPError or KombuError.
+    """
+    return _connected(uri(), seconds, heartbeat)
 
 
-def _connection(address: str, seconds: float, heartbeat: int) -> Connection:
-    broker = read_uri(address)
-    return Connection(broker.uri, connect_timeout=seconds, heartbeat=heartbeat, ssl=broker.tls or False)
+def _connected(address: str, seconds: float, heartbeat: int) -> Connection:
+    told: Exception = ConnectionError("RabbitMQ has no node")
+    nodes = _nodes(address).round()
+    for node in nodes:
+        try:
+            return opened(node, seconds / len(nodes), heartbeat)
+        except (OSError, AMQPError, KombuError) as error:
+            told = error
+    raise told
+
+
+def opened(node: Broker, seconds: float, heartbeat: int = 0) -> Connection:
+    """A connection to this node. Raises what it said: OSError, AMQPError or KombuError."""
+    made = Connection(node.uri, connect_timeout=seconds, heartbeat=heartbeat, ssl=node.tls or False)
+    try:
+        return made.ensure_connection(max_retries=0)
+    except (OSError, AMQPError, KombuError):
+        raise
+    except BaseException:
+        # A time limit of the caller's: the socket must not stay half open.
+        made.collect()
+        raise
 
 
 def drop(connection: Connection) -> None:
@@ -71,9 +118,8 @@ def wait_for_broker(address: str, give_up: Callable[[], bool] = lambda: False) -
     grumble = Grumble("start")
     while not give_up():
         try:
-            with _connection(address, 3, 0) as probe:
-                probe.connect()
-                return
+            drop(_connected(address, CONNECT_SECONDS, 0))
+            return
         except Exception as error:  # noqa: BLE001 - refused, unknown, silent: all of it is waited out
             grumble.away(error)
             time.sleep(0.3)

@@ -13,7 +13,7 @@ from kombu import Connection, Queue
 from nameko.amqp.consume import Consumer
 from nameko.extensions import SharedExtension
 
-from shared.bus.connection import Grumble, connection, drop, uri
+from shared.bus.connection import Grumble, connected, drop, uri
 
 # How many messages of a queue may be in hand at a time.
 PREFETCH = 10
@@ -37,16 +37,13 @@ class RobustConsumer(Consumer):
         super().__init__(*args, **options)
         self._grumble = Grumble("consumer")
         self._patience: eventlet.Timeout | None = None
+        self._pause = PAUSE
 
     def expect(self, seconds: float | None) -> None:
         """Give the broker so long until its next answer in setting up; None: it has answered all."""
         if self._patience is not None:
             self._patience.cancel()
         self._patience = None if seconds is None else eventlet.Timeout(seconds, _Silent())
-
-    @property
-    def connection(self) -> Connection:
-        return connection()
 
     def run(self, *_: Any, **__: Any) -> None:
         while not self.should_stop:
@@ -55,16 +52,13 @@ class RobustConsumer(Consumer):
                     pass
             except Exception as error:  # noqa: BLE001 - whatever ended it, consuming must go on
                 self._grumble.away(error)
-                eventlet.sleep(PAUSE)
+                eventlet.sleep(self._pause)
+                self._pause = min(LONGEST_PAUSE, self._pause + PAUSE)
 
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:
-        made = self.connection
+        made = connected()
         try:
-            made.ensure_connection(
-                lambda error, _pause: self._grumble.away(error), interval_start=PAUSE, interval_step=PAUSE,
-                interval_max=LONGEST_PAUSE,
-            )  # fmt: skip
             self.expect(SILENCE_SECONDS)
             yield made
         finally:
@@ -73,6 +67,7 @@ class RobustConsumer(Consumer):
 
     def on_consume_ready(self, *args: Any, **options: Any) -> None:
         self.expect(None)
+        self._pause = PAUSE
         self._grumble.back()
         super().on_consume_ready(*args, **options)
 

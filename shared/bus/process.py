@@ -26,7 +26,9 @@ from nameko.containers import ServiceContainer  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
 from shared import log as logs  # noqa: E402
+from shared.broker import read_uris  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
+from shared.bus.formation import wait_for_nodes  # noqa: E402
 from shared.bus.green import mend_names  # noqa: E402
 from shared.bus.patience import be_patient  # noqa: E402
 from shared.config import EXIT_CODE, ConfigInvalid, problems_of, secret_names, with_files  # noqa: E402
@@ -71,6 +73,7 @@ def main() -> int:
             raise ConfigInvalid(problems)
         services = [_service_of(name) for name in asked.modules]
         wait_for_broker(str(config["AMQP_URI"]), told.to_end)
+        wait_for_nodes(read_uris(str(config["AMQP_URI"])), [service.name for service in services], told.to_end)
         return ENDED if told.to_end() else _serve(services, told)
     except ConfigInvalid as error:
         log.error("%s %s", error.message, error.what_to_do)

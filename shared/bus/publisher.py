@@ -14,7 +14,7 @@ from eventlet.semaphore import Semaphore
 from kombu import Connection, Exchange
 from kombu.exceptions import KombuError
 
-from shared.bus.connection import connection, drop
+from shared.bus.connection import connected, drop
 from shared.errors import Unavailable
 
 SECONDS = 10.0
@@ -108,8 +108,7 @@ class Publisher:
         if self._channel is None or not self._channel.alive():
             self.close()
             # Nobody would send heartbeats between two messages.
-            self._connection = connection(heartbeat=0)
-            self._connection.connect()
+            self._connection = connected(heartbeat=0)
             self._channel = _Channel(self._connection.channel())
         return self._channel
 

@@ -9,16 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import eventlet
-from amqp.exceptions import AMQPError
-from kombu import Queue
+from amqp.exceptions import AMQPError, PreconditionFailed
+from kombu import Connection, Queue
 from kombu.exceptions import KombuError
 from kombu.utils.json import dumps, loads
 from nameko.exceptions import safe_for_serialization, serialize
 from nameko.rpc import Rpc, RpcConsumer, get_rpc_exchange
 
 from shared import errors
-from shared.bus.connection import connection, drop
-from shared.bus.consumer import RobustConsumer
+from shared.bus.connection import connected, drop
+from shared.bus.consumer import SILENCE_SECONDS, RobustConsumer
 from shared.bus.publisher import Outgoing, publisher
 from shared.errors import FieldError, Unavailable
 
@@ -28,10 +28,36 @@ IDLE_LINES = 4
 log = logging.getLogger(__name__)
 
 
+class _Requests(RobustConsumer):
+    """Takes requests out of a quorum queue; nameko, and DTrove 0.1, made it a classic one."""
+
+    def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
+        self.expect(SILENCE_SECONDS)
+        for queue in self.queues:
+            self._declare(queue, channel.connection)
+        return list(super().get_consumers(consumer_cls, channel))
+
+    def _declare(self, queue: Queue, line: Any) -> None:
+        try:
+            with line.channel() as channel:
+                queue(channel).declare()
+        except PreconditionFailed:
+            # Requests that lie in the old one have callers who stop waiting within seconds.
+            log.warning("%s is replaced: it was made by an older release, as a queue of another kind", queue.name)
+            with line.channel() as channel:
+                queue(channel).delete()
+                queue(channel).declare()
+
+
 class RobustRpcConsumer(RpcConsumer):
     """nameko's consumer of requests, for which a lost reply is the caller's loss and not the container's end."""
 
-    consumer_cls = RobustConsumer
+    consumer_cls = _Requests
+
+    def setup(self) -> None:
+        super().setup()
+        # A classic queue would be away as long as the one node of a cluster that holds it.
+        self.queue.queue_arguments = {"x-queue-type": "quorum"}
 
     def start(self) -> None:
         # The broker may come later than we do: the consumer goes on trying by itself.
@@ -143,7 +169,7 @@ class _Line:
     """A connection with an address for replies, for one call at a time; opened at the first."""
 
     def __init__(self) -> None:
-        self._connection = connection(heartbeat=0)
+        self._connection: Connection | None = None
         self._address = str(uuid4())
         self._channel: Any = None
         self._replies: list[Any] = []
@@ -166,10 +192,11 @@ class _Line:
 
     def close(self) -> None:
         """Hang up."""
-        drop(self._connection)
+        if self._connection is not None:
+            drop(self._connection)
 
     def _open(self) -> Any:
-        self._connection.connect()
+        self._connection = connected(heartbeat=0)
         channel = self._connection.channel()
         queue = Queue(f"rpc.reply-{self._address}", get_rpc_exchange(), routing_key=self._address, exclusive=True,
                       durable=False)  # fmt: skip

@@ -31,7 +31,7 @@ class EnginePort(Protocol):
         """Run a task that `take` gave as far as it goes."""
 
     def seconds_to_next(self) -> float | None:
-        """How long until time makes a task ready; None: only a message can."""
+        """How long until time makes a task ready, as `take` saw it last; None: only a message can."""
 
     def hear_cancels(self) -> None:
         """Look which running tasks are to stop."""

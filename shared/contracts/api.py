@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.contracts.base import Event, event
-from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
+from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
 
 
 @event("cluster.requested", publisher="api")
@@ -22,6 +22,7 @@ class ClusterRequested(Event):
     flavor: Flavor
     instances: tuple[InstanceRef, ...]
     volume_gb: int | None = None
+    topology: Topology | None = None
 
 
 @event("cluster.delete_requested", publisher="api")

@@ -21,6 +21,8 @@ class DatastoreRegistered(Event):
     packages: tuple[str, ...]
     name: str
     min_ram_mb: int = 0
+    port: int = 0
+    modes: tuple[str, ...] = ()
     default_parameters: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
 
@@ -55,6 +57,7 @@ class ClusterActive(Event):
     cluster_id: str
     operation_id: str
     endpoint: Endpoint
+    primary_id: str = ""
 
 
 @event("cluster.failed", publisher="datastore_agentless")

@@ -56,12 +56,16 @@ class OpenTask:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderState:
-    """How the last look at the provider went; `message` is the trouble, `checked_at` empty before the first look."""
+    """How the last look at the provider went; `message` is the trouble, `checked_at` empty before the first look.
+
+    `calls` is how many calls to the cloud this process has made, 0 where the provider does not count.
+    """
 
     name: str
     answers: bool
     message: str = ""
     checked_at: str = ""
+    calls: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

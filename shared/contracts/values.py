@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class DatastoreRef:
-    """A version of a datastore. `name` is the display name, as in `mysql - 10.11`."""
+    """A version of a datastore. `name` is the display name, as in `mysql - 10.11`; `port` where it answers, 0 for unknown."""
 
     id: str
     manager: str
@@ -15,6 +15,14 @@ class DatastoreRef:
     image: str
     packages: tuple[str, ...] = ()
     name: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """How the nodes of a cluster work together. `mode`: `sync` where a write waits until a replica has it, or `async`."""
+
+    mode: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,10 @@ class InstanceRef:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeRef:
-    """A volume of an instance. `device` is empty where the provider has mounted it by other means."""
+    """A volume of an instance. `device` is empty where the provider has mounted it by other means.
+
+    Several places where it may be, the best first, are a line each.
+    """
 
     id: str
     size_gb: int

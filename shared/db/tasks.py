@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -41,17 +41,25 @@ Moment = datetime | BindParameter[Any]
 Claim = tuple[str, int]
 
 
-def due(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> list[tuple[str, str]]:
-    """Ids and subjects of tasks that could be claimed now, longest due first; none of `held`, none that is blocked."""
-    values = {"now": database.clock.now(), "held": list(held), "limit": limit}
-    return [(row.id, row.subject) for row in connection.execute(_due(database.tasks), values)]
+@dataclass(frozen=True)
+class Look:
+    """What there is to do: ids and subjects of tasks that could be claimed now, the longest ready first.
+
+    `pause` is how many seconds it takes until time alone makes another one ready: it comes due, or a lease runs out. None
+    when time brings nothing.
+    """
+
+    ready: list[tuple[str, str]]
+    pause: float | None
 
 
-def seconds_to_next(connection: Connection, database: Database) -> float | None:
-    """How long until time alone makes a task ready: one comes due, or a lease runs out. None when time brings nothing."""
+def look(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> Look:
+    """Look at the open tasks but those of `held`; one whose subject somebody works on is not ready."""
     now = database.clock.now()
-    found = connection.execute(_next(database.tasks), {"now": now}).scalar_one_or_none()
-    return None if found is None else max(0.0, (found - now).total_seconds())
+    rows = list(connection.execute(_ahead(database.tasks), {"now": now, "held": list(held), "limit": limit}))
+    later = next((row.ready_at for row in rows if row.ready_at > now), None)
+    pause = None if later is None else (later - now).total_seconds()
+    return Look([(row.id, row.subject) for row in rows if row.ready_at <= now], pause)
 
 
 def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task | None:
@@ -167,20 +175,19 @@ def _task(row: Row[Any], now: datetime) -> Task:
     )  # fmt: skip
 
 
-# These are asked before and after every step, the first two every second even when idle: they are put together once.
+# These are asked before and after every step, the first one every second even when idle: they are put together once.
 
 
 @cache
-def _due(t: Table) -> Select[Any]:
-    ready = and_(t.c.status == OPEN, t.c.due_at <= NOW, _unleased(t, NOW), ~_blocked(t, NOW))
-    query = select(t.c.id, t.c.subject).where(ready, t.c.id.not_in(bindparam("held", expanding=True)))
-    return query.order_by(t.c.due_at, t.c.id).limit(bindparam("limit"))
-
-
-@cache
-def _next(t: Table) -> Select[Any]:
-    ready = case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
-    return select(ready.label("ready")).where(t.c.status == OPEN, ready > NOW).order_by("ready").limit(1)
+def _ahead(t: Table) -> Select[Any]:
+    ready_at = _ready_at(t)
+    wanted = (
+        t.c.status == OPEN,
+        t.c.id.not_in(bindparam("held", expanding=True)),
+        or_(ready_at > NOW, ~_blocked(t, NOW)),
+    )
+    query = select(t.c.id, t.c.subject, ready_at.label("ready_at")).where(*wanted)
+    return query.order_by("ready_at", t.c.id).limit(bindparam("limit"))
 
 
 @cache
@@ -231,6 +238,11 @@ def _fence(fences: Table) -> Select[Any]:
 @cache
 def _raise_fence(fences: Table) -> Update:
     return update(fences).where(fences.c.subject == bindparam("of_subject")).values(value=bindparam("epoch"))
+
+
+def _ready_at(t: FromClause) -> ColumnElement[datetime]:
+    """When time lets a task be claimed: it is due, and nobody has a lease on it any more."""
+    return case((t.c.lease_until > t.c.due_at, t.c.lease_until), else_=t.c.due_at)
 
 
 def _unleased(t: FromClause, now: Moment) -> ColumnElement[bool]:

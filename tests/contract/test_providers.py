@@ -1,4 +1,5 @@
-"""What every provider promises, proved of each one: in memory, in the guide's example, with containers, with given hosts."""
+"""What every provider promises, proved of each one: in memory, in the guide's example, with containers, with given hosts,
+and in a real OpenStack where one is named."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ import pytest
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.base import ProviderError
-from shared.errors import Unsupported
+from shared.errors import StaleEpoch, Unsupported
+from tests.support import clouds
 from tests.support.providers import Rig, make_key
 
 RETURNS_WITHIN = 10.0
@@ -25,6 +27,8 @@ RETURNS_WITHIN = 10.0
         "example",
         pytest.param("local", marks=[pytest.mark.real, pytest.mark.slow]),
         pytest.param("static", marks=[pytest.mark.real, pytest.mark.slow]),
+        # Where a cloud is named: `make test-openstack` names one.
+        *([pytest.param("openstack", marks=[pytest.mark.real, pytest.mark.slow])] if clouds.GIVEN else []),
     ],
 )
 def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
@@ -35,6 +39,8 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield Rig("examples.provider.provider.TinyProvider", {}, place, remembers=False)
     elif request.param == "local":
         yield Rig("local", {"DTROVE_HOME": str(request.getfixturevalue("local_home"))}, place, real=True)
+    elif request.param == "openstack":
+        yield Rig("openstack", clouds.options(place), place, real=True, image=clouds.IMAGE)
     else:
         pool = request.getfixturevalue("pool")
         yield Rig("static", {"DTROVE_STATIC_HOSTS": str(pool.file)}, place, real=True)
@@ -158,6 +164,19 @@ def test_an_instance_can_have_a_server_again_after_it_was_undone(rig: Rig) -> No
     again = rig.up(replace(instance, server="", addr="", server_status="UNKNOWN"))
     assert rig.provider.find(instance.id) is not None
     rig.provider.destroy(again)
+
+
+def test_who_was_replaced_destroys_nothing_that_was_built_after_it(rig: Rig) -> None:
+    instance = rig.instance()
+    instance.epoch = 3
+    rig.up(instance)
+    with pytest.raises(StaleEpoch):
+        rig.again().destroy(replace(instance, epoch=2))
+    with pytest.raises(StaleEpoch):
+        rig.again().destroy(replace(instance, epoch=2, server=""))
+    assert rig.provider.update_status(instance)[0] == "ACTIVE"
+    rig.provider.destroy(replace(instance, epoch=4))
+    assert rig.provider.update_status(instance)[0] == "DELETED"
 
 
 def test_power_goes_off_and_on_and_the_address_stays(rig: Rig, server: Instance) -> None:

@@ -35,11 +35,13 @@ def main() -> int:
         ).returncode
     began, lines = datetime.now(UTC), list[report.Line]()
     if asked.seeds:
-        lines += report.simulated(
-            _told("tests.simulation", "--seeds", str(asked.seeds)),
-            _told("tests.simulation", "--seeds", str(asked.storms), "--first", str(STORMS)),
-        )
-    lines += report.measured(_tests(asked))
+        runs = _told("tests.simulation", "--seeds", str(asked.seeds))
+        storms = _told("tests.simulation", "--seeds", str(asked.storms), "--first", str(STORMS))
+        for one in (*runs["failed"], *storms["failed"]):
+            ABOUT.print(f"seed {one['seed']}: {'; '.join(one['breaches'][:3])}", markup=False)
+            ABOUT.print(f"  replay: make faults SEED={one['seed']}", markup=False)
+        lines += report.simulated(runs, storms)
+    lines += report.measured(_tests(asked), every=not asked.keyword)
     if asked.calls:
         lines += report.attacked(_told("tests.security.calls", "--calls", str(asked.calls)))
     lines.sort(key=lambda line: int(line.row))

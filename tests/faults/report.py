@@ -37,6 +37,7 @@ FAULTS = {
     24: "bad input of every kind",
     25: "another project's token, a revoked one, or none",
 }
+COLUMNS = 8
 WORDS = {True: "held", False: "**not held**", None: ""}
 
 
@@ -74,8 +75,11 @@ def simulated(told: dict[str, Any], storms: dict[str, Any]) -> list[Line]:
     ]  # fmt: skip
 
 
-def measured(lines: Iterable[str]) -> list[Line]:
-    """The lines of tier 1, from what the tests wrote: each row's figures, then how many of its tests passed."""
+def measured(lines: Iterable[str], *, every: bool = True) -> list[Line]:
+    """The lines of tier 1, from what the tests wrote: each row's figures, then how many of its tests passed.
+
+    `every`: a row that no test has tried did not hold.
+    """
     told = [json.loads(line) for line in lines if line.strip()]
     figures = [one["figure"] for one in told if "figure" in one]
     tests = [one for one in told if "test" in one]
@@ -84,7 +88,7 @@ def measured(lines: Iterable[str]) -> list[Line]:
         found += [_figure(one) for one in figures if one["row"] == row]
         ours = [one for one in tests if row in one["rows"]]
         passed = sum(one["outcome"] == "passed" for one in ours)
-        if ours or row not in (24, 25):
+        if ours or (every and row not in (24, 25)):
             found.append(Line(str(row), FAULTS[row], len(ours), "tests that passed", str(passed), str(len(ours)),
                               held=bool(ours) and passed == len(ours)))  # fmt: skip
     return found
@@ -127,24 +131,42 @@ def verdict(lines: Sequence[Line]) -> str:
 
 
 def record(lines: Sequence[Line], heading: str, page: Path = PAGE) -> None:
-    """Replace what stands between the page's two marks by this run's table."""
-    section = "\n".join([BEGIN, "", *_section(lines, heading), "", END])
+    """Put this run's rows into the table between the page's two marks; rows that it did not try stay, with their own run."""
     text = page.read_text()
-    changed = re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: section, text, flags=re.DOTALL)
-    if changed == text and section not in text:
+    found = re.search(f"{re.escape(BEGIN)}(.*){re.escape(END)}", text, flags=re.DOTALL)
+    if found is None:
         raise ValueError(f"{page} has no place for the table: it wants {BEGIN} and {END}")
-    page.write_text(changed)
+    tried = {line.row for line in lines}
+    kept = [(line, run) for line, run in _recorded(found[1]) if line.row not in tried]
+    # A stable sort: what a run told of a row stays in its order.
+    every = sorted([*kept, *((line, heading) for line in lines)], key=lambda one: int(one[0].row))
+    section = "\n".join([BEGIN, "", *_section(every), "", END])
+    page.write_text(text[: found.start()] + section + text[found.end() :])
 
 
-def _section(lines: Sequence[Line], heading: str) -> Iterator[str]:
-    yield heading
-    sentence = verdict(lines)
-    yield f"{sentence[0].upper()}{sentence[1:]}."
+def _section(lines: Sequence[tuple[Line, str]]) -> Iterator[str]:
+    runs = list(dict.fromkeys(run for _, run in lines))
+    sentence = verdict([line for line, _ in lines])
+    yield f"{sentence[0].upper()}{sentence[1:]}. Runs:"
     yield ""
-    yield "| row | fault | tried | what | figure | target | |"
-    yield "|--:|---|--:|---|--:|---|---|"
-    for line in lines:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in line.cells)} |"
+    yield from (f"{number}. {run}" for number, run in enumerate(runs, 1))
+    yield ""
+    yield "| row | fault | tried | what | figure | target | | run |"
+    yield "|--:|---|--:|---|--:|---|---|--:|"
+    for line, run in lines:
+        cells = [cell.replace("|", "/") for cell in line.cells]
+        yield f"| {' | '.join(cells)} | {runs.index(run) + 1} |"
+
+
+def _recorded(section: str) -> Iterator[tuple[Line, str]]:
+    """The lines of a section that `record` wrote, each with the heading of its run."""
+    runs = dict(re.findall(r"^(\d+)\. (.+)$", section, flags=re.MULTILINE))
+    verdicts = {words: held for held, words in WORDS.items()}
+    for text in section.splitlines():
+        cells = [cell.strip() for cell in text.strip("|").split("|")]
+        if len(cells) == COLUMNS and cells[0].isdigit():
+            row, fault, times, what, figure, target, held, run = cells
+            yield Line(row, fault, int(times.replace(",", "")), what, figure, target, verdicts[held]), runs[run]
 
 
 def _figure(told: dict[str, Any]) -> Line:

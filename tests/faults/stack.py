@@ -26,8 +26,10 @@ from shared.db import migrate
 from tests.support.installation import ROOT, SERVICES, Installation, wait_for
 from tests.support.postgres import PrivatePostgres
 from tests.support.proxy import CommitProxy, Proxy
+from tests.support.rabbit_cluster import RabbitCluster
 
-START_SECONDS = 60.0
+# A dozen processes may share two cores with another test.
+START_SECONDS = 150.0
 URLS = {"api": "API_DATABASE_URL", "provisioner": "PROVISIONER_DATABASE_URL", "scheduler": "SCHEDULER_DATABASE_URL",
         "datastore_agentless": "DATASTORE_DATABASE_URL"}  # fmt: skip
 ONE_EACH = dict.fromkeys(SERVICES, 1)
@@ -48,16 +50,21 @@ class Stack(Installation):
     """`replicas` says how many processes a service has; they are called `provisioner`, `provisioner-2` and so on.
 
     The lines to RabbitMQ and PostgreSQL go through `amqp` and `sql`. A process that was killed stays dead until `start`.
+    On a broker of several nodes, which somebody else starts and ends, nothing stands in the lines to it.
     """
 
-    def __init__(self, home: Path, postgres: PrivatePostgres, replicas: Mapping[str, int], **environ: str) -> None:
+    def __init__(
+        self, home: Path, postgres: PrivatePostgres, replicas: Mapping[str, int], cluster: RabbitCluster | None = None,
+        **environ: str,
+    ) -> None:  # fmt: skip
         super().__init__(home, **environ)
-        self.rabbit = PrivateRabbit(home)
+        self.rabbit, self.cluster = PrivateRabbit(home), cluster
         self.urls = {service: postgres.fresh(service) for service in SERVICES}
         self.postgres = postgres
         self.names = {f"{service}-{number}" if number > 1 else service: service
                       for service, count in replicas.items() for number in range(1, count + 1)}  # fmt: skip
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.addresses = {name: any_free() for name in self.names if name.startswith("api-")}
         self.amqp: Proxy
         self.sql: CommitProxy
 
@@ -66,12 +73,14 @@ class Stack(Installation):
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         (self.home / "run").mkdir(exist_ok=True)
         (self.home / "images").symlink_to(ROOT / "var" / "images")
-        self.rabbit.start()
+        if not self.cluster:
+            self.rabbit.start()
         installation.init(self.home)
         for service, url in self.urls.items():
             migrate.upgrade(service, url)
-        self.rabbit.wait_ready(60)
-        self.amqp = Proxy(int(self.rabbit.uri.rpartition(":")[2].strip("/")))
+        if not self.cluster:
+            self.rabbit.wait_ready(60)
+            self.amqp = Proxy(int(self.rabbit.uri.rpartition(":")[2].strip("/")))
         self.sql = CommitProxy(self.postgres.port)
         self._choose_address()
         self.environ |= self._told()
@@ -99,7 +108,9 @@ class Stack(Installation):
     # Processes
 
     def start(self, name: str, **environ: str) -> None:
-        """Start a process anew; `environ` is for this one alone."""
+        """Start a process anew; `environ` is for this one alone. Each replica of the API has an address of its own."""
+        if name in self.addresses:
+            environ = {"WEB_SERVER_ADDRESS": self.addresses[name], **environ}
         command = [sys.executable, "-m", "shared.bus.process", "--config", str(ROOT / "config.yaml"),
                    f"services.{self.names[name]}.service"]  # fmt: skip
         with (self.home / "logs" / f"{name}.log").open("ab") as log:
@@ -189,9 +200,9 @@ class Stack(Installation):
     def _told(self) -> dict[str, str]:
         urls = {URLS[service]: url.replace(f":{self.postgres.port}/", f":{self.sql.port}/")
                 for service, url in self.urls.items()}  # fmt: skip
-        broker = self.rabbit.uri
+        broker = self.cluster.uri if self.cluster else f"{self.rabbit.uri.rpartition(':')[0]}:{self.amqp.port}/"
         return {
-            **urls, "AMQP_URI": f"{broker.rpartition(':')[0]}:{self.amqp.port}/",
+            **urls, "AMQP_URI": broker,
             "WEB_SERVER_ADDRESS": (self.home / "run" / "web").read_text().strip(),
             "DTROVE_KEYRING": str(self.home / "keyring"), "PYTHONUNBUFFERED": "1",
             "DTROVE_BOOTSTRAP_TOKEN_HASH": (self.home / "bootstrap_token_hash").read_text().strip(),

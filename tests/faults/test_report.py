@@ -77,9 +77,25 @@ def test_the_table_shows_each_line_and_the_page_keeps_the_last_run_alone(tmp_pat
         report.record(lines, "`make faults`", page)
     text = page.read_text()
     assert "old" not in text
-    assert text.count("| 1 | a service is killed in the middle of any step | 7 | took | 11.3 s | ≤ 15 s | held |") == 1
+    assert (
+        text.count("| 1 | a service is killed in the middle of any step | 7 | took | 11.3 s | ≤ 15 s | held | 1 |") == 1
+    )
     assert text.startswith("# Reliability")
     assert text.endswith("more\n")
+
+
+def test_rows_that_a_run_did_not_try_stay_with_the_run_that_did(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{report.BEGIN}\n{report.END}\n")
+    report.record(report.measured([*EVERY[:-1], told(25, "failed"), figure(1)]), "the whole", page)
+    report.record(report.measured([told(25), figure(25)], every=False), "one row again", page)
+    text = page.read_text()
+    assert f"All {len(report.FAULTS)} rows held. Runs:\n\n1. the whole\n2. one row again\n" in text
+    assert "| took | 11.3 s | ≤ 15 s | held | 1 |" in text
+    assert [line for line in text.splitlines() if line.startswith("| 25 ")] == [
+        f"| 25 | {report.FAULTS[25]} | 7 | took | 11.3 s | ≤ 15 s | held | 2 |",
+        f"| 25 | {report.FAULTS[25]} | 1 | tests that passed | 1 | 1 | held | 2 |",
+    ]
 
 
 def test_a_page_without_a_place_for_the_table_is_left_alone(tmp_path: Path) -> None:

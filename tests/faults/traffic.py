@@ -49,6 +49,8 @@ class Traffic:
     size: int = 1
     served: int = 0
     wrong: list[str] = field(default_factory=list)
+    # Clusters that an earlier traffic could not delete are in nobody's way.
+    _mine: str = field(default_factory=lambda: uuid4().hex[:4])
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -80,7 +82,7 @@ class Traffic:
         while not self._stop.is_set():
             turn += 1
             try:
-                self._one(f"round-{number}-{turn}", self.size)
+                self._one(f"round-{self._mine}-{number}-{turn}", self.size)
                 self.served += 1
             except Exception as error:
                 self.wrong.append(f"{type(error).__name__}: {error}"[:3000])

@@ -12,6 +12,8 @@ import pytest
 import requests
 
 from client.configuration import SERVICES
+from services.api.actions.access import DEFAULT_PROJECT
+from services.provisioner.providers.fake.provider import REFUSED
 from services.provisioner.providers.local.engine import connect, installation
 from tests.security.bus import Ear, address, publish
 from tests.security.canaries import Canaries, Watch, answers, kept_secrets, sealed_secrets
@@ -95,6 +97,14 @@ def tokens(dtrove: Installation, canaries: Canaries) -> None:
     assert dtrove.ask("POST", "/v1/datastores", entry).status_code == 422
 
 
+def lend(dtrove: Installation, canaries: Canaries) -> None:
+    """The life's clusters are made where a project has lent DTrove room; what it lends otherwise is refused."""
+    for credential, status in ((REFUSED, 422), ("theirs", 200)):
+        secret = canaries.plant(f"lent: the secret of {credential}", secrets.token_hex(16))
+        body = {"kind": "application_credential", "credential_id": credential, "secret": secret}
+        assert dtrove.ask("PUT", f"/v1/projects/{DEFAULT_PROJECT}/delegation", body).status_code == status
+
+
 def other_systems(dtrove: Installation, canaries: Canaries, cluster: str) -> None:
     bad = canaries.plant(f"{FOREIGN}, wrong", secrets.token_urlsafe(32))
     good = dtrove.ask("POST", "/v1/tokens", {"name": "other system", "role": "member"}).json()["token"]
@@ -149,9 +159,11 @@ def test_a_life_on_simulated_hosts_and_postgresql_leaves_no_secret_behind(
     environ = {f"{service.partition('_')[0].upper()}_DATABASE_URL": url for service, url in urls.items()}
     faults = "create:busy*2,update_status:500"
     with Installation(
-        tmp_path / "home", DTROVE_PROVIDER="fake", OS_PASSWORD=given, DTROVE_FAKE_FAULTS=faults, **environ
-    ) as dtrove:
+        tmp_path / "home", DTROVE_PROVIDER="fake", OS_PASSWORD=given, DTROVE_FAKE_FAULTS=faults,
+        DTROVE_CLUSTERS_IN="project", **environ,
+    ) as dtrove:  # fmt: skip
         ear = Ear(address(dtrove.home), EXCHANGES)
+        lend(dtrove, canaries)
         live(dtrove, canaries, "pgsql 15", lambda _: None)
         spied = ear.heard()
         ear.close()

@@ -65,7 +65,8 @@ def _claim_without_lease(stack: ExitStack) -> None:
     """Whoever comes takes a task, though another one has it."""
     always = tasks.or_(True)
     stack.enter_context(patch.object(tasks, "_unleased", lambda _table, _now: always))
-    for made in (tasks._due, tasks._claim):
+    stack.enter_context(patch.object(tasks, "_ready_at", lambda table: table.c.due_at))
+    for made in (tasks._ahead, tasks._claim):
         made.cache_clear()
         stack.callback(made.cache_clear)
 

@@ -6,11 +6,12 @@ What a host sees is written down, and judged there: no command of an epoch older
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.datastores.base import BaseManager, Topology
+from services.datastore_agentless.datastores.base.topology import STREAMS
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import ANY_CODE, HostUnreachable, Job, Put, Result, Run, Script
 from services.datastore_agentless.hosts.driver import Driver
@@ -153,11 +154,30 @@ class SimRunner(Driver):
             raise HostUnreachable(f"the line to {self.target.name} was cut")
 
 
+class SimTopology(Topology):
+    """The least that a topology does: a word to the primary, a copy that takes its time, a file, a look."""
+
+    def admit(self, primary: Instance, replica: Instance) -> Script:
+        yield Run(f"simd --admit {replica.addr}", title=f"let {replica.name} follow")
+
+    def join(self, replica: Instance, primary: Instance) -> Script:
+        yield Job("copy", f"simd --copy {primary.addr}", title=f"copy {primary.name}")
+        yield Put("/etc/simd-role.conf", f"follow {primary.addr}", title="write whom to follow")
+
+    def following(self, replica: Instance, primary: Instance) -> Script:
+        followed = yield Run("simd --followed", title="see whom it follows", changes=False, sample=primary.addr)
+        return STREAMS if followed.text == primary.addr else "nobody"
+
+    def protect(self, primary: Instance, replicas: Sequence[Instance], mode: str) -> Script:
+        yield Run(f"simd --wait-for {len(replicas)}", title="write for whom a commit waits")
+
+
 class SimManager(BaseManager):
     """The least that a manager does: a package that takes its time, a file, a look."""
 
     url_scheme = "redis"
     process = "simd"
+    topology_class = SimTopology
 
     @property
     def name(self) -> str:

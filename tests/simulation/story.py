@@ -27,7 +27,7 @@ PATIENCE = 3000.0
 REST_SECONDS = 60.0
 # What comes to light late is gone after so long.
 TIDY_SECONDS = 75.0
-PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule")
+PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule", "three nodes")
 ENDED = ("succeeded", "failed", "cancelled")
 GIVEN_UP = "times without an outcome"
 
@@ -79,7 +79,7 @@ class Story:
                 self._wait(first)
                 self._wait(second)
             else:
-                wish = self._create("only")
+                wish = self._create("only", 3 if plot == "three nodes" else 1)
                 self._twist(plot, wish)
             self.world.hub.sleep(chance.uniform(0.0, 20.0))
             self.world.weather.clear()
@@ -129,11 +129,11 @@ class Story:
             if self.status(wish.operation_id) == "failed" and self.world.weather.final_faults == before:
                 self.failures.append(f"{wish.operation_id} failed again, though nothing final had struck since")
 
-    def _create(self, name: str) -> Wish:
+    def _create(self, name: str, size: int = 1) -> Wish:
         cluster_id = new_id()
-        asked = {"id": cluster_id, "name": name, "datastore": "redis 7.0", "flavor": "tiny", "size": 1,
-                 "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False}  # fmt: skip
-        self._ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), 1))
+        asked = {"id": cluster_id, "name": name, "datastore": "redis 7.0", "flavor": "tiny", "size": size,
+                 "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False, "topology": None}  # fmt: skip
+        self._ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), size))
         found = rows(self.world.database("api"),
                      select(tables.operations.c.id).where(tables.operations.c.cluster_id == cluster_id))  # fmt: skip
         if not found:
@@ -221,7 +221,10 @@ class Story:
         return GIVEN_UP in ((row.problem or {}).get("message") or "")
 
     def _count_servers(self, wish: Wish) -> None:
-        """A cluster that was made has one server; one that failed for want of a server has none left over."""
+        """A node that was made has one server; one that failed for want of a server has none left over.
+
+        Of several nodes the others keep theirs until the cluster is deleted.
+        """
         o, i = tables.operations, tables.instances
         database = self.world.database("api")
         row = rows(database, select(o.c.kind, o.c.status, o.c.problem).where(o.c.id == wish.operation_id))[0]
@@ -229,7 +232,10 @@ class Story:
         if row.kind != "create_cluster" or not alive or alive[0].status not in ("active", "failed"):
             return
         servers = self.world.provider.cloud.servers
-        for instance in rows(database, select(i.c.id).where(i.c.cluster_id == wish.cluster_id)):
+        nodes = rows(database, select(i.c.id, i.c.status).where(i.c.cluster_id == wish.cluster_id))
+        for instance in nodes:
+            if row.status != "succeeded" and len(nodes) > 1 and instance.status != "failed":
+                continue
             wanted = 1 if row.status == "succeeded" else 0
             # A second one is nobody's fault only where the cloud did not show the first.
             patience = self._awake_in() + TIDY_SECONDS if self.world.weather.hid_servers else 0.0

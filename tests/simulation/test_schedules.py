@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 SEEDS = int(os.environ.get("DTROVE_SIMULATION_SEEDS", "1500"))
 SECONDS = 1800
 # So many schedules a break may go unnoticed at most.
-TO_CATCH = 400
+TO_CATCH = 800
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:

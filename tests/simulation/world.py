@@ -25,6 +25,7 @@ from services.datastore_agentless.service import DatastoreService
 from services.datastore_agentless.settings import Settings as DatastoreSettings
 from services.datastore_agentless.store.tables import metadata as datastore_tables
 from services.datastore_agentless.workflows.on_host import Hosts, _Recorder
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.watch import ProviderWatch
 from services.provisioner.service import ProvisionerService
 from services.provisioner.settings import Settings as ProvisionerSettings
@@ -240,7 +241,8 @@ def composed(world: World) -> Iterator[None]:
         (provisioner, "database", _here), (provisioner, "keyring", lambda: ring),
         (provisioner, "provider", lambda: world.provider),
         (provisioner, "settings", lambda: ProvisionerSettings(database_url="", amqp_uri="", keyring="", home="")),
-        (provisioner, "watch", lambda: ProviderWatch("fake", world.provider, world.clock)),
+        (provisioner, "clouds", lambda: Clouds(world.provider)),
+        (provisioner, "watch", lambda: ProviderWatch("fake", Clouds(world.provider), world.clock)),
         (provisioner, "make_host_key", lambda _name: HOST_KEY),
         (databases, "database", _here), (databases, "keyring", lambda: ring), (databases, "hosts", _hosts),
         (databases, "manager_for", _manager), (scheduler, "database", _here),

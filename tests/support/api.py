@@ -32,11 +32,12 @@ from shared.contracts.base import Event, dump, new_id
 from shared.contracts.state import Disk, ProviderState, Revision, Sealing, ServiceState
 from shared.contracts.values import Flavor
 from shared.db import Database, Sealed, migrate
-from shared.errors import Conflict, DtroveError, FieldError, Invalid, Unavailable
+from shared.errors import Conflict, DtroveError, FieldError, Invalid, NotFound, Unavailable
 from shared.secrets import Keyring, Secret, new_key
 
 RING = Keyring((new_key(),))
-DATASTORES = (("mysql", "10.11"), ("pgsql", "15"), ("redis", "7.0"))
+# The first is one that a stranger's manager might be: it knows of no replicas.
+DATASTORES = (("mysql", "10.11", ()), ("pgsql", "15", ("async", "sync")), ("redis", "7.0", ("async",)))
 FLAVORS = (("small", 1, 512), ("medium", 2, 2048))
 PASSWORD = "canary-password"
 
@@ -103,6 +104,7 @@ class FakeProvisioner:
 
     found: list[dict[str, Any]] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
+    lent: dict[str, dict[str, Any]] = field(default_factory=dict)
     stubborn: bool = False
 
     def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -132,6 +134,19 @@ class FakeProvisioner:
 
     def _reseal(self) -> dict[str, Any]:
         return {"resealed": 0, "left": 0, "key": RING.newest}
+
+    def _delegate(self, project: str, kind: str, credential: str, secret: str, *, own: bool) -> dict[str, Any]:
+        self.lent[project] = {"kind": kind, "credential_id": credential, "secret": secret, "own": own}
+        return self._delegation(project)
+
+    def _delegation(self, project: str) -> dict[str, Any]:
+        if project not in self.lent:
+            raise NotFound(f"project {project} has lent nothing")
+        there = self.lent[project]
+        return {"kind": there["kind"], "credential_id": there["credential_id"], "cloud_project": "c"}
+
+    def _withdraw_delegation(self, project: str) -> None:
+        self.lent.pop(project, None)
 
 
 @dataclass
@@ -190,6 +205,7 @@ class Api:
     provisioner: FakeProvisioner = field(default_factory=FakeProvisioner)
     ready: dict[str, str] = field(default_factory=lambda: {"database": "ok"})
     limits: Limits = field(default_factory=Limits)
+    keystone: access.Judge | None = None
 
     def __post_init__(self) -> None:
         self.states = FakeStates(self.database.clock)
@@ -197,8 +213,8 @@ class Api:
         self.observer = Observer(self.database, asking, self.states.of_broker)
         self.context = Context(
             database=self.database, databases=self.databases, provisioner=self.provisioner, observer=self.observer,
-            unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
-            reseal=self.databases._reseal, limits=self.limits,
+            seal=RING.seal, unseal=lambda token: RING.open(token).reveal(), max_cluster_size=5, ready=lambda: self.ready,
+            reseal=self.databases._reseal, limits=self.limits, keystone=self.keystone,
         )  # fmt: skip
         self.app: falcon.App[Any, Any] = make_app(self.context)
         self._client = TestClient(self.app)
@@ -281,16 +297,17 @@ class Api:
             *(
                 databases.DatastoreRegistered(
                     id=str(uuid5(NAMESPACE_URL, f"{manager} {version}")), manager=manager, version=version,
-                    image="debian-12", packages=(manager,), name=f"{manager} - {version}", min_ram_mb=256,
+                    image="debian-12", packages=(manager,), name=f"{manager} - {version}", min_ram_mb=256, modes=modes,
                 )
-                for manager, version in DATASTORES
+                for manager, version, modes in DATASTORES
             ),
         )  # fmt: skip
 
     def rows(self, table: str) -> list[Any]:
-        """All rows of a table."""
+        """All rows of a table, by its key."""
         with self.database.read() as connection:
-            return list(connection.execute(select(self.database.metadata.tables[table])).all())
+            wanted = self.database.metadata.tables[table]
+            return list(connection.execute(select(wanted).order_by(*wanted.primary_key)).all())
 
 
 def schema_of(method: str, path: str, status: int) -> type[ma.Schema] | None:

@@ -25,6 +25,7 @@ class Rig:
     place: Path
     remembers: bool = True
     real: bool = False
+    image: str = "debian"
     provider: BaseProvider = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +41,7 @@ class Rig:
         private, public = make_host_key("contract")
         return Instance(
             id=str(uuid4()), cluster_id=str(uuid4()), project_id="p", operation_id="o", name="contract-1",
-            image="debian", flavor=self.provider.flavors()[0], public_key=public_of(self.key), host_key=public,
+            image=self.image, flavor=self.provider.flavors()[0], public_key=public_of(self.key), host_key=public,
             host_key_private=private, volume=Volume(size_gb=volume_gb) if volume_gb else None,
         )  # fmt: skip
 

@@ -20,3 +20,11 @@ def running(broker: R, seconds: float = 60) -> Iterator[R]:
         yield broker
     finally:
         broker.stop()
+
+
+def remembers(broker: PrivateRabbit, queue: str) -> bool:
+    """Whether a node has written down that it has a part in a quorum queue, which it does half a second late.
+
+    Killed before that, RabbitMQ 3.10 keeps a queue that never answers again, until it is deleted.
+    """
+    return any(queue.encode() in path.read_bytes() for path in broker.directory.glob("mnesia/*/quorum/*/names.dets"))

@@ -87,3 +87,11 @@ def test_the_compose_file_hands_every_service_the_same_options() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     ours = [services[name]["environment"] for name in ("api", "provisioner", "datastore_agentless", "scheduler")]
     assert all(environment == ours[0] for environment in ours)
+
+
+def test_the_compose_file_hands_on_all_that_openstack_needs_to_be_told() -> None:
+    known = re.findall(r"`((?:OS|DTROVE_OS|DTROVE_KEYSTONE)_[A-Z_]+|DTROVE_INSTALLATION|DTROVE_POLICY_FILE)`",
+                       (ROOT / "docs" / "reference" / "settings.md").read_text())  # fmt: skip
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert len(known) > 20
+    assert set(known) <= set(services["api"]["environment"])

@@ -15,7 +15,7 @@ LATER = '''"""One more column, which may be empty."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
+revision = "9999"
 down_revision = "{newest}"
 branch_labels = None
 depends_on = None
@@ -42,7 +42,7 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
         place = tmp_path / "services" / service / "store"
         place.mkdir(parents=True)
         shutil.copytree(root / "services" / service / "store" / "migrations", place / "migrations")
-        (place / "migrations" / "versions" / "0002_later.py").write_text(LATER.format(newest=newest))
+        (place / "migrations" / "versions" / "9999_later.py").write_text(LATER.format(newest=newest))
         with monkeypatch.context() as patched:
             patched.setattr(migrate, "ROOT", tmp_path)
             migrate.upgrade(service, url)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -23,13 +25,23 @@ DEFAULT_PROJECT, DEFAULT_NAME = str(uuid5(NAMESPACE_URL, "dtrove:project:default
 CACHE_SECONDS, CACHE_SIZE = 1.0, 1000
 
 
+class Credential(NamedTuple):
+    """What a request brings to say who asks: a token of DTrove's own, or one of Keystone's."""
+
+    token: str
+    of_keystone: bool = False
+
+
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a token's id, its project, its role."""
+    """Who asks: a token's id, its project, its role; the user behind it, from where, and in which request."""
 
     token_id: str
     project_id: str
     role: str
+    user: str = ""
+    address: str = ""
+    request_id: str = ""
 
     def need(self, role: str) -> None:
         """Raise Forbidden for a lower role than `role`."""
@@ -43,26 +55,40 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
-class Callers:
-    """The callers behind tokens, remembered for a second: a revocation that another replica made takes so long here."""
+# Says who is behind a token, and when that ends. Raises Unauthorized, Forbidden, Unavailable.
+Judge = Callable[[str], tuple[Caller, datetime | None]]
 
-    def __init__(self, database: Database) -> None:
+
+class Callers:
+    """The callers behind tokens, remembered for a second: a revocation that another replica made takes so long here.
+
+    What Keystone said, where there is a `keystone`, counts for `keystone_seconds`.
+    """
+
+    def __init__(self, database: Database, keystone: Judge | None = None, keystone_seconds: float = 0.0) -> None:
         self._database = database
+        self._keystone, self._keystone_seconds = keystone, keystone_seconds
         self._known: dict[str, tuple[Caller, datetime | None, float]] = {}
 
-    def of(self, token: str) -> Caller:
-        """The caller behind a token. Raises Unauthorized, Unavailable."""
+    def of(self, credential: Credential) -> Caller:
+        """The caller behind a token. Raises Unauthorized, Forbidden, Unavailable."""
         clock = self._database.clock
-        key = digest(token)
+        key = f"{credential.of_keystone} {digest(credential.token)}"
         found = self._known.get(key)
         if found is not None and clock.monotonic() < found[2]:
             caller, expires_at, _ = found
             if expires_at is None or clock.now() < expires_at:
                 return caller
-        caller, expires_at = _look_up(self._database, key)
+        seconds: float = CACHE_SECONDS
+        judge: Judge = partial(_look_up, self._database)
+        if credential.of_keystone:
+            if self._keystone is None:
+                raise Unauthorized("tokens of Keystone are not taken here", what_to_do="set DTROVE_KEYSTONE_URL")
+            seconds, judge = self._keystone_seconds, self._keystone
+        caller, expires_at = judge(credential.token)
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
-        self._known[key] = (caller, expires_at, clock.monotonic() + CACHE_SECONDS)
+        self._known[key] = (caller, expires_at, clock.monotonic() + seconds)
         return caller
 
     def forget(self) -> None:
@@ -72,19 +98,19 @@ class Callers:
 
 def caller_of(database: Database, token: str) -> Caller:
     """The caller behind a token, asked of the database. Raises Unauthorized."""
-    return _look_up(database, digest(token))[0]
+    return _look_up(database, token)[0]
 
 
-def _look_up(database: Database, key: str) -> tuple[Caller, datetime | None]:
+def _look_up(database: Database, token: str) -> tuple[Caller, datetime | None]:
     """By hash, so that the time it takes says nothing of the token; what was found is compared in constant time as well."""
-    t = tables.tokens
+    t, key = tables.tokens, digest(token)
     with database.read() as connection:
         row = connection.execute(select(t).where(t.c.hash == key)).first()
     now = database.clock.now()
     known = row is not None and hmac.compare_digest(row.hash, key)
     if row is None or not known or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise Unauthorized("the token is unknown, expired or revoked", what_to_do="ask an administrator for a new one")
-    return Caller(row.id, row.project_id, row.role), row.expires_at
+    return Caller(row.id, row.project_id, row.role, user=row.name), row.expires_at
 
 
 def bootstrap(database: Database, token_hash: str) -> None:

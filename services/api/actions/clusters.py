@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.actions import operations, quotas
-from services.api.actions.choices import check
+from services.api.actions.choices import check, topology
 from services.api.actions.feed import announce
 from services.api.actions.operations import operation, start_operation
 from services.api.store import tables
@@ -20,7 +20,7 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
-from shared.contracts.base import new_id
+from shared.contracts.base import dump, new_id
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
@@ -34,12 +34,13 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
     datastore, flavor = check(tx.connection, asked, max_size)
     quotas.make_room(tx, project_id, asked)
     cluster_id = asked.get("id") or new_id()
+    together = topology(datastore, asked)
     size = Flavor(id=flavor.id, name=flavor.name, vcpus=flavor.vcpus, ram_mb=flavor.ram_mb, disk_gb=flavor.disk_gb)
     is_new = tx.insert_new(
         tables.clusters,
         id=cluster_id, project_id=project_id, name=asked["name"], status="requested", size=asked["size"],
         datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
-        flavor=vars(size), volume_gb=asked["volume_gb"], message="",
+        flavor=vars(size), volume_gb=asked["volume_gb"], topology=dump(together) if together else None, message="",
         deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
     )  # fmt: skip
     if not is_new:
@@ -55,10 +56,10 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
         )  # fmt: skip
     wish = ClusterRequested(
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
-        size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"],
+        size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
         datastore=DatastoreRef(
             id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
-            packages=tuple(datastore.packages), name=datastore.name,
+            packages=tuple(datastore.packages), name=datastore.name, port=datastore.port,
         ),
     )  # fmt: skip
     announce(tx, wish, project_id)

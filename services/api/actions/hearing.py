@@ -56,7 +56,8 @@ def _cluster_active(tx: Tx, event: databases.ClusterActive) -> None:
     if _given_up(tx, event.operation_id):
         return
     alive = ("requested", "building", "failed")
-    _set_cluster(tx, event.cluster_id, alive, status="active", endpoint=dump(event.endpoint), message="")
+    _set_cluster(tx, event.cluster_id, alive, status="active", endpoint=dump(event.endpoint),
+                 primary_id=event.primary_id, message="")  # fmt: skip
     operations.end(tx, event.operation_id, "succeeded")
 
 
@@ -109,9 +110,11 @@ def _record_backup(tx: Tx, operation_id: str, cluster_id: str) -> None:
     if row is None:
         return
     wanted = (operation_id, "backup", cluster_id, row.project_id)
-    if not operations.add(tx, *wanted, exclusive=True):
-        # Something else runs on the cluster; datastore_agentless lets the two wait for each other.
-        operations.add(tx, *wanted, exclusive=False)
+    # Where something else runs on the cluster, datastore_agentless lets the two wait for each other.
+    if not operations.add(tx, *wanted, exclusive=True) and not operations.add(tx, *wanted, exclusive=False):
+        # A step of it was heard of before it, and it goes by the name of its workflow.
+        o = tables.operations
+        tx.connection.execute(update(o).where(o.c.id == operation_id).values(kind="backup"))
 
 
 def _backup_completed(tx: Tx, event: databases.BackupCompleted) -> None:

@@ -12,12 +12,16 @@ from shared.contracts import provisioner
 from shared.contracts.base import dump
 from shared.db import Tx
 
-_COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "deleted", "default_parameters")
+_COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "port", "deleted", "default_parameters")
 
 
 def learn_datastore(tx: Tx, event: databases.DatastoreRegistered) -> None:
     """A version of a datastore can be chosen, or no longer."""
-    put_datastore(tx, {name: getattr(event, name) for name in _COLUMNS} | {"packages": list(event.packages)})
+    put_datastore(
+        tx,
+        {name: getattr(event, name) for name in _COLUMNS}
+        | {"packages": list(event.packages), "modes": list(event.modes)},
+    )
 
 
 def put_datastore(tx: Tx, values: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from services.api.actions import clusters, operations
 from services.api.actions.access import Caller
@@ -32,7 +32,6 @@ def open_access(tx: Tx, who: Caller, instance_id: str, asked: dict[str, Any]) ->
             public_key=asked["public_key"], minutes=asked["minutes"],
         )
     )  # fmt: skip
-    _write_down(tx, who, "access.open", instance_id)
     return operation_id
 
 
@@ -48,7 +47,6 @@ def close_access(tx: Tx, who: Caller, instance_id: str, access: str) -> str:
         AccessRevokeRequested(operation_id=operation_id, cluster_id=row.cluster_id, project_id=who.project_id,
                               instance_id=instance_id, access=access)
     )  # fmt: skip
-    _write_down(tx, who, "access.close", instance_id)
     return operation_id
 
 
@@ -67,10 +65,3 @@ def revoked(tx: Tx, event: AccessRevoked) -> None:
 def failed(tx: Tx, event: AccessFailed) -> None:
     """It could not be done, or was cancelled."""
     operations.end(tx, event.operation_id, "cancelled" if event.cancelled else "failed", event.problem)
-
-
-def _write_down(tx: Tx, who: Caller, action: str, subject: str) -> None:
-    tx.connection.execute(
-        insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, action=action, subject=subject,
-                                    at=tx.database.clock.now())
-    )  # fmt: skip

@@ -17,8 +17,8 @@ from shared.errors import Conflict, NotFound
 RUNNING = ("pending", "running", "cancelling")
 ENDED = ("succeeded", "failed", "cancelled")
 BUSY = "another operation is under way on this cluster"
-# An operation learns from the last one of its kind how long each step takes.
-_LEAST_SECONDS = 0.05
+# An operation learns from the last one of its kind, on a cluster of the same size and datastore, how long each step takes.
+_LEAST_SECONDS, _LAST_ONES = 0.05, 50
 
 
 def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str, *, exclusive: bool = True) -> str:
@@ -38,7 +38,7 @@ def add(tx: Tx, operation_id: str, kind: str, cluster_id: str, project_id: str, 
     return tx.insert_new(
         tables.operations,
         id=operation_id, kind=kind, cluster_id=cluster_id, project_id=project_id, status=status, output="",
-        exclusive=exclusive, weights=_weights(tx.connection, kind), created_at=tx.database.clock.now(),
+        exclusive=exclusive, weights=_weights(tx.connection, kind, cluster_id), created_at=tx.database.clock.now(),
     )  # fmt: skip
 
 
@@ -96,15 +96,22 @@ def end_all(tx: Tx, cluster_id: str, status: str) -> None:
     )  # fmt: skip
 
 
-def _weights(connection: Connection, kind: str) -> dict[str, float]:
-    o, s = tables.operations, tables.operation_steps
-    like = select(o.c.id).where(o.c.status == "succeeded", o.c.kind == kind).order_by(o.c.created_at.desc()).limit(1)
-    found = connection.execute(like).scalar()
+def _weights(connection: Connection, kind: str, cluster_id: str) -> dict[str, float]:
+    o, s, c = tables.operations, tables.operation_steps, tables.clusters
+    manager = c.c.datastore["manager"].as_string()
+    mine = connection.execute(select(c.c.size, manager.label("manager")).where(c.c.id == cluster_id)).first()
+    size = mine.size if mine else 1
+    last = select(o.c.id, o.c.cluster_id, o.c.created_at).where(o.c.status == "succeeded", o.c.kind == kind)
+    ones = last.order_by(o.c.created_at.desc()).limit(_LAST_ONES).subquery()
+    like = select(ones.c.id).join(c, c.c.id == ones.c.cluster_id).order_by(ones.c.created_at.desc()).limit(1)
+    found = None
+    if mine is not None:
+        found = connection.execute(like.where(c.c.size == size, manager == mine.manager)).scalar()
     if found is None:
-        return first_weights(kind, 1)
+        return first_weights(kind, size)
     weights: dict[str, float] = {}
     query = select(s.c.service, s.c.step, s.c.started_at, s.c.finished_at).where(s.c.operation_id == found)
     for row in connection.execute(query.where(s.c.finished_at.is_not(None))):
         name, seconds = f"{row.service}:{row.step}", (row.finished_at - row.started_at).total_seconds()
         weights[name] = round(weights.get(name, 0.0) + max(seconds, _LEAST_SECONDS), 3)
-    return weights or first_weights(kind, 1)
+    return weights or first_weights(kind, size)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import Connection, select
 
 from services.api import schemas
-from services.api.actions import clusters
+from services.api.actions import audit, clusters
 from services.api.actions.access import Caller, caller_of
 from services.api.store import tables
 from shared.contracts.external import ExternalBackupDue, ExternalClusterDeleteRequested, ExternalClusterRequested
@@ -24,7 +25,8 @@ def request_cluster(database: Database, event: ExternalClusterRequested, max_siz
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
             _not_taken(tx.connection, asked.get("id"))
-            clusters.create(tx, who.project_id, asked, max_size)
+            made, _ = clusters.create(tx, who.project_id, asked, max_size)
+            audit.note(tx, who, event.topic, made)
 
 
 def delete_cluster(database: Database, event: ExternalClusterDeleteRequested) -> None:
@@ -33,6 +35,7 @@ def delete_cluster(database: Database, event: ExternalClusterDeleteRequested) ->
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
             clusters.delete(tx, who.project_id, _uuid("cluster_id", event.cluster_id))
+            audit.note(tx, who, event.topic, event.cluster_id)
 
 
 def request_backup(database: Database, event: ExternalBackupDue) -> None:
@@ -42,10 +45,12 @@ def request_backup(database: Database, event: ExternalBackupDue) -> None:
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
             clusters.backup(tx, who.project_id, _uuid("cluster_id", event.cluster_id), asked["kind"])
+            audit.note(tx, who, event.topic, event.cluster_id)
 
 
 def _member(database: Database, token: str) -> Caller:
-    who = caller_of(database, token)
+    # From the broker nobody's address is known.
+    who = replace(caller_of(database, token), address="bus")
     who.need("member")
     return who
 

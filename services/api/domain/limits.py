@@ -28,11 +28,12 @@ class TooManyRequests(DtroveError):
 class Limits:
     """What one client may; 0 is no limit.
 
-    `per_token` and `per_address`: requests a second, on average. `at_once`: requests of a token that are worked on at the
+    `per_token`, `per_project` and `per_address`: requests a second, on average. `at_once`: requests of a token that are worked on at the
     same time; `streams`: of its requests that follow something. `proxies` are the addresses that tell for whom they ask.
     """
 
     per_token: float = 0.0
+    per_project: float = 0.0
     per_address: float = 0.0
     at_once: int = 0
     streams: int = 0

@@ -85,9 +85,11 @@ class Projects:
 
     @serves(role="admin", status=204, conflicts=True)
     def on_delete_one(self, request: Request, response: Response, project_id: str) -> None:
-        """Delete a project that has no clusters, and its tokens with it."""
+        """Delete a project that has no clusters, and its tokens with it, and what it has lent."""
         with self._context.database.write() as tx:
             access.delete_project(tx, project_id)
+            # Within: a project that is gone could not be asked to take it back any more.
+            self._context.provisioner.call("withdraw_delegation", project_id)
         self._context.callers.forget()
 
 

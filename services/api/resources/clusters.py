@@ -9,7 +9,7 @@ from falcon import Request, Response
 from sqlalchemy import select
 
 from services.api import schemas
-from services.api.actions import choices, clusters, credentials, operations
+from services.api.actions import audit, choices, clusters, operations
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.schemas import plans, queries, shown
@@ -57,9 +57,10 @@ class Clusters:
     def _plan(self, asked: dict[str, Any]) -> Any:
         with self._context.database.read() as connection:
             datastore, flavor = choices.check(connection, asked, self._context.max_cluster_size)
+        together = choices.topology(datastore, asked)
         names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
         spec = {"datastore_id": datastore.id, "names": names, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus,
-                "volume_gb": asked["volume_gb"]}  # fmt: skip
+                "volume_gb": asked["volume_gb"], "mode": together.mode if together else ""}  # fmt: skip
         return self._context.databases.call("plan_create", spec)
 
 
@@ -124,7 +125,7 @@ class Credentials:
         answer = self._context.databases.call("credentials", cluster_id)
         password = self._context.unseal(answer["sealed_password"])
         with self._context.database.write() as tx:
-            credentials.note_reading(tx, who, cluster_id)
+            audit.note(tx, who, "credentials.read", cluster_id)
         url = row.endpoint["url"].replace("@", f":{password}@", 1) if row.endpoint else None
         response.media = {"username": answer["username"], "password": password, "url": url}
 

@@ -46,7 +46,7 @@ class Events:
                 place[0] = found[-1]["id"]
             return messages, False
 
-        Stream(self._context, request.context.token, project_id, look).answer(response)
+        Stream(self._context, request.context.credential, project_id, look).answer(response)
 
     def _after(self, project_id: str, since: int, limit: int) -> list[dict[str, Any]]:
         t = tables.events

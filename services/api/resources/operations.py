@@ -63,7 +63,7 @@ class Operation:
             last[0] = now
             return messages, now["status"] in views.DONE
 
-        Stream(self._context, request.context.token, operation_id, look).answer(response)
+        Stream(self._context, request.context.credential, operation_id, look).answer(response)
 
     def _look(self, project_id: str, operation_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:

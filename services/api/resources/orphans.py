@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from falcon import Request, Response
-from sqlalchemy import insert
 
 from services.api import schemas
+from services.api.actions import audit
 from services.api.http import Context
 from services.api.idempotency import Answer, once_elsewhere
 from services.api.schemas import shown
 from services.api.serving import serves
-from services.api.store import tables
-from services.api.store.tables import AUDITED_ID
 
 
 class Orphans:
@@ -47,13 +45,9 @@ class Orphans:
 
 
 def _note(context: Context, request: Request, ids: list[str]) -> None:
-    who = request.context.caller
     with context.database.write() as tx:
         for one in ids:
-            tx.connection.execute(
-                insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, action="orphans.clean",
-                                            subject=one[:AUDITED_ID], at=tx.database.clock.now())
-            )  # fmt: skip
+            audit.note(tx, request.context.caller, "orphans.clean", one)
 
 
 def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from falcon import Request, Response
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, select
 
 from services.api.actions import parked
 from services.api.domain.masking import masked, masked_data
@@ -54,7 +54,6 @@ class ParkedMessage:
 
         def work(tx: Tx) -> Answer:
             parked.replay(tx, message_id)
-            _note(tx, request, "parked.replay", message_id)
             return 202, {"id": message_id}, ""
 
         once(self._context, request, response, work)
@@ -64,15 +63,6 @@ class ParkedMessage:
         """Forget a message for good."""
         with self._context.database.write() as tx:
             parked.drop(tx, message_id)
-            _note(tx, request, "parked.drop", message_id)
-
-
-def _note(tx: Tx, request: Request, what: str, message_id: str) -> None:
-    who = request.context.caller
-    tx.connection.execute(
-        insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, subject=message_id, action=what,
-                                    at=tx.database.clock.now())
-    )  # fmt: skip
 
 
 def _shown(row: Row[Any]) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from falcon import Request, Response
-from sqlalchemy import insert
 
 from services.api.http import Context
 from services.api.idempotency import Answer, once_elsewhere
 from services.api.schemas import shown
 from services.api.serving import action
-from services.api.store import tables
 
 
 class Reseal:
@@ -24,7 +22,7 @@ class Reseal:
 
         Repeat it until nothing is left anywhere; only then may old keys go.
         """
-        context, who = self._context, request.context.caller
+        context = self._context
 
         def work() -> Answer:
             states = {
@@ -32,11 +30,6 @@ class Reseal:
                 "datastore_agentless": context.databases.call("reseal"),
                 "provisioner": context.provisioner.call("reseal"),
             }
-            with context.database.write() as tx:
-                tx.connection.execute(
-                    insert(tables.audit).values(project_id=who.project_id, token_id=who.token_id, subject="",
-                                                action="secrets.reseal", at=tx.database.clock.now())
-                )  # fmt: skip
             return 200, {"services": states}, ""
 
         once_elsewhere(context, request, response, work)

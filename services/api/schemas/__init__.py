@@ -9,6 +9,7 @@ from services.api.schemas.requests import (
     ClusterPatch,
     DatastoreCreate,
     DatastorePatch,
+    DelegationPut,
     OrphansClean,
     Perform,
     ProjectCreate,
@@ -17,6 +18,6 @@ from services.api.schemas.requests import (
 )
 
 __all__ = [
-    "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "Empty", "OrphansClean", "Perform", "ProjectCreate",
-    "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
+    "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
+    "OrphansClean", "Perform", "ProjectCreate", "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ class Strict(ma.Schema):
 
         unknown = ma.RAISE
 
-    error_messages = {"unknown": "is not a known field"}
+    error_messages = {"unknown": "is not a known field", "type": "must be a JSON object"}
 
 
 class Empty(Strict):
@@ -121,7 +121,9 @@ def _no_text(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
 def _flatten(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from _flatten(inner, f"{path}.{key}" if path else str(key))
+            below = f"{path}.{key}" if path else str(key)
+            # What is wrong with an object as a whole is told of the field that holds it.
+            yield from _flatten(inner, path if path and key == ma.exceptions.SCHEMA else below)
     elif isinstance(messages, list):
         yield path, "; ".join(str(message) for message in messages)
     else:

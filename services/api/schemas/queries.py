@@ -47,6 +47,17 @@ class ParkedPage(Page):
     service = fields.String(load_default="", validate=validate.Length(max=64))
 
 
+class AuditPage(Strict):
+    """What was done, all or in one project or one request."""
+
+    limit = _limit()
+    marker = Count(
+        load_default=0, error_messages={"invalid": "must be the `id` of a line"}, metadata={"description": _MARKER}
+    )
+    project = fields.String(load_default="", validate=_ID)
+    request = fields.String(load_default="", validate=validate.Length(max=64))
+
+
 class Plan(Strict):
     """Only a plan?"""
 

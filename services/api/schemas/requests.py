@@ -12,6 +12,7 @@ from services.api.domain.masking import is_secret_parameter
 from services.api.schemas.base import Strict, flag, label, whole
 
 ROLES = ("reader", "member", "admin")
+DELEGATIONS = ("application_credential", "trust")
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
 _PACKAGE = validate.Regexp(
     r"^[a-z0-9][a-z0-9+.:=~-]{0,127}\Z", error="must be the name of a package, also name=version"
@@ -21,10 +22,22 @@ _PARAMETER = validate.Regexp(
 )
 _VERSION = validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}\Z", error="must be a version, as in 10.11")
 
+_CREDENTIAL = validate.Regexp(
+    r"^[A-Za-z0-9-]{1,64}\Z", error="must be an id of Keystone's: letters, digits and hyphens"
+)
 _PUBLIC_KEY = validate.Regexp(
     r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,1400}={0,2}\Z",
     error="must be a public key without options or comment, as in `ssh-ed25519 AAAA...`",
 )
+
+
+class TopologyChoice(Strict):
+    """How the nodes of a cluster work together."""
+
+    mode = fields.String(
+        required=True, validate=validate.OneOf(("async", "sync")),
+        metadata={"description": "sync: a write is not acknowledged before a replica has it"},
+    )  # fmt: skip
 
 
 class ClusterCreate(Strict):
@@ -37,9 +50,14 @@ class ClusterCreate(Strict):
     )  # fmt: skip
     size = whole(1, 1000, default=1, description="how many nodes")
     flavor = fields.String(
-        load_default="small", validate=validate.Length(1, 255), metadata={"description": "an id or a name"}
-    )
+        load_default=None, allow_none=True, validate=validate.Length(1, 255),
+        metadata={"description": "an id or a name; without one the smallest of 1024 MB or more"},
+    )  # fmt: skip
     volume_gb = whole(1, 65536, default=None, allow_none=True, description="size of each node's own volume")
+    topology = fields.Nested(
+        TopologyChoice, load_default=None, allow_none=True,
+        metadata={"description": "how several nodes work together; without one as is usual for the datastore"},
+    )  # fmt: skip
     deletion_protection = flag(False, description="whether a DELETE is refused")
 
 
@@ -141,6 +159,26 @@ class ProjectCreate(Strict):
     """A project that is wanted."""
 
     name = label()
+
+
+class DelegationPut(Strict):
+    """The right to act in a project of the cloud: an application credential with its secret, or a trust."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(DELEGATIONS))
+    credential_id = fields.String(
+        required=True, validate=_CREDENTIAL, metadata={"description": "the application credential's id, or the trust's"}
+    )
+    secret = fields.String(
+        load_default="", validate=validate.Length(0, 1024),
+        metadata={"description": "the application credential's; a trust has none"},
+    )  # fmt: skip
+
+    @ma.validates_schema
+    def _goes_together(self, data: dict[str, Any], **_: Any) -> None:
+        wanted = data["kind"] == "application_credential"
+        if wanted != bool(data["secret"]):
+            words = "is required: an application credential has one" if wanted else "must be left out: a trust has none"
+            raise ma.ValidationError(words, "secret")
 
 
 class QuotasPut(Strict):

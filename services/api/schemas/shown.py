@@ -60,6 +60,12 @@ class Flavor(Shown):
     disk_gb = number()
 
 
+class Topology(Shown):
+    """How the nodes of a cluster work together."""
+
+    mode = text(words="async, or sync: a write is not acknowledged before a replica has it")
+
+
 class Node(Shown):
     """An instance, as its cluster shows it."""
 
@@ -67,11 +73,16 @@ class Node(Shown):
     name = text()
     status = text()
     addr = text(null=True)
+    role = text(null=True, words="primary or replica; null until the cluster is active")
 
 
-class Instance(Node):
+class Instance(Shown):
     """An instance."""
 
+    id = identity()
+    name = text()
+    status = text()
+    addr = text(null=True)
     cluster = identity()
     server = text(null=True, words="what the provider calls it")
     message = text()
@@ -88,6 +99,7 @@ class Cluster(Shown):
     flavor = one(Flavor)
     size = number()
     volume_gb = number(null=True)
+    topology = one(Topology, null=True)
     endpoint = one(Endpoint, null=True)
     instances = many(Node)
     operation = identity(null=True)
@@ -185,6 +197,10 @@ class Datastore(DatastoreRef):
 
     image = text()
     packages = fields.List(fields.String(), required=True)
+    modes = fields.List(
+        fields.String(), required=True,
+        metadata={"description": "the modes that clusters of several nodes may have; empty: one node only"},
+    )  # fmt: skip
     default_parameters = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
@@ -226,6 +242,14 @@ class Quotas(Shown):
 
     limits = one(Amounts)
     used = one(Amounts)
+
+
+class Delegation(Shown):
+    """What a project has lent: `credential_id` leads to the cloud's project `cloud_project`."""
+
+    kind = text(words="application_credential or trust")
+    credential_id = text()
+    cloud_project = text()
 
 
 class SealState(Shown):
@@ -290,6 +314,21 @@ class Checks(Shown):
     checks = many(Check)
 
 
+class AuditLine(Shown):
+    """What somebody did, from where, in which request, and what was answered."""
+
+    id = number()
+    at = moment()
+    user = text(words="the user, or the token's name")
+    token = text()
+    project = text()
+    address = text()
+    request = text(words="the X-Request-ID, which logs carry as well")
+    action = text()
+    subject = text(words="the id of what it was done to; empty for none")
+    status = number(words="the HTTP status of the answer")
+
+
 class Health(Shown):
     """Alive."""
 
@@ -317,3 +356,4 @@ Tokens = page_of("tokens", Token)
 ParkedMessages = page_of("parked", ParkedMessage)
 Orphans = page_of("orphans", Orphan)
 Projects = page_of("projects", Project)
+Audit = page_of("audit", AuditLine)

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, select, t
 from services.api.store import tables, views
 from shared.db.types import UtcDateTime
 
-JSON_COLUMNS = ("datastore", "flavor", "endpoint")
-COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "endpoint",
-           "operation_id", "message", "deletion_protection", "created_at")  # fmt: skip
+JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint")
+COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "topology", "endpoint",
+           "primary_id", "operation_id", "message", "deletion_protection", "created_at")  # fmt: skip
 NODE_COLUMNS = ("id", "name", "status", "addr")
 # Rendered clusters that are kept: some megabytes.
 KEPT = 2048
@@ -89,9 +89,10 @@ def _rendered(cluster: tuple[Any, ...], nodes: tuple[tuple[Any, ...], ...]) -> s
     row = _Cluster(*cluster)
     read = row._replace(
         datastore=json.loads(row.datastore), flavor=json.loads(row.flavor),
+        topology=json.loads(row.topology) if row.topology else None,
         endpoint=json.loads(row.endpoint) if row.endpoint else None,
     )  # fmt: skip
-    return json.dumps(views.cluster(read, [views.node(_Node(*node)) for node in nodes]))
+    return json.dumps(views.cluster(read, [_Node(*node) for node in nodes]))
 
 
 class _Cluster(NamedTuple):
@@ -105,7 +106,9 @@ class _Cluster(NamedTuple):
     flavor: Any
     size: int
     volume_gb: int | None
+    topology: Any
     endpoint: Any
+    primary_id: str
     operation_id: str | None
     message: str
     deletion_protection: bool

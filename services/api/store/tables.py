@@ -10,8 +10,6 @@ from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
 metadata = MetaData()
-# So much of an id goes into the audit's `subject`; ids of ours are shorter, a provider's may be longer.
-AUDITED_ID = 64
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -63,6 +61,8 @@ datastores = Table(
     Column("default_parameters", JSON, nullable=False),
     Column("name", String(255), nullable=False),
     Column("min_ram_mb", Integer, nullable=False),
+    Column("port", Integer, nullable=False, default=0, server_default="0"),
+    Column("modes", JSON),
     Column("deleted", Boolean, nullable=False),
 )
 
@@ -88,7 +88,9 @@ clusters = Table(
     Column("flavor", JSON, nullable=False),
     Column("size", Integer, nullable=False),
     Column("volume_gb", Integer),
+    Column("topology", JSON),
     Column("endpoint", JSON),
+    Column("primary_id", String(64), nullable=False, default="", server_default=""),
     Column("operation_id", String(64)),
     Column("message", Text, nullable=False),
     Column("deletion_protection", Boolean, nullable=False),
@@ -223,6 +225,11 @@ audit = Table(
     Column("action", String(128), nullable=False),
     Column("subject", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("user", String(255), nullable=False, default="", server_default=""),
+    Column("address", String(64), nullable=False, default="", server_default=""),
+    Column("request_id", String(64), nullable=False, default="", server_default=""),
+    Column("status", Integer, nullable=False, default=200, server_default="200"),
+    Index("audit_project", "project_id", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -24,22 +24,24 @@ def clusters(connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str,
     """Clusters with their instances, in one more query for all of them."""
     t = tables.instances
     query = select(t).where(t.c.cluster_id.in_([row.id for row in rows])).order_by(t.c.name)
-    nodes: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    nodes: dict[str, list[Row[Any]]] = defaultdict(list)
     for row in connection.execute(query) if rows else ():
-        nodes[row.cluster_id].append(node(row))
+        nodes[row.cluster_id].append(row)
     return [cluster(row, nodes[row.id]) for row in rows]
 
 
-def node(row: Any) -> dict[str, Any]:
+def node(row: Any, primary_id: str) -> dict[str, Any]:
     """An instance as its cluster shows it."""
-    return {"id": row.id, "name": row.name, "status": row.status, "addr": row.addr or None}
+    role = ("primary" if row.id == primary_id else "replica") if primary_id else None
+    return {"id": row.id, "name": row.name, "status": row.status, "addr": row.addr or None, "role": role}
 
 
-def cluster(row: Any, nodes: list[dict[str, Any]]) -> dict[str, Any]:
-    """One cluster; `row` has the table's columns as attributes."""
+def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
+    """One cluster with its instances; the rows have the tables' columns as attributes."""
     return {
         "id": row.id, "name": row.name, "project": row.project_id, "status": row.status, "datastore": row.datastore,
-        "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "endpoint": row.endpoint, "instances": nodes,
+        "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": row.topology,
+        "endpoint": row.endpoint, "instances": [node(one, row.primary_id) for one in nodes],
         "operation": row.operation_id, "message": row.message, "deletion_protection": row.deletion_protection,
         "created_at": stamp(row.created_at),
     }  # fmt: skip
@@ -78,7 +80,8 @@ def _step(row: Row[Any]) -> dict[str, Any]:
 def datastores(rows: Iterable[Row[Any]]) -> list[dict[str, Any]]:
     """The catalogue."""
     return [{"id": row.id, "name": row.name, "manager": row.manager, "version": row.version, "image": row.image,
-             "packages": row.packages, "default_parameters": row.default_parameters} for row in rows]  # fmt: skip
+             "packages": row.packages, "modes": row.modes or [],
+             "default_parameters": row.default_parameters} for row in rows]  # fmt: skip
 
 
 def flavor(row: Row[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from services.datastore_agentless.actions.requests import file_task
-from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance, Status
@@ -27,7 +27,6 @@ from shared.errors import Failure, Unavailable
 from shared.secrets import Secret, generate_password
 
 PREPARE = "prepare_node"
-_GOING = (ClusterStatus.DELETING, ClusterStatus.DELETED)
 AdminUserOf = Callable[[Datastore], str]
 
 
@@ -43,7 +42,8 @@ def expect_cluster(database: Database, event: ClusterRequested, admin_user_of: A
         cluster = Cluster(
             id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id, name=event.name,
             datastore_id=entry.id, size=event.size, ram_mb=event.flavor.ram_mb, vcpus=event.flavor.vcpus,
-            volume_gb=event.volume_gb or 0, admin_password=generate_password(),
+            volume_gb=event.volume_gb or 0, admin_password=generate_password(), replication_password=generate_password(),
+            mode=event.topology.mode if event.topology else "", primary_id=event.instances[0].id if event.instances else "",
         )  # fmt: skip
         trouble = None
         try:
@@ -67,7 +67,7 @@ def prepare_node(database: Database, event: InstanceActive) -> bool:
         if not tx.first_seen(event.event_id, "prepare_node"):
             return True
         instance = clusters.instance(tx.connection, event.instance_id)
-        if cluster.status in _GOING or instance.status == Status.DELETED or not cluster.admin_user:
+        if cluster.status in GOING or instance.status == Status.DELETED or not cluster.admin_user:
             return True
         volume = event.volume
         attached = volume.device if volume and not volume.mounted else ""
@@ -91,7 +91,7 @@ def fail_cluster(database: Database, event: InstanceFailed) -> bool:
         cluster = clusters.lock(tx, event.cluster_id)
         if cluster is None:
             return False
-        if tx.first_seen(event.event_id, "fail_cluster") and cluster.status not in _GOING:
+        if tx.first_seen(event.event_id, "fail_cluster") and cluster.status not in GOING:
             announce_failed(tx, cluster, event.operation_id, event.problem)
         return True
 
@@ -158,7 +158,7 @@ def _delete_when_empty(tx: Tx, cluster_id: str, operation_id: str) -> None:
     if any(one.status != Status.DELETED for one in clusters.instances(tx.connection, cluster_id)):
         return
     cluster.become(ClusterStatus.DELETED)
-    cluster.admin_password = Secret("")
+    cluster.admin_password = cluster.replication_password = Secret("")
     clusters.save_cluster(tx, cluster)
     catalogue.forget_key(tx, cluster_id)
     tx.emit(ClusterDeleted(cluster_id=cluster_id, operation_id=operation_id))

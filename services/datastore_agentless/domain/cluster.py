@@ -28,9 +28,16 @@ TRANSITIONS = {
 }
 
 
+GOING = (Status.DELETING, Status.DELETED)
+
+
 @dataclass
 class Cluster:
-    """One cluster; `datastore_id` names its entry in the catalogue."""
+    """One cluster; `datastore_id` names its entry in the catalogue.
+
+    `primary_id` is the node that takes writes, the only word on who that is; empty for a cluster of one node that an older
+    release has made. `mode` is how its primary acknowledges writes (datastores.base.topology), empty where there are no replicas.
+    """
 
     id: str
     project_id: str
@@ -43,7 +50,14 @@ class Cluster:
     volume_gb: int = 0
     admin_user: str = ""
     admin_password: Secret = field(default_factory=lambda: Secret(""))
+    replication_password: Secret = field(default_factory=lambda: Secret(""))
+    mode: str = ""
+    primary_id: str = ""
     status: Status = Status.EXPECTED
+
+    def leads(self, instance_id: str) -> bool:
+        """Whether an instance is the primary."""
+        return self.primary_id in ("", instance_id)
 
     def become(self, status: Status) -> None:
         """Move to `status`; repeating the current one is allowed. Raises Conflict on any other move."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from zlib import crc32
 
 from services.datastore_agentless.domain.key import Key
 from shared.errors import Conflict, Failure
@@ -11,10 +12,11 @@ from shared.secrets import Secret
 
 
 class Status(StrEnum):
-    """Where a node stands on its way."""
+    """Where a node stands on its way. A replica that is prepared has a database of its own, and follows nobody yet."""
 
     EXPECTED = "expected"
     PREPARING = "preparing"
+    PREPARED = "prepared"
     READY = "ready"
     FAILED = "failed"
     DELETED = "deleted"
@@ -22,7 +24,8 @@ class Status(StrEnum):
 
 TRANSITIONS = {
     Status.EXPECTED: {Status.PREPARING, Status.FAILED, Status.DELETED},
-    Status.PREPARING: {Status.READY, Status.FAILED, Status.DELETED},
+    Status.PREPARING: {Status.PREPARED, Status.READY, Status.FAILED, Status.DELETED},
+    Status.PREPARED: {Status.PREPARING, Status.READY, Status.FAILED, Status.DELETED},
     Status.READY: {Status.PREPARING, Status.FAILED, Status.DELETED},
     Status.FAILED: {Status.PREPARING, Status.DELETED},
     Status.DELETED: set(),
@@ -46,7 +49,8 @@ class Instance:
     """A host that carries (or will carry) a node of a cluster. Sizes in MB and GB.
 
     `data_dir` is the root under which the manager keeps its data: the volume's mount point, or empty for the engine's own default.
-    `admin_user`/`admin_password` are the database administrator's login that the manager sets up. `reach` maps a port to
+    `admin_user`/`admin_password` are the database administrator's login that the manager sets up, `replication_password` is what
+    replicas log in with at their primary. `reach` maps a port to
     the `host:port` where the controller finds it, for addresses that are not routed. `key` is the cluster's SSH key.
     """
 
@@ -66,6 +70,7 @@ class Instance:
     data_dir: str = ""
     admin_user: str = ""
     admin_password: Secret = field(default_factory=lambda: Secret(""))
+    replication_password: Secret = field(default_factory=lambda: Secret(""))
     parameters: dict[str, str] = field(default_factory=dict)
     reach: dict[str, str] = field(default_factory=dict)
     clock_ahead: float | None = None
@@ -85,6 +90,16 @@ class Instance:
         """What DTROVE_PREFIX may name: every property that is no secret."""
         return {name: getattr(self, name) for name in PROPERTIES}
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What is never shown of the commands that run on it."""
+        return (self.admin_password, self.replication_password)
+
+    @property
+    def number(self) -> int:
+        """A number of its own among the nodes of a cluster, from 1 to 2**32 - 1, that is the same for as long as it lives."""
+        return crc32(self.id.encode()) or 1
+
     def found_at(self, port: int) -> tuple[str, int]:
         """Where the controller finds a port of this host."""
         if str(port) not in self.reach:
@@ -99,4 +114,5 @@ class Instance:
         self.status = status
 
 
-PROPERTIES = tuple(item.name for item in fields(Instance) if item.name not in ("admin_password", "key", "clock_ahead"))
+UNNAMED = ("admin_password", "replication_password", "key", "clock_ahead")
+PROPERTIES = tuple(item.name for item in fields(Instance) if item.name not in UNNAMED)

@@ -13,30 +13,48 @@ FILE_SYSTEM = "ext4"
 # blkid's codes: 0 something was found, 2 nothing was, 8 several things at once.
 _FOUND, _NOTHING = 0, 2
 
-_APPEARED = (
-    """n=0; until [ -b {device} ]; do n=$((n+1)); [ $n -lt 300 ] || exit 3; sleep 0.1; done; readlink -f {device}"""
-)
+# A provider may name several places, best first: the others count after a second.
+_APPEARED = """n=0
+while [ $n -lt 300 ]; do
+  for device in {devices}; do
+    if [ -b "$device" ]; then echo "$device"; exit 0; fi
+    [ $n -ge 10 ] || break
+  done
+  n=$((n+1)); sleep 0.1
+done
+exit 3
+"""
 
+# Where nothing tells the kernel's devices by their UUIDs, as in a container without udev, the device's own name has to do.
 _MOUNT = """set -e
+number=$(printf '%d:%d' "0x$(stat -L -c %t {device})" "0x$(stat -L -c %T {device})")
 mkdir -p {point}
 if mountpoint -q {point}; then
-  [ "$(findmnt -n -o UUID --target {point})" = {uuid} ] || {{ echo "something else is mounted at {point}" >&2; exit 4; }}
+  [ "$(findmnt -n -o UUID --target {point})" = {uuid} ] || [ "$(mountpoint -d {point})" = "$number" ] || {{
+    echo "something else is mounted at {point}" >&2; exit 4; }}
 else
   [ -z "$(ls -A {point})" ] || {{ echo "{point} is not empty" >&2; exit 4; }}
 fi
-grep -qsF {mark} /etc/fstab || echo {entry} >> /etc/fstab
-mountpoint -q {point} || mount -t {kind} -o defaults UUID={uuid} {point}
+source=UUID={uuid}
+findfs "$source" > /dev/null 2>&1 || source={device}
+grep -qsF -e UUID={uuid}' ' -e {device}' ' /etc/fstab || echo "$source "{entry} >> /etc/fstab
+mountpoint -q {point} || mount -t {kind} -o defaults "$source" {point}
 """
 
 
-def mount(device: str, point: str) -> Script:
-    """Mount `device` at `point`, with a new file system if it is empty. Raises Failure; repeating it is harmless."""
+def mount(devices: str, point: str) -> Script:
+    """Mount a device at `point`, with a new file system if it is empty. Raises Failure; repeating it is harmless.
+
+    `devices` are the places where it may be, best first, a line each.
+    """
     yield Phase("mounting the volume")
-    appeared = yield Run(_APPEARED.format(device=quote(device)), title="wait for the volume's device", timeout=40,
-                         ok_codes=(0, 3), changes=False)  # fmt: skip
+    places = devices.splitlines()
+    line = _APPEARED.format(devices=" ".join(quote(one) for one in places))
+    appeared = yield Run(line, title="wait for the volume's device", timeout=40, ok_codes=(0, 3), changes=False)
     if appeared.code != 0:
-        raise Failure(f"the volume's device {device} has not appeared on the host",
+        raise Failure(f"the volume's device {' or '.join(places)} has not appeared on the host",
                       what_to_do="see at the provider whether the volume is attached, then retry")  # fmt: skip
+    device = appeared.stdout.strip() or places[0]
     kind, uuid = yield from _look(device)
     if not kind:
         yield Run(
@@ -46,9 +64,10 @@ def mount(device: str, point: str) -> Script:
         )
         kind, uuid = yield from _look(device)
     # Source: fstab(5), blanks are written as \\040.
-    mark = f"UUID={uuid} "
-    entry = mark + point.replace(" ", "\\040") + f" {kind} defaults,nofail 0 2"
-    line = _MOUNT.format(entry=quote(entry), mark=quote(mark), point=quote(point), uuid=quote(uuid), kind=quote(kind))
+    entry = point.replace(" ", "\\040") + f" {kind} defaults,nofail 0 2"
+    line = _MOUNT.format(
+        entry=quote(entry), device=quote(device), point=quote(point), uuid=quote(uuid), kind=quote(kind)
+    )
     mounted = yield Run(line, title=f"mount the volume at {point}", ok_codes=(0, 4))
     if mounted.code != 0:
         raise Failure(f"the volume cannot be mounted: {mounted.stderr.strip()}",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import tables
 from shared.db import Tx
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 
 
 def datastore(connection: Connection, datastore_id: str) -> Datastore:
@@ -37,11 +37,14 @@ def datastores(connection: Connection) -> list[Datastore]:
 
 
 def put(tx: Tx, entry: Datastore) -> None:
-    """Store an entry, new or changed."""
+    """Store an entry, new or changed; another replica may make the same one. Raises Conflict where its version has another."""
     t = tables.datastores
     values: dict[str, Any] = vars(entry)
-    if tx.connection.execute(update(t).where(t.c.id == entry.id).values(**values)).rowcount == 0:
-        tx.connection.execute(insert(t).values(**values))
+    change = update(t).where(t.c.id == entry.id).values(**values)
+    if tx.connection.execute(change).rowcount or tx.insert_new(t, **values):
+        return
+    if tx.connection.execute(change).rowcount == 0:
+        raise Conflict(f"datastore {entry.name} exists already", what_to_do="change it, or choose another version")
 
 
 def key(connection: Connection, cluster_id: str) -> Key | None:

@@ -14,6 +14,7 @@ from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import NotFound
+from shared.secrets import Secret
 
 
 def cluster(connection: Connection, cluster_id: str) -> Cluster:
@@ -27,7 +28,7 @@ def cluster(connection: Connection, cluster_id: str) -> Cluster:
 def find_cluster(connection: Connection, cluster_id: str) -> Cluster | None:
     """One cluster, or None."""
     row = connection.execute(_CLUSTER, {"of_id": cluster_id}).first()
-    return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
+    return None if row is None else _cluster(row)
 
 
 def lock(tx: Tx, cluster_id: str) -> Cluster | None:
@@ -36,7 +37,7 @@ def lock(tx: Tx, cluster_id: str) -> Cluster | None:
     Whoever changes an instance locks its cluster first: always in this order, so that no two wait for each other.
     """
     row = tx.connection.execute(_CLUSTER_LOCKED, {"of_id": cluster_id}).first()
-    return None if row is None else Cluster(**{**row._mapping, "status": ClusterStatus(row.status)})
+    return None if row is None else _cluster(row)
 
 
 def add_cluster(tx: Tx, entry: Cluster) -> bool:
@@ -113,12 +114,9 @@ def _columns(entry: Instance) -> dict[str, Any]:
 
 def _joined() -> Any:
     i, c, k = tables.instances, tables.clusters, tables.keys
+    shared = (c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password, c.c.replication_password)
     keys = (k.c.name.label("key_name"), k.c.passphrase, k.c.private, k.c.public)
-    return (
-        select(i, c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password, *keys)
-        .join(c, c.c.id == i.c.cluster_id)
-        .outerjoin(k, k.c.cluster_id == i.c.cluster_id)
-    )
+    return select(i, *shared, *keys).join(c, c.c.id == i.c.cluster_id).outerjoin(k, k.c.cluster_id == i.c.cluster_id)
 
 
 # Each step asks these: they are put together once.
@@ -130,7 +128,17 @@ _INSTANCE = _joined().where(tables.instances.c.id == bindparam("of_id"))
 _INSTANCES = _joined().where(tables.instances.c.cluster_id == bindparam("of_cluster")).order_by(tables.instances.c.name)
 
 
-def _instance(row: Row[Any]) -> Instance:
+def _cluster(row: Row[Any]) -> Cluster:
+    return Cluster(**{**_known(row), "status": ClusterStatus(row.status)})
+
+
+def _known(row: Row[Any]) -> dict[str, Any]:
     values = dict(row._mapping)
+    values["replication_password"] = row.replication_password or Secret("")
+    return values
+
+
+def _instance(row: Row[Any]) -> Instance:
+    values = _known(row)
     pair = Key(*(values.pop(name) for name in ("key_name", "passphrase", "private", "public")))
     return Instance(**{**values, "status": Status(row.status), "key": pair if pair.public else None})

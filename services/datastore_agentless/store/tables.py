@@ -47,6 +47,10 @@ clusters = Table(
     Column("volume_gb", Integer, nullable=False, default=0),
     Column("admin_user", String(64), nullable=False, default=""),
     Column("admin_password", Sealed, nullable=False),
+    # Empty in clusters that were made before there were replicas.
+    Column("replication_password", Sealed),
+    Column("mode", String(16), nullable=False, default="", server_default=""),
+    Column("primary_id", String(64), nullable=False, default="", server_default=""),
     Column("status", String(16), nullable=False),
 )
 

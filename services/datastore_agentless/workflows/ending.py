@@ -2,32 +2,90 @@
 
 from __future__ import annotations
 
-from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
-from services.datastore_agentless.domain.instance import Status
+from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters
-from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed
-from shared.contracts.values import Endpoint, Problem
+from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady
+from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
-from shared.workflow import Task
+from shared.workflow import Task, TaskDraft
+
+JOIN = "join_node"
 
 
 def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Problem) -> None:
     """Mark a cluster as failed and say why."""
-    if cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
+    if cluster.status in GOING:
         return
     cluster.become(ClusterStatus.FAILED)
     clusters.save_cluster(tx, cluster)
     tx.emit(ClusterFailed(cluster_id=cluster.id, operation_id=operation_id, problem=problem))
 
 
-def activate_when_complete(tx: Tx, task: Task, endpoint: Endpoint) -> None:
-    """Announce the cluster as active once its last node is ready; the cluster's row is held, so that one sees the last."""
+def fail_node(tx: Tx, task: Task, problem: Problem) -> None:
+    """A node could not be made: so its cluster has failed."""
     cluster = clusters.lock(tx, task.cluster_id)
-    nodes = clusters.instances(tx.connection, task.cluster_id)
-    if cluster is None or cluster.status in (ClusterStatus.DELETING, ClusterStatus.DELETED):
+    instance = clusters.instance(tx.connection, task.payload["instance_id"])
+    clusters.change_instance(tx, instance, status=Status.FAILED)
+    if cluster is not None:
+        announce_failed(tx, cluster, task.operation_id, problem)
+
+
+def node_prepared(tx: Tx, task: Task, instance: Instance, manager: BaseManager) -> None:
+    """The database on a node answers: a primary is ready with that, a replica may join once the primary is.
+
+    The cluster's row is held: of two nodes that come at the same moment, one sees the other.
+    """
+    cluster = clusters.lock(tx, task.cluster_id)
+    if cluster is None:
         return
-    if all(node.status == Status.READY for node in nodes):
-        cluster.become(ClusterStatus.ACTIVE)
-        clusters.save_cluster(tx, cluster)
-        tx.emit(ClusterActive(cluster_id=cluster.id, operation_id=task.operation_id, endpoint=endpoint))
+    leads = cluster.leads(instance.id)
+    if clusters.change_instance(tx, instance, status=Status.READY if leads else Status.PREPARED) is None:
+        return
+    nodes = clusters.instances(tx.connection, cluster.id)
+    if any(cluster.leads(node.id) and node.status == Status.READY for node in nodes):
+        for node in nodes:
+            if node.status == Status.PREPARED:
+                _file_join(tx, task, node)
+    if leads:
+        _node_ready(tx, task, instance, cluster, manager)
+
+
+def node_joined(tx: Tx, task: Task, instance: Instance, manager: BaseManager) -> None:
+    """A replica follows its primary."""
+    cluster = clusters.lock(tx, task.cluster_id)
+    if cluster is not None and clusters.change_instance(tx, instance, status=Status.READY) is not None:
+        _node_ready(tx, task, instance, cluster, manager)
+
+
+def _file_join(tx: Tx, task: Task, node: Instance) -> None:
+    # A server that was made anew joins anew.
+    draft = TaskDraft(id=f"{JOIN}:{node.id}:{node.server}:{task.operation_id}", kind=JOIN, subject=node.id,
+                      cluster_id=node.cluster_id, operation_id=task.operation_id, payload={"instance_id": node.id},
+                      host=node.name)  # fmt: skip
+    tx.file(draft)
+
+
+def _node_ready(tx: Tx, task: Task, instance: Instance, cluster: Cluster, manager: BaseManager) -> None:
+    tx.emit(NodeReady(instance_id=instance.id, cluster_id=cluster.id, operation_id=task.operation_id))
+    nodes = clusters.instances(tx.connection, cluster.id)
+    if cluster.status in GOING or any(node.status != Status.READY for node in nodes):
+        return
+    cluster.become(ClusterStatus.ACTIVE)
+    clusters.save_cluster(tx, cluster)
+    tx.emit(
+        ClusterActive(cluster_id=cluster.id, operation_id=task.operation_id, endpoint=endpoint(cluster, nodes, manager),
+                      primary_id=cluster.primary_id or nodes[0].id)
+    )  # fmt: skip
+
+
+def endpoint(cluster: Cluster, nodes: list[Instance], manager: BaseManager) -> Endpoint:
+    """How clients reach a cluster: its primary, the others, and a URL that names them all."""
+    in_order = sorted(nodes, key=lambda node: not cluster.leads(node.id))
+    places = [node.found_at(manager.port) for node in in_order]
+    user = in_order[0].admin_user
+    url = manager.topology.url(places, user) if manager.topology else manager.url(*places[0], user)
+    first, *others = (Address(host=host, port=port) for host, port in places)
+    return Endpoint(primary=first, replicas=tuple(others), url=url)

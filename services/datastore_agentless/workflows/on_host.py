@@ -77,7 +77,7 @@ class Hosts:
         """
         target = self.target(instance)
         recorder = _Recorder(self.database, context)
-        transcript = Transcript(host=instance.name, sink=recorder, secrets=(instance.admin_password,))
+        transcript = Transcript(host=instance.name, sink=recorder, secrets=instance.secrets)
         driver = self._driver(
             target=target, task_id=context.task.id, subject=context.task.subject, epoch=context.task.epoch,
             transcript=transcript, on_progress=lambda title, percent: context.report(title, percent=percent),

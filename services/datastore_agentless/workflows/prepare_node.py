@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts import identity, volumes
 from services.datastore_agentless.store import clusters
-from services.datastore_agentless.workflows.ending import activate_when_complete, announce_failed
+from services.datastore_agentless.workflows.ending import fail_node, node_prepared
 from services.datastore_agentless.workflows.on_host import Hosts
-from shared.contracts.datastore_agentless import NodeReady
-from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
-from shared.workflow import Next, Outcome, Save, Step, StepContext, Task, Workflow
+from shared.workflow import Next, Outcome, Save, Step, StepContext, Workflow
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class PrepareNode:
             Step("prepare", self._prepare, deadline=1800),
             Step("verify", self._verify, deadline=300),
         )
-        return Workflow("prepare_node", steps, on_failure=self._failed)
+        return Workflow("prepare_node", steps, on_failure=fail_node)
 
     def _connect(self, context: StepContext) -> Outcome:
         """Log in with the host key that the server was born with, and make a new one that nobody else has seen."""
@@ -92,31 +90,11 @@ class PrepareNode:
         instance = self.hosts.instance(context)
         manager = self.hosts.manager(instance)
         self.hosts.run(context, instance, manager.verify(instance))
-        endpoint = self._endpoint(instance)
-
-        def save(tx: Tx) -> None:
-            task = context.task
-            if clusters.change_instance(tx, instance, status=Status.READY) is None:
-                return
-            tx.emit(NodeReady(instance_id=instance.id, cluster_id=task.cluster_id, operation_id=task.operation_id))
-            activate_when_complete(tx, task, endpoint)
-
-        return Next(save=save, message=f"{manager.datastore.name} answers")
-
-    def _endpoint(self, instance: Instance) -> Endpoint:
-        manager = self.hosts.manager(instance)
-        host, port = instance.found_at(manager.port)
-        return Endpoint(primary=Address(host=host, port=port), url=manager.url(host, port, instance.admin_user))
+        return Next(save=lambda tx: node_prepared(tx, context.task, instance, manager),
+                    message=f"{manager.datastore.name} answers")  # fmt: skip
 
     def _changing(self, instance: Instance, **changes: object) -> Save:
         def save(tx: Tx) -> None:
             clusters.change_instance(tx, instance, **changes)
 
         return save
-
-    def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
-        cluster = clusters.lock(tx, task.cluster_id)
-        instance = clusters.instance(tx.connection, task.payload["instance_id"])
-        clusters.change_instance(tx, instance, status=Status.FAILED)
-        if cluster is not None:
-            announce_failed(tx, cluster, task.operation_id, problem)

@@ -23,17 +23,21 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Found:
-    """A thing of ours that the provider holds: `kind` is server, volume or network; `instance_id` its tag."""
+    """A thing of ours that the provider holds: `kind` is server, volume or network; `instance_id` its tag.
+
+    `account` is whose account of the cloud it is in, as Instance has it.
+    """
 
     kind: str
     id: str
     instance_id: str
     cluster_id: str
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the database says of an instance: the ids of its server and its volume, empty for none.
+    """What the database says of an instance: the ids of its server and its volume, empty for none; its account.
 
     `just_failed`: its last build ended a short while ago, so that what comes to light now is surely that build's.
     """
@@ -46,6 +50,7 @@ class Known:
     server: str
     volume: str
     just_failed: bool = False
+    account: str = ""
 
     def owns(self, found: Found) -> bool:
         """Whether a thing is this instance's own."""
@@ -78,7 +83,7 @@ def absent(seen: Iterable[Found], known: Mapping[str, Known], busy: Collection[s
 
 def gone(instance: Known) -> Finding:
     """An instance whose server the provider does not know any more."""
-    return Finding(Found(SERVER, instance.server, instance.id, instance.cluster_id), Why.GONE)
+    return Finding(Found(SERVER, instance.server, instance.id, instance.cluster_id, instance.account), Why.GONE)
 
 
 def words(finding: Finding, known: Known | None) -> str:

@@ -48,6 +48,9 @@ class Instance:
 
     `host_key_private` is the key that the server is born with (OpenSSH text); it goes to the provider only.
     `server_status` is one of BUILD, ACTIVE, SHUTOFF, ERROR, DELETED, UNKNOWN, whatever the provider's own words are.
+    `port` is where its database will answer, 0 for unknown: what a provider opens to clients.
+    `account` is the project in whose account of the cloud it is (see Delegation), empty for the service's own.
+    `epoch` is that of the claim under which a provider is asked, 0 where nobody can take over; it is not stored.
     `reach` maps a port to `host:port` where the server is not routed (see InstanceActive).
     """
 
@@ -67,11 +70,14 @@ class Instance:
     user: str = ""
     local_id: str = ""
     ssh_port: int = 22
+    port: int = 0
     server_status: str = "UNKNOWN"
     progress: int = 0
     message: str = ""
     volume: Volume | None = None
     reach: dict[str, str] = field(default_factory=dict)
+    account: str = ""
+    epoch: int = 0
 
     def become(self, status: Status) -> None:
         """Move to `status`; repeating the current one is allowed. Raises Conflict on any other move."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from services.provisioner.providers.base import BaseProvider, ProviderError
 
-_SHORT = {name: f"services.provisioner.providers.{name}.Provider" for name in ("local", "static", "fake")}
+_SHORT = {name: f"services.provisioner.providers.{name}.Provider" for name in ("local", "static", "openstack", "fake")}
 
 
 def get_provider(name: str, options: Mapping[str, object]) -> BaseProvider:

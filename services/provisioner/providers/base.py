@@ -11,16 +11,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
+from services.provisioner.domain.delegation import Delegation
 from services.provisioner.domain.findings import Found
-from services.provisioner.domain.instance import Instance
+from services.provisioner.domain.instance import Instance, Volume
 from shared.contracts.values import Flavor
-from shared.errors import Failure, Retryable
+from shared.errors import Failure, Retryable, StaleEpoch, Unsupported
 
 # MB of memory that a database wants at least, by its manager's name: what datastore_agentless demands of a flavor too.
 RAM_MB_WANTED = {"mysql": 512, "pgsql": 256, "redis": 128}
 RAM_MB_OTHERWISE = 256
+# Where a server finds the volume that was made for it.
+DATA_DIR = "/var/lib/dtrove-data"
 
-__all__ = ["BaseProvider", "Found", "ProviderBusy", "ProviderError", "fitting"]
+__all__ = [
+    "DATA_DIR", "BaseProvider", "Found", "ProviderBusy", "ProviderError", "fitting", "no_server", "refuse_stale",
+    "wanted_volume",
+]  # fmt: skip
 
 
 class ProviderError(Failure):
@@ -38,16 +44,61 @@ def fitting(flavors: Iterable[Flavor], datastore: str | None) -> list[Flavor]:
     return sorted(fit, key=lambda flavor: (flavor.ram_mb, flavor.vcpus, flavor.disk_gb, flavor.id))
 
 
+def refuse_stale(instance: Instance, created_under: int) -> None:
+    """Raise StaleEpoch where a server was created under a later epoch than that of who wants to destroy it.
+
+    `create` marks what it makes with `instance.epoch`; `destroy` holds that against its own before it deletes by id.
+    """
+    if instance.epoch and created_under > instance.epoch:
+        raise StaleEpoch(f"a later worker has built the server of instance {instance.id} anew")
+
+
+def no_server(instance: Instance) -> ProviderError:
+    """The error of whoever wants something of a server that is not there."""
+    return ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
+
+
+def wanted_volume(instance: Instance) -> Volume:
+    """The volume that an instance wants. Raises ProviderError where it wants none."""
+    if instance.volume is None:
+        raise ProviderError(f"instance {instance.id} has no volume to make", what_to_do="give a volume size")
+    return instance.volume
+
+
 class BaseProvider(ABC):
     """Base of all providers. `options` are the configuration's values by name, as in `{"OS_USERNAME": ...}`."""
 
     supports_snapshots = True
     supports_volumes = True
-    # How often, in seconds, the provider may be asked for all that is ours.
+    supports_resize = False
+    supports_delegation = False
+    # How often, in seconds, the provider may be asked for all that is ours, and at most for one server that is being built.
     sweep_seconds = 20.0
+    poll_seconds = 0.1
 
     def __init__(self, options: Mapping[str, object]) -> None:
         self.options = options
+
+    @property
+    def calls(self) -> int:
+        """How many calls to the cloud were made; 0 where nobody counts."""
+        return 0
+
+    def on_behalf(self, delegation: Delegation) -> BaseProvider:
+        """The same provider in the account that a project has lent; nobody is asked yet.
+
+        It counts its calls and bounds them together with this one. Raises Unsupported where `supports_delegation` is false.
+        """
+        raise Unsupported("this provider knows no accounts but the service's own",
+                          what_to_do="set DTROVE_CLUSTERS_IN to service")  # fmt: skip
+
+    @property
+    def cloud_project(self) -> str:
+        """The id of the cloud's project that servers are made in, asked by logging in; empty where a cloud has none.
+
+        Raises ProviderError, ProviderBusy.
+        """
+        return ""
 
     @abstractmethod
     def create(self, instance: Instance) -> None:
@@ -68,14 +119,19 @@ class BaseProvider(ABC):
 
     @abstractmethod
     def destroy(self, instance: Instance) -> None:
-        """Delete the server, its volumes and addresses, and poll until they are gone; fine when already gone."""
+        """Delete the server, its volumes and addresses, and poll until they are gone; fine when already gone.
+
+        Where `instance.epoch` is not 0, whoever asks may have stood still for long, and another may have built a server
+        meanwhile: see `refuse_stale`. Raises ProviderError, ProviderBusy, StaleEpoch.
+        """
 
     @abstractmethod
     def attach_volume(self, instance: Instance) -> None:
         """Create the volume of `instance.volume.size_gb` with a file system, attach and mount it; idempotent.
 
         Sets the volume's `id`, `mount_point` (where in the server), `device` and `mounted`. A provider that can only attach
-        leaves `mounted` false and datastore_agentless mounts `device` over SSH.
+        leaves `mounted` false and datastore_agentless mounts `device` over SSH; several places where it may be, the best
+        first, are a line each.
         """
 
     @abstractmethod
@@ -85,6 +141,28 @@ class BaseProvider(ABC):
     @abstractmethod
     def snapshot(self, instance: Instance, name: str) -> str:
         """Make an image of the server; return its id. Raises Unsupported where `supports_snapshots` is false."""
+
+    def snapshot_volume(self, instance: Instance, name: str) -> str:
+        """Make a snapshot of the volume, attached or not; return its id. Raises Unsupported where there is no such thing."""
+        raise Unsupported(
+            "this provider makes no snapshots of volumes", what_to_do="make a backup of the database instead"
+        )
+
+    def extend_volume(self, instance: Instance, size_gb: int) -> None:
+        """Make the volume `size_gb` large, also while it is in use; fine when it is. Sets the volume's `size_gb`.
+
+        The file system is datastore_agentless's to grow. Raises Unsupported where volumes do not grow.
+        """
+        raise Unsupported("this provider's volumes do not grow", what_to_do="make a new cluster with a larger volume")
+
+    def resize(self, instance: Instance, flavor: Flavor) -> None:
+        """Make the server one of `flavor`, keeping its disk, volume and address; sets `flavor`. It may restart meanwhile.
+
+        Repeating it goes on where it was broken off. Raises Unsupported where `supports_resize` is false.
+        """
+        raise Unsupported(
+            "this provider's servers keep their size", what_to_do="make a new cluster of the other flavor"
+        )
 
     @abstractmethod
     def flavors(self, datastore: str | None = None) -> list[Flavor]:

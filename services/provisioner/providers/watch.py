@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.provisioner.providers.base import BaseProvider, Found, fitting
+from services.provisioner.providers.base import Found, fitting
+from services.provisioner.providers.clouds import Clouds
 from shared.clock import Clock, SystemClock
 from shared.contracts.state import ProviderState
 from shared.contracts.values import Flavor
@@ -20,7 +21,7 @@ class ProviderWatch:
     """The last look at a provider; `name` is what DTROVE_PROVIDER calls it, `ours_at` is when all that is ours was seen."""
 
     name: str
-    provider: BaseProvider
+    clouds: Clouds
     clock: Clock = field(default_factory=SystemClock)
     _flavors: list[Flavor] = field(default_factory=list)
     _seen: list[Found] = field(default_factory=list)
@@ -32,18 +33,18 @@ class ProviderWatch:
     def look_at_flavors(self) -> list[Flavor]:
         """Ask for the flavors. Raises ProviderError, ProviderBusy."""
         with self._noting():
-            self._flavors = self.provider.flavors()
+            self._flavors = self.clouds.own.flavors()
         return self._flavors
 
     def wants_a_look(self) -> bool:
         """Whether the last look at what is ours is long enough ago for this provider."""
-        return self.clock.monotonic() - self._ours_at >= self.provider.sweep_seconds
+        return self.clock.monotonic() - self._ours_at >= self.clouds.own.sweep_seconds
 
     def look_at_ours(self) -> list[Found]:
         """Ask for all servers and volumes of ours. Raises ProviderError, ProviderBusy."""
         self._ours_at, self.ours_at = self.clock.monotonic(), self.clock.now()
         with self._noting():
-            self._seen = self.provider.list_ours()
+            self._seen = self.clouds.list_ours()
         return self._seen
 
     def flavors(self, datastore: str | None = None) -> list[Flavor]:
@@ -56,14 +57,18 @@ class ProviderWatch:
         return {
             "provider": self.name, "answers": not self._trouble, "message": self._trouble,
             "checked_at": self._looked_at, "flavors": len(self._flavors), "servers": kinds.count("server"),
-            "volumes": kinds.count("volume"), "supports_volumes": self.provider.supports_volumes,
-            "supports_snapshots": self.provider.supports_snapshots,
+            "volumes": kinds.count("volume"), "supports_volumes": self.clouds.own.supports_volumes,
+            "supports_snapshots": self.clouds.own.supports_snapshots,
         }  # fmt: skip
 
     def state(self) -> ProviderState:
         """The same for the operator's view of the whole."""
         return ProviderState(
-            name=self.name, answers=not self._trouble, message=self._trouble, checked_at=self._looked_at
+            name=self.name,
+            answers=not self._trouble,
+            message=self._trouble,
+            checked_at=self._looked_at,
+            calls=self.clouds.own.calls,
         )
 
     @contextmanager

@@ -47,7 +47,7 @@ def note(tx: Tx, finding: Finding, message: str, moment: datetime) -> None:
     fresh = {"why": str(finding.why), "certain": finding.certain, "message": message, "found_at": moment}
     tx.insert_new(
         findings, kind=found.kind, id=found.id[:LONGEST_ID], instance_id=found.instance_id[:LONGEST_ID],
-        cluster_id=found.cluster_id[:LONGEST_ID], seen_at=moment, task_id="", trouble="", **fresh,
+        cluster_id=found.cluster_id[:LONGEST_ID], account=found.account, seen_at=moment, task_id="", trouble="", **fresh,
     )  # fmt: skip
     same = and_(findings.c.why == str(finding.why), findings.c.certain == finding.certain)
     tx.connection.execute(update(findings).where(_at(found), ~same).values(**fresh))
@@ -71,7 +71,7 @@ def drop(tx: Tx, found: Found) -> None:
 
 def thing(row: Row[Any]) -> Found:
     """The thing that a row speaks of."""
-    return Found(row.kind, row.id, row.instance_id, row.cluster_id)
+    return Found(row.kind, row.id, row.instance_id, row.cluster_id, row.account)
 
 
 def _at(found: Found) -> ColumnElement[bool]:

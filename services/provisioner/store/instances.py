@@ -60,7 +60,7 @@ def save(tx: Tx, instance: Instance) -> None:
 def known(connection: Connection, database: Database, ids: Iterable[str]) -> dict[str, Known]:
     """What is known of the instances that are not deleted, and of those in `ids` whatever became of them; by id."""
     t, wanted = instances, list(dict.fromkeys(ids))
-    columns = (t.c.id, t.c.cluster_id, t.c.operation_id, t.c.name, t.c.status, t.c.server, t.c.volume)
+    columns = (t.c.id, t.c.cluster_id, t.c.operation_id, t.c.name, t.c.status, t.c.server, t.c.volume, t.c.account)
     just_failed = _just_failed(connection, database)
     alive = connection.execute(select(*columns).where(t.c.status != Status.DELETED))
     found = {row.id: _known(row, just_failed) for row in alive}
@@ -102,6 +102,7 @@ def _known(row: Any, just_failed: set[str]) -> Known:
     return Known(
         id=row.id, cluster_id=row.cluster_id, operation_id=row.operation_id, name=row.name, status=Status(row.status),
         server=row.server, volume=str((row.volume or {}).get("id") or ""), just_failed=row.id in just_failed,
+        account=row.account,
     )  # fmt: skip
 
 
@@ -112,8 +113,10 @@ def _columns(instance: Instance) -> dict[str, Any]:
         "public_key": instance.public_key, "host_key": instance.host_key,
         "host_key_private": instance.host_key_private, "status": str(instance.status), "server": instance.server,
         "addr": instance.addr, "user": instance.user, "local_id": instance.local_id, "ssh_port": instance.ssh_port,
+        "port": instance.port,
         "server_status": instance.server_status, "progress": instance.progress, "message": instance.message,
         "volume": asdict(instance.volume) if instance.volume else None, "reach": instance.reach,
+        "account": instance.account,
     }  # fmt: skip
 
 

@@ -28,11 +28,13 @@ instances = Table(
     Column("user", String(64), nullable=False, default=""),
     Column("local_id", String(255), nullable=False, default=""),
     Column("ssh_port", Integer, nullable=False, default=22),
+    Column("port", Integer, nullable=False, default=0, server_default="0"),
     Column("server_status", String(32), nullable=False, default="UNKNOWN"),
     Column("progress", Integer, nullable=False, default=0),
     Column("message", Text, nullable=False, default=""),
     Column("volume", JSON),
     Column("reach", JSON, nullable=False),
+    Column("account", String(64), nullable=False, default="", server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     Index("instances_cluster", "cluster_id"),
 )
@@ -53,6 +55,19 @@ findings = Table(
     # The task that removes it, empty for none yet, and why the last one could not.
     Column("task_id", String(64), nullable=False),
     Column("trouble", Text, nullable=False),
+    Column("account", String(64), nullable=False, default="", server_default=""),
+)
+
+# What projects have lent: the right to act in their own projects of the cloud.
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("credential_id", String(255), nullable=False),
+    Column("secret", Sealed, nullable=False),
+    Column("cloud_project", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 add_machinery(metadata)

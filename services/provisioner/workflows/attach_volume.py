@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.store import instances
 from shared.db import Database
 from shared.workflow import Next, Outcome, Step, StepContext, Workflow
@@ -14,10 +15,10 @@ from shared.workflow import Next, Outcome, Step, StepContext, Workflow
 
 @dataclass(frozen=True)
 class AttachVolume:
-    """Two small workflows over a provider, whose calls find what they made before."""
+    """Two small workflows over the clouds, whose calls find what they made before."""
 
     database: Database
-    provider: BaseProvider
+    clouds: Clouds
 
     def create_workflow(self) -> Workflow:
         """Make the volume alone."""
@@ -28,15 +29,15 @@ class AttachVolume:
         return Workflow("attach_volume", (Step("attach_volume", self._attach, deadline=300),))
 
     def _create(self, context: StepContext) -> Outcome:
-        return self._change(context, self.provider.create_volume, "made")
+        return self._change(context, lambda provider, instance: provider.create_volume(instance), "made")
 
     def _attach(self, context: StepContext) -> Outcome:
-        return self._change(context, self.provider.attach_volume, "attached")
+        return self._change(context, lambda provider, instance: provider.attach_volume(instance), "attached")
 
-    def _change(self, context: StepContext, call: Callable[[Instance], None], done: str) -> Outcome:
+    def _change(self, context: StepContext, call: Callable[[BaseProvider, Instance], None], done: str) -> Outcome:
         with self.database.read() as connection:
             instance = instances.get(connection, context.task.payload["instance_id"])
         assert instance.volume is not None
         instance.volume.id = context.task.payload.get("volume_id") or instance.volume.id
-        call(instance)
+        call(self.clouds.of(instance), instance)
         return Next(save=lambda tx: instances.save(tx, instance), message=f"volume {instance.volume.id} is {done}")

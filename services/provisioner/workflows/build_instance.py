@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.provisioner.domain.instance import Instance, Status, Volume
-from services.provisioner.providers.base import BaseProvider, ProviderError
+from services.provisioner.providers.base import ProviderError
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.store import instances
 from shared.contracts.provisioner import InstanceActive, InstanceFailed
 from shared.contracts.values import Problem, VolumeRef
@@ -15,7 +16,7 @@ from shared.errors import Cancelled, DtroveError
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
 
-FIRST_LOOK, LAST_LOOK = 0.1, 2.0
+LAST_LOOK = 2.0
 CONSOLE_LINES = 20
 
 IssueKey = Callable[[str], str]
@@ -24,13 +25,13 @@ MakeHostKey = Callable[[str], tuple[Secret, str]]
 
 @dataclass(frozen=True)
 class BuildInstance:
-    """The steps, over a provider; `issue_key` asks datastore_agentless for a cluster's public key.
+    """The steps, over the clouds; `issue_key` asks datastore_agentless for a cluster's public key.
 
     `make_host_key` makes the key pair that the server is born with: (private OpenSSH text, public line).
     """
 
     database: Database
-    provider: BaseProvider
+    clouds: Clouds
     issue_key: IssueKey
     make_host_key: MakeHostKey
     server_deadline: float = 600.0
@@ -51,6 +52,7 @@ class BuildInstance:
             instance = instances.get(connection, context.task.payload["instance_id"])
         if instance.status in (Status.DELETING, Status.DELETED) and context.task.mode == "forward":
             raise Cancelled(f"instance {instance.id} is being deleted")
+        instance.epoch = context.task.epoch
         return instance
 
     def _issue_key(self, context: StepContext) -> Outcome:
@@ -64,12 +66,12 @@ class BuildInstance:
     def _create_server(self, context: StepContext) -> Outcome:
         instance = self._load(context)
         context.report(f"asking for a server of flavor {instance.flavor.name}")
-        self.provider.create(instance)
+        self.clouds.of(instance).create(instance)
         return Next(save=_saving(instance), message=f"server {instance.server or instance.name} was accepted")
 
     def _wait_for_server(self, context: StepContext) -> Outcome:
         instance = self._load(context)
-        status, progress = self.provider.update_status(instance)
+        status, progress = self.clouds.of(instance).update_status(instance)
         if status == "ACTIVE" and instance.addr:
             return Next(save=_saving(instance), message=f"server is up at {instance.addr}")
         if status in ("ERROR", "DELETED"):
@@ -82,12 +84,13 @@ class BuildInstance:
         reason = f"the server is {status}{share}{lacks}" + (f": {instance.message}" if instance.message else "")
         if age > self.server_deadline:
             raise self._given_up(instance, f"{reason}; gave up after {self.server_deadline:.0f} s")
-        return Wait(min(LAST_LOOK, max(FIRST_LOOK, age / 4)), reason, percent=progress, save=_saving(instance))
+        pause = min(LAST_LOOK, max(self.clouds.of(instance).poll_seconds, age / 4))
+        return Wait(pause, reason, percent=progress, save=_saving(instance))
 
     def _given_up(self, instance: Instance, message: str) -> ProviderError:
         """Why there is no server, with the end of what its console said, where the provider can still be asked for that."""
         try:
-            console = self.provider.console_output(instance, CONSOLE_LINES)
+            console = self.clouds.of(instance).console_output(instance, CONSOLE_LINES)
         except DtroveError as error:
             console = f"its console cannot be read: {error.message}"
         return ProviderError(
@@ -98,7 +101,7 @@ class BuildInstance:
         instance = self._load(context)
         if instance.volume is None:
             return Next()
-        self.provider.attach_volume(instance)
+        self.clouds.of(instance).attach_volume(instance)
         return Next(save=_saving(instance), message=f"{instance.volume.size_gb} GB volume attached")
 
     def _announce(self, context: StepContext) -> Outcome:
@@ -113,7 +116,7 @@ class BuildInstance:
 
     def _destroy_server(self, context: StepContext) -> Outcome:
         instance = self._load(context)
-        self.provider.destroy(instance)
+        self.clouds.of(instance).destroy(instance)
         volume = Volume(size_gb=instance.volume.size_gb) if instance.volume else None
         gone = replace(instance, server="", addr="", server_status="DELETED", volume=volume)
         return Next(save=_saving(gone), message="the server was removed again")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.provisioner.domain.instance import Instance, Status
-from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.store import instances
 from shared.contracts.provisioner import InstanceDeleted, InstanceFailed
 from shared.contracts.values import Problem
@@ -17,10 +17,10 @@ from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
 
 @dataclass(frozen=True)
 class DeleteInstance:
-    """The steps, over a provider; destroying what is gone already is no error."""
+    """The steps, over the clouds; destroying what is gone already is no error."""
 
     database: Database
-    provider: BaseProvider
+    clouds: Clouds
 
     def workflow(self) -> Workflow:
         """One attempt a while, for an hour: a cloud that is away must not leave a server behind."""
@@ -42,7 +42,7 @@ class DeleteInstance:
 
     def _destroy(self, context: StepContext) -> Outcome:
         instance = self._load(context)
-        self.provider.destroy(instance)
+        self.clouds.of(instance).destroy(instance)
         # A retry goes on here, from an instance that had failed.
         instance.become(Status.DELETING if instance.status == Status.FAILED else instance.status)
         instance.become(Status.DELETED)

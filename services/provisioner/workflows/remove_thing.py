@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from services.provisioner.domain.findings import Finding, Found, Why, compare
-from services.provisioner.providers.base import BaseProvider
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.store import findings, instances
 from shared.contracts.values import Problem
 from shared.db import Database, Tx
@@ -23,10 +23,10 @@ def payload(found: Found, *, asked: bool) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class RemoveThing:
-    """One step, over a provider. Its task has the instance for its subject: nothing is built there at the same time."""
+    """One step, over the clouds. Its task has the instance for its subject: nothing is built there at the same time."""
 
     database: Database
-    provider: BaseProvider
+    clouds: Clouds
 
     def workflow(self) -> Workflow:
         """Look again, then remove."""
@@ -34,14 +34,14 @@ class RemoveThing:
 
     def _remove(self, context: StepContext) -> Outcome:
         found = Found(**context.task.payload["found"])
-        seen = [one for one in self.provider.list_ours() if one.instance_id == found.instance_id]
+        seen = [one for one in self.clouds.ours_in(found.account) if one.instance_id == found.instance_id]
         if found not in seen:
             return Next(save=lambda tx: findings.drop(tx, found), message=f"the {found.kind} {found.id} is gone")
         verdict = self._verdict(seen, found)
         if verdict is None or not (verdict.certain or context.task.payload["asked"]):
             return Next(save=lambda tx: findings.put(tx, found, task_id=""),
                         message=f"the {found.kind} {found.id} stays: it may be in use by now")  # fmt: skip
-        self.provider.remove(found)
+        self.clouds.account(found.account).remove(found)
         return Next(save=lambda tx: findings.drop(tx, found), message=f"the {found.kind} {found.id} was removed")
 
     def _verdict(self, seen: list[Found], found: Found) -> Finding | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.api.actions.access import CACHE_SECONDS, DEFAULT_PROJECT, Callers
+from services.api.actions.access import CACHE_SECONDS, DEFAULT_PROJECT, Callers, Credential
 from services.api.openapi import methods_of
 from services.api.routes import ROUTES
 from services.api.serving import Call, call_of
@@ -150,7 +150,7 @@ def test_tokens_are_remembered_in_bounded_number(database: Database) -> None:
     callers = Callers(database)
     for number in range(5):
         with pytest.raises(Unauthorized):
-            callers.of(f"x{number}")
+            callers.of(Credential(f"x{number}"))
     assert not callers._known
 
 

@@ -33,7 +33,14 @@ BODIES = {
     "size -1": ({**GOOD, "size": -1}, "size"),
     "size ten": ({**GOOD, "size": "ten"}, "size"),
     "size as text": ({**GOOD, "size": "1"}, "size"),
-    "size 2": ({**GOOD, "size": 2}, "size"),
+    "size 2 of what has no replicas": ({**GOOD, "datastore": "mysql 10.11", "size": 2}, "size"),
+    "an unknown mode": ({**GOOD, "size": 2, "topology": {"mode": "both"}}, "topology.mode"),
+    "a topology without a mode": ({**GOOD, "size": 2, "topology": {}}, "topology.mode"),
+    "a topology as text": ({**GOOD, "size": 2, "topology": "sync"}, "topology"),
+    "a mode of one node": ({**GOOD, "topology": {"mode": "async"}}, "topology.mode"),
+    "a mode that the datastore has not": (
+        {**GOOD, "datastore": "redis 7.0", "size": 2, "topology": {"mode": "sync"}}, "topology.mode"
+    ),
     "size 6": ({**GOOD, "size": 6}, "size"),
     "size 1e100": ({**GOOD, "size": 1e100}, "size"),
     "size 1.5": ({**GOOD, "size": 1.5}, "size"),
@@ -75,9 +82,9 @@ def test_each_wrong_field_is_named(api: Api, case: str) -> None:
     nothing_was_made(api)
 
 
-def test_a_size_above_one_is_refused_with_a_sentence_until_clusters_come(api: Api) -> None:
-    answer = api.ask("POST", "/v1/clusters", {**GOOD, "size": 2})
-    assert "ask for size 1" in answer.json["errors"][0]["reason"]
+def test_several_nodes_of_what_has_no_replicas_are_refused_with_a_sentence(api: Api) -> None:
+    answer = api.ask("POST", "/v1/clusters", {**GOOD, "datastore": "mysql 10.11", "size": 2})
+    assert answer.json["errors"][0]["reason"] == "mysql - 10.11 has no replicas here: ask for size 1"
 
 
 def test_the_longest_names_of_unknown_fields_are_cut(api: Api) -> None:

@@ -270,7 +270,7 @@ def test_metrics_tell_what_was_last_seen_without_asking_anybody(api: Api, clock:
         "provisioner",
         orphans={"unknown": 2, "gone": 1},
         outbox=Waiting(messages=7, oldest_seconds=70.0),
-        provider=ProviderState(name="fake", answers=False),
+        provider=ProviderState(name="fake", answers=False, calls=7),
         secrets=Sealing(total=5, old=2, unreadable=1),
     )
     api.states.change(
@@ -290,6 +290,7 @@ def test_metrics_tell_what_was_last_seen_without_asking_anybody(api: Api, clock:
     assert one("orphans", why="unknown") == 2
     assert one("orphans", why="gone") == 1
     assert one("provider_answers", provider="fake") == 0
+    assert one("provider_calls", provider="fake") == 7
     assert one("outbox_depth", service="provisioner") == 7
     assert one("outbox_oldest_seconds", service="provisioner") == 70
     assert one("secrets_sealed_by_old_keys", service="provisioner") == 2

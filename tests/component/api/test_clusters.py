@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from shared.contracts import provisioner
 from shared.contracts.base import new_id
 from shared.contracts.operations import OperationProgressed
 from shared.contracts.scheduler import BackupDue
-from shared.contracts.values import Address, Endpoint, Problem
+from shared.contracts.values import Address, Endpoint, Flavor, Problem
 from tests.support.api import Api
 
 PROBLEM = Problem(
@@ -78,13 +79,58 @@ def test_events_of_the_bus_become_what_users_see(api: Api) -> None:
     assert types == ["cluster.requested", "instance.active", "node.ready", "cluster.active"]
 
 
+@pytest.mark.parametrize(("datastore", "asked", "mode"), [
+    ("pgsql 15", {}, "async"), ("pgsql 15", {"topology": {"mode": "sync"}}, "sync"), ("redis 7.0", {}, "async"),
+])  # fmt: skip
+def test_several_nodes_have_a_mode_as_asked_or_as_is_usual(
+    api: Api, datastore: str, asked: dict[str, Any], mode: str
+) -> None:
+    cluster, _ = api.create("shop", datastore=datastore, size=3, **asked)
+    (listed,) = api.get("/v1/clusters")["clusters"]
+    assert listed == api.get(f"/v1/clusters/{cluster}")
+    assert listed["topology"] == {"mode": mode}
+    assert [node["name"] for node in listed["instances"]] == ["shop-1", "shop-2", "shop-3"]
+    (wish,) = [row for row in api.rows("outbox") if row.routing_key == "cluster.requested"]
+    assert json.loads(wish.body)["topology"] == {"mode": mode}
+
+
+def test_one_node_has_no_mode(api: Api) -> None:
+    cluster, _ = api.create()
+    assert api.get(f"/v1/clusters/{cluster}")["topology"] is None
+
+
+def test_each_node_has_a_role_once_the_primary_is_known(api: Api) -> None:
+    cluster, operation = api.create(size=2)
+    nodes = api.get(f"/v1/clusters/{cluster}")["instances"]
+    assert [node["role"] for node in nodes] == [None, None]
+    where = Endpoint(
+        primary=Address(host="10.0.0.8", port=5432), replicas=(Address(host="10.0.0.7", port=5432),), url="x"
+    )
+    api.hear(
+        databases.ClusterActive(cluster_id=cluster, operation_id=operation, endpoint=where, primary_id=nodes[1]["id"])
+    )
+    assert [node["role"] for node in api.get(f"/v1/clusters/{cluster}")["instances"]] == ["replica", "primary"]
+
+
 def test_credentials_are_shown_to_members_and_their_reading_is_written_down(api: Api) -> None:
     cluster, operation = api.create()
     active(api, cluster, operation)
     shown = api.get(f"/v1/clusters/{cluster}/credentials")
     assert shown["url"] == f"postgresql://dtrove:{shown['password']}@10.0.0.7:5432/postgres"
-    assert [(row.action, row.subject) for row in api.rows("audit")] == [("credentials.read", cluster)]
+    audited = [(row.action, row.subject) for row in api.rows("audit")]
+    assert audited == [("POST /v1/clusters", cluster), ("credentials.read", cluster)]
     assert api.ask("GET", f"/v1/clusters/{cluster}/credentials", token=api.reader).status_code == 403
+
+
+def test_where_no_flavor_is_named_the_smallest_of_1024_mb_or_more_is_taken(api: Api) -> None:
+    cluster, _ = api.create()
+    assert api.get(f"/v1/clusters/{cluster}")["flavor"]["name"] == "medium"
+    api.hear(provisioner.FlavorsListed(
+        provider="x", flavors=(Flavor(id="1", name="only", vcpus=1, ram_mb=512, disk_gb=5),),
+        supports_volumes=True, supports_snapshots=True,
+    ))  # fmt: skip
+    cluster, _ = api.create("other")
+    assert api.get(f"/v1/clusters/{cluster}")["flavor"]["name"] == "only"
 
 
 def test_a_failed_create_says_why_and_can_be_retried_to_its_end(api: Api) -> None:
@@ -336,6 +382,9 @@ def test_the_percent_of_an_operation_grows_and_follows_what_an_earlier_one_took(
     percents = [report(operation, cluster, f"step{number}", "succeeded", number + 1) for number in range(4)]
     assert percents == sorted(percents)
     assert percents[-1] == 99
+    # What one node took says nothing of three.
+    cluster, operation = api.create("three", size=3)
+    assert report(operation, cluster, "step0", "succeeded", 1) == 3
 
 
 def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_same(api: Api) -> None:
@@ -345,6 +394,19 @@ def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_sa
     api.hear(databases.BackupCompleted(instance_id=new_id(), **ids))
     api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), **ids))
     assert api.operation(ids["operation_id"])["status"] == "succeeded"
+
+
+def test_a_schedules_backup_whose_first_step_is_heard_of_before_it_is_a_backup_all_the_same(api: Api) -> None:
+    cluster, operation = api.create()
+    active(api, cluster, operation)
+    ids = {"operation_id": new_id(), "cluster_id": cluster}
+    api.hear(OperationProgressed(service="datastore_agentless", kind="backup_node", step="backup", status="running", sequence=1,
+                                 host="shop-1", **ids))  # fmt: skip
+    api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), backup_id=new_id(), **ids))
+    assert (api.operation(ids["operation_id"])["kind"], api.operation(ids["operation_id"])["status"]) == (
+        "backup",
+        "running",
+    )
 
 
 def test_a_schedules_backup_is_an_operation_as_soon_as_it_is_due(api: Api) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import kombu
 import pytest
 import yaml
+from amqp.exceptions import MessageNacked
 
 from client.rabbitmq import PrivateRabbit
 from tests.support.installation import ROOT, wait_for
@@ -94,12 +95,21 @@ class Stage:
         with sqlite3.connect(self.home / "stage.sqlite") as connection:
             return list(connection.execute("select status, epoch from tasks order by id"))
 
+    def unsent(self) -> int:
+        """How many messages wait in the stage's outbox."""
+        with sqlite3.connect(self.home / "stage.sqlite") as connection:
+            return int(connection.execute("select count(*) from outbox where due_at is not null").fetchone()[0])
+
     # The bus
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
-        """A plain channel."""
-        with kombu.Connection(self.uri, connect_timeout=5) as connection, connection.channel() as channel:
+        """A plain channel; what is published is confirmed."""
+        told = {"confirm_publish": True}
+        with (
+            kombu.Connection(self.uri, connect_timeout=5, transport_options=told) as connection,
+            connection.channel() as channel,
+        ):
             yield channel
 
     def ask(self, wish: str, *, times: int = 1, event_id: str = "", **values: Any) -> str:
@@ -112,11 +122,19 @@ class Stage:
         return event_id
 
     def publish(self, body: bytes, **options: Any) -> None:
-        """Put a body, whatever it is, on the way to the stage alone."""
+        """Put a body, whatever it is, on the way to the stage alone; again while the broker refuses it."""
         settings = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2, **options}
-        with self.channel() as channel:
-            producer = kombu.Producer(channel)
-            producer.publish(body, exchange="", routing_key=self.queue, serializer=None, **settings)
+
+        def confirmed() -> bool:
+            try:
+                with self.channel() as channel:
+                    producer = kombu.Producer(channel)
+                    producer.publish(body, exchange="", routing_key=self.queue, serializer=None, **settings)
+            except MessageNacked:
+                return False
+            return True
+
+        wait_for(confirmed, 20, 0.2, "the broker's confirmation")
 
     def take_and_die(self, queue: str) -> None:
         """Take a message as a process does that dies over it: the connection ends without an answer."""
@@ -148,10 +166,11 @@ class Stage:
             return 0
 
     @contextmanager
-    def listening(self, topic: str) -> Iterator[list[dict[str, Any]]]:
+    def listening(self, topic: str, kind: str = "classic") -> Iterator[list[dict[str, Any]]]:
         """A queue for what the stage announces under `topic`; the bodies that came while the block ran."""
         exchange = kombu.Exchange(f"{self.name}.events", type="topic", durable=True)
-        queue = kombu.Queue(f"ear-{self.name}", exchange, routing_key=topic, durable=True)
+        queue = kombu.Queue(f"ear-{self.name}", exchange, routing_key=topic, durable=True,
+                            queue_arguments={"x-queue-type": kind})  # fmt: skip
         heard: list[dict[str, Any]] = []
         with self.channel() as channel:
             queue(channel).declare()
@@ -205,13 +224,6 @@ class Broker(PrivateRabbit):
         """Start again and wait until it answers."""
         self.start()
         self.wait_ready(60)
-
-    def remembers(self, queue: str) -> bool:
-        """Whether it has written down that it leads a quorum queue, which it does half a second late.
-
-        Killed before that, RabbitMQ 3.10 keeps a queue that never answers again, until it is deleted.
-        """
-        return any(queue.encode() in path.read_bytes() for path in self.directory.glob("mnesia/*/quorum/*/names.dets"))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the node and its start script."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import kombu
 import pytest
 
 from client.rabbitmq import PrivateRabbit
@@ -37,6 +38,18 @@ def test_namekos_own_client_is_answered_as_well(playing: Stage) -> None:
     command = [sys.executable, "-W", "ignore", "-c", program, playing.uri, playing.name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "['from the shell']"
+
+
+def test_a_queue_of_requests_that_an_older_release_has_made_is_replaced(
+    rabbit: PrivateRabbit, stages: Callable[..., Stage]
+) -> None:
+    stage = stages(rabbit.uri)
+    exchange = kombu.Exchange("nameko-rpc", type="topic", durable=True)
+    with stage.channel() as channel:
+        kombu.Queue(f"rpc-{stage.name}", exchange, routing_key=f"{stage.name}.*", durable=True)(channel).declare()
+    stage.start()
+    stage.ask("call", service=stage.name, method="echo", args=["new"])
+    stage.noted("answer", answer=["new"])
 
 
 def test_an_error_of_the_other_side_comes_back_as_what_it_is(playing: Stage) -> None:

@@ -11,6 +11,7 @@ from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.store import tables
+from services.datastore_agentless.workflows.join_node import JoinNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
@@ -90,5 +91,5 @@ def real_hosts() -> Iterator[RealHosts]:
 @pytest.fixture
 def engine(database: Database) -> StepEngine:
     hosts = Hosts(database, SshPool(), manager_for)
-    flows = (PrepareNode(hosts).workflow(), Perform(hosts).workflow())
+    flows = (PrepareNode(hosts).workflow(), JoinNode(hosts).workflow(), Perform(hosts).workflow())
     return StepEngine(database, {flow.name: flow for flow in flows})

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import delete
+
 from services.datastore_agentless import actions
+from services.datastore_agentless.catalogue import create, seed
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Status
+from services.datastore_agentless.settings import BUILT_IN
 from services.datastore_agentless.store import catalogue as stored
-from services.datastore_agentless.store import clusters, transcripts
+from services.datastore_agentless.store import clusters, tables, transcripts
 from shared.contracts.provisioner import InstanceFailed
 from shared.contracts.values import Problem, TranscriptEntry
 from shared.db import Database
 from shared.engine import StepEngine
+from shared.errors import Conflict
 from tests.component.hosts.wishes import (
     admin_user,
     at_once,
@@ -39,6 +44,32 @@ def test_two_nodes_that_become_ready_at_once_make_one_active_cluster(database: D
         work(engine)
         assert cluster_status(database, cluster) == ClusterStatus.ACTIVE
         assert len([one for one in said(database, "cluster.active") if one["cluster_id"] == cluster]) == 1
+
+
+def test_replicas_that_start_at_once_make_each_first_entry_of_the_catalogue_once(database: Database) -> None:
+    def forget() -> None:
+        with database.write() as tx:
+            tx.connection.execute(delete(tables.datastores))
+
+    for _ in range(5):
+        forget()
+        at_once(*[lambda: seed(database, BUILT_IN)] * 4)
+        with database.read() as connection:
+            assert [one.manager for one in stored.datastores(connection)] == ["mysql", "pgsql", "redis"]
+
+
+def test_one_version_that_two_register_at_once_is_one_entry_and_a_refusal(database: Database) -> None:
+    def register(version: str) -> bool:
+        try:
+            create(database, BUILT_IN, manager="pgsql", version=version, image="debian-12", packages=["postgresql"],
+                   default_parameters={})  # fmt: skip
+        except Conflict:
+            return False
+        return True
+
+    for version in ("16", "17", "18"):
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(register, [version] * 2)) == [False, True]
 
 
 def test_two_servers_that_go_at_once_leave_no_cluster_behind(database: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from services.datastore_agentless import actions, catalogue
+from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Status
@@ -42,25 +43,75 @@ from tests.component.hosts.wishes import (
 from tests.support.outbox import send_all
 
 
-def test_a_cluster_becomes_active_with_its_last_node_on_simulated_hosts(database: Database, engine: StepEngine) -> None:
-    actions.expect_cluster(database, wish(nodes=2), admin_user)
+@pytest.mark.parametrize("order", ["c-0 c-1 c-2", "c-2 c-1 c-0", "c-1 c-0 c-2"])
+def test_a_cluster_becomes_active_with_its_last_node_on_simulated_hosts(
+    database: Database, engine: StepEngine, order: str
+) -> None:
+    actions.expect_cluster(database, wish(nodes=3), admin_user)
     actions.issue_key(database, "c")
-    actions.prepare_node(database, up("c-0"))
-    work(engine)
+    *first, last = order.split()
+    for node in first:
+        assert actions.prepare_node(database, up(node)) is True
+        work(engine)
     assert said(database, "cluster.active") == []
-    assert actions.prepare_node(database, up("c-1")) is True
+    assert actions.prepare_node(database, up(last)) is True
     work(engine)
-    assert [one["instance_id"] for one in said(database, "node.ready")] == ["c-0", "c-1"]
+    ready = [one["instance_id"] for one in said(database, "node.ready")]
+    assert sorted(ready) == ["c-0", "c-1", "c-2"]
+    # A replica is none before it follows, and it follows nobody before the primary answers.
+    assert ready[0] == "c-0"
     (active,) = said(database, "cluster.active")
-    assert active["endpoint"]["url"] == "postgresql://dtrove@sim-c-1.invalid:5432/postgres"
+    assert active["primary_id"] == "c-0"
+    assert active["endpoint"] == {
+        "primary": {"host": "sim-c-0.invalid", "port": 5432},
+        "replicas": [{"host": "sim-c-1.invalid", "port": 5432}, {"host": "sim-c-2.invalid", "port": 5432}],
+        "url": "postgresql://dtrove@sim-c-0.invalid:5432,sim-c-1.invalid:5432,sim-c-2.invalid:5432/postgres"
+        "?target_session_attrs=read-write",
+    }
     entries = [entry for event in said(database, "transcript.recorded") for entry in event["entries"]]
     assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
     with database.read() as connection:
-        node = clusters.instance(connection, "c-0")
+        node = clusters.instance(connection, "c-1")
     assert node.status == Status.READY
     assert node.host_key.count("ssh-ed25519") == 1
     assert node.host_key != "ssh-ed25519 AAAA"
-    assert all(node.admin_password.reveal() not in json.dumps(entry) for entry in entries)
+    for secret in node.secrets:
+        assert secret.reveal()
+        assert all(secret.reveal() not in json.dumps(entry) for entry in entries)
+
+
+def test_a_replica_that_cannot_follow_fails_its_cluster_and_a_retry_lets_it_follow(
+    database: Database, engine: StepEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions.expect_cluster(database, wish(nodes=2), admin_user)
+    actions.issue_key(database, "c")
+
+    def refused(*_: Any) -> Any:
+        raise Failure("the disk is full", what_to_do="make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StreamingReplication, "join", refused)
+        for node in ("c-0", "c-1"):
+            actions.prepare_node(database, up(node))
+        work(engine)
+    assert cluster_status(database) == ClusterStatus.FAILED
+    (failed,) = said(database, "cluster.failed")
+    assert (failed["problem"]["step"], failed["problem"]["host"]) == ("join", "c-1")
+    actions.retry_operation(database, OperationRetryRequested(operation_id="make-c", cluster_id="c"))
+    work(engine)
+    assert cluster_status(database) == ClusterStatus.ACTIVE
+    assert len(said(database, "cluster.active")) == 1
+
+
+def test_a_server_that_was_made_anew_follows_anew(database: Database, engine: StepEngine) -> None:
+    actions.expect_cluster(database, wish(nodes=2), admin_user)
+    actions.issue_key(database, "c")
+    for node in ("c-0", "c-1"):
+        actions.prepare_node(database, up(node))
+    work(engine)
+    actions.prepare_node(database, replace(up("c-1"), server="another"))
+    work(engine)
+    assert [one["instance_id"] for one in said(database, "node.ready")].count("c-1") == 2
 
 
 def test_a_host_that_made_its_own_key_keeps_it(database: Database, engine: StepEngine) -> None:

@@ -21,7 +21,7 @@ from shared.contracts.api import (
     ClusterRequested,
 )
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted
-from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
+from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
 from shared.db import Database
 from shared.engine import StepEngine
 
@@ -36,11 +36,12 @@ def admin_user(entry: Datastore) -> str:
     return str(manager_for(entry).admin_user)
 
 
-def wish(cluster: str = "c", nodes: int = 1, datastore: DatastoreRef = REF) -> ClusterRequested:
+def wish(cluster: str = "c", nodes: int = 1, datastore: DatastoreRef = REF, mode: str = "async") -> ClusterRequested:
     return ClusterRequested(
         cluster_id=cluster, operation_id=f"make-{cluster}", project_id="p", name=cluster, size=nodes, datastore=datastore,
         flavor=Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
         instances=tuple(InstanceRef(id=f"{cluster}-{n}", name=f"{cluster}-{n}") for n in range(nodes)),
+        topology=Topology(mode=mode) if nodes > 1 else None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -223,6 +224,37 @@ def test_a_token_is_shown_once_and_revoked_by_name(world: World, dtrove: Dtrove)
     assert made["token"] not in dtrove("token", "list").out
     assert dtrove("token", "revoke", "robot", "--json").json == {"id": made["id"], "revoked": True}
     assert dtrove("token", "revoke", "robot").code == Exit.NOT_FOUND
+
+
+def test_a_quota_is_set_by_options_and_what_is_not_named_stays(world: World, dtrove: Dtrove) -> None:
+    dtrove("project", "create", "shop")
+    assert dtrove("project", "quota", "shop", "--clusters", "3", "--volume-gb", "50", "--json").code == 0
+    shown = dtrove("project", "quota", "shop", "--volume-gb", "-1", "--json").json
+    assert shown["limits"] == {"clusters": 3, "instances": None, "volume_gb": None}
+    assert shown["used"]["clusters"] == 0
+    assert dtrove("project", "quota", "nobodys").code == Exit.NOT_FOUND
+
+
+def test_a_project_lends_with_a_secret_that_is_no_argument_and_takes_it_back(
+    world: World, dtrove: Dtrove, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    lend = ("project", "delegate", "default", "--application-credential", "abc")
+    lent = dtrove(*lend, "--secret-file", str(tmp_path / "secret"), "--json")
+    assert (lent.code, lent.json["credential_id"]) == (0, "abc")
+    (sent,) = world.provisioner.lent.values()
+    assert sent["secret"] != "hush"
+    assert dtrove("project", "delegation", "default", "--json").json == lent.json
+    assert dtrove("project", "delegate", "default").code == Exit.REFUSED
+    assert dtrove(*lend, "--trust", "def").code == Exit.REFUSED
+    assert dtrove("project", "withdraw", "default").code == 0
+    assert dtrove("project", "delegation", "default").code == Exit.NOT_FOUND
+
+
+def test_the_audit_tells_the_last_changes(world: World, dtrove: Dtrove) -> None:
+    dtrove("project", "create", "shop")
+    (line,) = dtrove("audit", "--last", "1", "--json").json
+    assert (line["action"], line["status"]) == ("POST /v1/projects", 201)
 
 
 def test_a_wrong_token_and_a_missing_one_end_with_four(

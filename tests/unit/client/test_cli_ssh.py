@@ -130,4 +130,5 @@ def test_that_somebody_logged_in_is_written_down(
     dtrove("instance", "ssh", "shop-1")
     with world.database.read() as connection:
         actions = [row[0] for row in connection.exec_driver_sql("select action from audit order by id")]
-    assert actions == ["access.open", "access.close"]
+    path = "/v1/instances/{instance_id}/access"
+    assert actions[-2:] == [f"POST {path}", f"DELETE {path}/{{access_id}}"]

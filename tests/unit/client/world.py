@@ -214,13 +214,14 @@ class World:
             credentials=lambda _: {"username": "dtrove", "sealed_password": self.keyring.seal(Secret(PASSWORD))},
             create_datastore=self._create_datastore, plan_create=_plan,
             reseal=lambda: {"resealed": 2, "left": 0, "key": self.keyring.current().newest},
+            **{name: partial(self.provisioner.call, name) for name in ("delegate", "delegation", "withdraw_delegation")},
             orphans=partial(self.provisioner.call, "orphans"), clean_orphans=partial(self.provisioner.call, "clean_orphans"),
         )  # fmt: skip
         asking: dict[str, Ask] = {name: partial(self.states.ask, name) for name in self.states.said}
         return Context(
             observer=Observer(self.database, asking, self.states.of_broker),
             database=self.database, databases=others, provisioner=others, ready=lambda: {"database": "ok"},
-            unseal=lambda token: self.keyring.open(token).reveal(), max_cluster_size=5, changes=self.changes,
+            seal=self.keyring.seal, unseal=lambda token: self.keyring.open(token).reveal(), max_cluster_size=5, changes=self.changes,
             reseal=lambda: reseal(self.database, self.keyring),
         )  # fmt: skip
 

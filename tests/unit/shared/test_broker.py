@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.broker import read_uri
+from shared.broker import read_uri, read_uris
 from shared.options import _warn_plain_broker as warn_broker
 from shared.options import _warn_plain_database as warn_database
 from shared.options import parse_amqp_uri, parse_database_url
@@ -18,6 +18,17 @@ def test_without_tls_it_is_taken_as_it_stands(uri: str) -> None:
     broker = read_uri(uri)
     assert (broker.uri, broker.host, broker.tls) == (uri, "h", None)
     assert broker.port == 5672
+
+
+def test_the_nodes_of_a_cluster_stand_one_after_the_other() -> None:
+    nodes = read_uris("amqp://u:p@a:1/;amqps://u:p@b/ ; amqp://u:p@c")
+    assert [(node.host, node.port, node.verified) for node in nodes] == [
+        ("a", 1, False), ("b", 5671, True), ("c", 5672, False),
+    ]  # fmt: skip
+    assert "clear" in warn_broker("amqps://a/;amqp://rabbit.example/")
+    assert warn_broker("amqps://a/;amqps://b/;amqp://localhost/") == ""
+    with pytest.raises(ValueError, match="no broker's URI"):
+        parse_amqp_uri("amqp://a;")
 
 
 def test_with_tls_certificate_and_name_are_checked_unless_it_is_said_otherwise(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_a_description_hides_the_password_in_a_url() -> None:
     assert url.value == "amqp://me:***@host:5672//"
 
 
+@pytest.mark.parametrize("password", ["hush", "hu@sh", "hu;sh", "hu@;sh", "hu:sh/@"])
+def test_every_password_is_hidden_where_several_urls_stand_one_after_the_other(password: str) -> None:
+    nodes = f"amqp://me:{password}@a:1//;amqp://me:{password}@b:2//"
+    (url, *_) = describe(Sample, {"SAMPLE_URL": nodes})
+    assert url.value == "amqp://me:***@a:1//;amqp://me:***@b:2//"
+
+
 def test_a_description_says_what_is_wrong_and_what_is_unwise() -> None:
     rows = {row.name: row for row in describe(Paired, {"PAIR_ONE": "1"})}
     assert rows["PAIR_TWO"].problem == "PAIR_TWO: goes with PAIR_ONE"

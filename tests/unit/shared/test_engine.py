@@ -131,6 +131,20 @@ def test_a_retryable_error_is_tried_again_with_growing_pauses(
     assert status(database) == "succeeded"
 
 
+def test_who_asked_to_be_left_alone_is_left_alone_for_so_long(database: Database, clock: ManualClock) -> None:
+    times: list[float] = []
+
+    def asked_for_patience(_: StepContext) -> Outcome:
+        times.append(clock.monotonic())
+        if len(times) == 1:
+            raise Retryable("429", after=40.0)
+        return Next()
+
+    file(database)
+    drain(engine_of(database, Workflow("w", (Step("call", asked_for_patience, backoff=1),))), clock)
+    assert times[1] - times[0] == 40.0
+
+
 def test_a_failure_undoes_what_was_begun_last_first(database: Database, clock: ManualClock) -> None:
     log: list[str] = []
 

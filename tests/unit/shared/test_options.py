@@ -49,3 +49,5 @@ def test_sqlite_is_unwise_only_beside_a_broker_on_another_machine() -> None:
     assert list(options.sqlite_is_unwise("X_DATABASE_URL", chosen)) == []
     ((name, _),) = options.sqlite_is_unwise("X_DATABASE_URL", {**chosen, "AMQP_URI": "amqp://u:p@rabbitmq:5672"})
     assert name == "X_DATABASE_URL"
+    nodes = "amqp://u:p@127.0.0.1:1;amqp://u:p@rabbitmq:5672"
+    assert len(list(options.sqlite_is_unwise("X_DATABASE_URL", {**chosen, "AMQP_URI": nodes}))) == 1

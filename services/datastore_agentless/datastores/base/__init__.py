@@ -2,5 +2,6 @@
 
 from services.datastore_agentless.datastores.base import scripts
 from services.datastore_agentless.datastores.base.manager import BaseManager
+from services.datastore_agentless.datastores.base.topology import Topology
 
-__all__ = ["BaseManager", "scripts"]
+__all__ = ["BaseManager", "Topology", "scripts"]

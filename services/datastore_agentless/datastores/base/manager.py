@@ -14,11 +14,18 @@ from urllib.parse import quote as quote_url
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
+from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import ANY_CODE, CommandFailed, Job, Phase, Result, Run, Script, quote
+from services.datastore_agentless.hosts.base import ANY_CODE, CommandFailed, Job, Phase, Put, Result, Run, Script, quote
 from shared.clock import Clock, SystemClock
 from shared.errors import Failure, Unsupported
+
+# Source: systemd.unit(5). Where nothing is mounted by fstab there, it says nothing.
+_AFTER_VOLUME = """# Written by DTrove.
+[Unit]
+RequiresMountsFor="{place}"
+"""
 
 
 class BaseManager:
@@ -26,7 +33,8 @@ class BaseManager:
 
     `service_name` is the init system's name of the service, `port` where the database listens, `process` the name of its
     process, by which a start or a stop is believed. `config_template` is the file in the folder `templates` beside your
-    module that `render_config_file` fills. `min_ram_mb` is the least memory that it is offered for.
+    module that `render_config_file` fills. `min_ram_mb` is the least memory that it is offered for. `topology_class` says how
+    several nodes work together; without one its clusters have one node.
     """
 
     service_name: str | None = None
@@ -37,6 +45,7 @@ class BaseManager:
     admin_user: str = "dtrove"
     min_ram_mb: int = 256
     config_template: str = ""
+    topology_class: type[Topology] | None = None
     clock: Clock = SystemClock()
 
     def __init__(self, datastore: Datastore) -> None:
@@ -46,6 +55,11 @@ class BaseManager:
     def name(self) -> str:
         """The manager's name: the class's, lower case, without `Manager` (MySQLManager is `mysql`)."""
         return type(self).__name__.removesuffix("Manager").lower()
+
+    @property
+    def topology(self) -> Topology | None:
+        """How several nodes work together; None: its clusters have one."""
+        return self.topology_class(self) if self.topology_class else None
 
     def preflight(self, instance: Instance) -> Script:
         """Look whether the host is fit, before anything is changed; returns how far ahead its clock is, in seconds.
@@ -68,6 +82,7 @@ class BaseManager:
         yield from self.install(instance)
         yield Phase("writing the configuration", 70)
         changed = yield from self.configure(instance)
+        yield from self.wait_for_volume(instance)
         yield Phase("starting the database", 80)
         yield from (self.restart() if changed else self.start())
         yield Phase("setting the administrator's login", 90)
@@ -95,6 +110,16 @@ class BaseManager:
         """Write the configuration; returns whether anything changed that wants a restart."""
         yield from ()
         return False
+
+    def wait_for_volume(self, instance: Instance) -> Script:
+        """Have systemd start the service at boot only once its volume is mounted: without it, it would begin anew."""
+        if not (self.service_name and instance.data_dir):
+            return
+        unit = yield Put(f"/etc/systemd/system/{self.service_name}.service.d/dtrove-volume.conf",
+                         _AFTER_VOLUME.format(place=instance.data_dir.replace("%", "%%")),
+                         title=f"let {self.service_name} wait for its volume")  # fmt: skip
+        if unit.changed:
+            yield Run(scripts.READ_UNITS, title="read the units again")
 
     def secure(self, instance: Instance) -> Script:
         """Shut every door that needs no password, then make the administrator: in this order, for a crash between the two."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.datastore_agentless.hosts.base import quote
 
+READ_UNITS = "[ ! -d /run/systemd/system ] || systemctl daemon-reload"
 # The kernel keeps fifteen characters of a process's name.
 _NAME = 15
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
+from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
 from shared.secrets import Secret
@@ -20,6 +21,11 @@ class MySQLManager(BaseManager):
     def is_mariadb(self) -> bool:
         """Whether the packages are MariaDB's."""
         return not any(package.startswith("mysql-") for package in self.datastore.packages)
+
+    @property
+    def topology(self) -> GtidReplication | None:
+        """MariaDB's; MySQL's own is another one."""
+        return GtidReplication(self) if self.is_mariadb else None
 
     @property
     def service_name(self) -> str:  # type: ignore[override]
@@ -49,7 +55,7 @@ class MySQLManager(BaseManager):
 
     def secure(self, instance: Instance) -> Script:
         """Drop everyone who could come in without a password, then make the administrator."""
-        user, password = _sql(instance.admin_user), _sql(instance.admin_password.reveal())
+        user, password = sql_text(instance.admin_user), sql_text(instance.admin_password.reveal())
         accounts = "mysql.global_priv" if self.is_mariadb else "mysql.user"
         statements = [
             "SET SESSION sql_mode = ''",
@@ -85,10 +91,6 @@ _MOVE = """[ -d {data}/mysql ] || {{
   rm -rf {data}.new && mkdir -p {data}.new && cp -a /var/lib/mysql/. {data}.new/ &&
   chown -R mysql:mysql {data}.new && chmod 750 {data}.new && sync -f {data}.new && mv {data}.new {data}
 }}"""
-
-
-def _sql(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "''")
 
 
 def _option(text: str) -> str:

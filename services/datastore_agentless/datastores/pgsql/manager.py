@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
+from services.datastore_agentless.datastores.base.topology import REPLICATION_USER
+from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
 from shared.secrets import Secret
@@ -18,6 +20,7 @@ class PostgresManager(BaseManager):
     url_database = "postgres"
     min_ram_mb = 256
     config_template = "postgresql.conf.j2"
+    topology_class = StreamingReplication
 
     @property
     def name(self) -> str:
@@ -33,7 +36,7 @@ class PostgresManager(BaseManager):
         """Make the cluster where there is none (data on the volume), then write its configuration."""
         data = quote(self.data_path(instance))
         version, config = quote(self.datastore.version), quote(self.config_dir)
-        yield Run(_MAKE.format(data=data, version=version, config=config, initdb=self._program("initdb")),
+        yield Run(_MAKE.format(data=data, version=version, config=config, initdb=self.program("initdb")),
                   title="make the database cluster", timeout=120)  # fmt: skip
         first = yield Put(f"{self.config_dir}/conf.d/dtrove.conf", self.render_config_file(instance),
                           owner="postgres:postgres", title="write postgresql.conf")  # fmt: skip
@@ -50,7 +53,7 @@ class PostgresManager(BaseManager):
     def start(self) -> Script:
         """Start the cluster, where it does not run."""
         yield Run(
-            _START.format(version=quote(self.datastore.version), config=quote(self.config_dir), pg_ctl=self._program("pg_ctl")),
+            _START.format(version=quote(self.datastore.version), config=quote(self.config_dir), pg_ctl=self.program("pg_ctl")),
             title="start postgresql", timeout=120,
         )  # fmt: skip
         yield from self.wait_for_port()
@@ -72,7 +75,7 @@ class PostgresManager(BaseManager):
             f"SELECT 'CREATE ROLE \"{user}\"' WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{literal}') \\gexec\n"
             f"ALTER ROLE \"{user}\" LOGIN SUPERUSER CREATEDB CREATEROLE REPLICATION PASSWORD '{password}';\n"
         )
-        yield Run((self._program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1"), title="set the administrator's password",
+        yield Run((self.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1"), title="set the administrator's password",
                   stdin=Secret(sql), user="postgres")  # fmt: skip
 
     def question(self, instance: Instance) -> Run:
@@ -80,12 +83,12 @@ class PostgresManager(BaseManager):
         password = instance.admin_password.reveal().replace("\\", "\\\\").replace(":", "\\:")
         return Run(
             "umask 077; t=$(mktemp -p /run); trap 'rm -f $t' EXIT; cat > $t; "
-            f"PGPASSFILE=$t PGCONNECT_TIMEOUT=10 {self._program('psql')} -wqXAt "
+            f"PGPASSFILE=$t PGCONNECT_TIMEOUT=10 {self.program('psql')} -wqXAt "
             f"-h {quote(instance.addr)} -p {self.port} -U {quote(instance.admin_user)} -d postgres -c 'show server_version'",
             title="log in and ask", stdin=Secret(f"*:*:*:*:{password}\n"), changes=False, sample=self.datastore.version,
         )  # fmt: skip
 
-    def _program(self, name: str) -> str:
+    def program(self, name: str) -> str:
         """A client of the version's own; the one in /usr/bin is a wrapper in Perl that looks for it first."""
         return f"/usr/lib/postgresql/{quote(self.datastore.version)}/bin/{name}"
 
@@ -126,12 +129,13 @@ else
   exit $rc
 fi"""
 
-_HBA = """# Written by DTrove.
+_HBA = f"""# Written by DTrove.
 local   all             postgres                                peer
 local   all             all                                     scram-sha-256
 host    all             all             127.0.0.1/32            scram-sha-256
 host    all             all             ::1/128                 scram-sha-256
 host    all             postgres        all                     reject
 host    all             all             all                     scram-sha-256
+host    replication     {REPLICATION_USER} all                 scram-sha-256
 host    replication     all             samenet                 scram-sha-256
 """

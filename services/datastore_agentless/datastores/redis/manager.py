@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.datastores.base import BaseManager, scripts
+from services.datastore_agentless.datastores.base.topology import REPLICATION_USER
+from services.datastore_agentless.datastores.redis.topology import ROLE_FILE, RedisReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Result, Run, Script, quote
 from shared.secrets import Secret
@@ -20,6 +22,8 @@ class RedisManager(BaseManager):
     url_database = "0"
     min_ram_mb = 128
     config_template = "redis.conf.j2"
+    topology_class = RedisReplication
+    role_file = ROLE_FILE
 
     def data_path(self, instance: Instance) -> str:
         """Where the data lies."""
@@ -34,26 +38,48 @@ class RedisManager(BaseManager):
             unit = yield Put("/etc/systemd/system/redis-server.service.d/dtrove.conf", _SANDBOX.format(data=self.data_path(instance)),
                              title="write the unit's drop-in")  # fmt: skip
             if unit.changed:
-                yield Run("[ ! -d /run/systemd/system ] || systemctl daemon-reload", title="read the units again")
-        digest = hashlib.sha256(instance.admin_password.reveal().encode()).hexdigest()
-        access = yield Put("/etc/redis/users.acl", Secret(f"user default off\nuser {instance.admin_user} on #{digest} ~* &* +@all\n"),
-                           mode=0o640, owner="redis:redis", title="write the access list")  # fmt: skip
+                yield Run(scripts.READ_UNITS, title="read the units again")
+        # Whom a replica follows stays as it is.
+        yield Run(
+            f"[ -f {ROLE_FILE} ] || install -m 640 -o redis -g redis /dev/null {ROLE_FILE}",
+            title="make the file of its role",
+        )
+        access = yield Put("/etc/redis/users.acl", Secret(_access_list(instance)), mode=0o640, owner="redis:redis",
+                           title="write the access list")  # fmt: skip
         written = yield Put("/etc/redis/redis.conf", self.render_config_file(instance), mode=0o640, owner="redis:redis",
                             title="write redis.conf")  # fmt: skip
         return access.changed or written.changed
 
     def question(self, instance: Instance) -> Run:
         """Log in over the network address, and read the server's version."""
-        login = f"AUTH {_argument(instance.admin_user)} {_argument(instance.admin_password.reveal())}"
-        return Run(
-            ("redis-cli", "-h", instance.addr, "-p", str(self.port)), title="log in and ask",
-            stdin=Secret(f"{login}\nINFO server\n"), changes=False, sample=f"redis_version:{self.datastore.version}\n",
-        )  # fmt: skip
+        return self.asked(instance, "INFO server", title="log in and ask", changes=False,
+                          sample=f"redis_version:{self.datastore.version}\n")  # fmt: skip
 
     def answered_version(self, answer: Result) -> str:
         """The line `redis_version:7.0.15` of the answer, or what stands there instead."""
-        lines = dict(line.split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
-        return lines.get("redis_version", answer.text[:100])
+        return self.told(answer).get("redis_version", answer.text[:100])
+
+    def asked(self, instance: Instance, *commands: str, title: str, changes: bool = True, sample: str = "") -> Run:
+        """Commands of Redis's, given as the administrator over the network address."""
+        login = f"AUTH {self.argument(instance.admin_user)} {self.argument(instance.admin_password.reveal())}"
+        return Run(
+            ("redis-cli", "-h", instance.addr, "-p", str(self.port)), title=title, changes=changes, sample=sample,
+            stdin=Secret("\n".join([login, *commands, ""])),
+        )  # fmt: skip
+
+    @staticmethod
+    def told(answer: Result) -> dict[str, str]:
+        """The lines `name:value` of an answer to INFO."""
+        return dict(line.strip().split(":", 1) for line in answer.stdout.splitlines() if ":" in line)
+
+    @staticmethod
+    def argument(text: str) -> str:
+        """A value as redis-cli reads it from its standard input. Source: sdssplitargs in Redis's sds.c."""
+        return (
+            '"'
+            + "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}" for byte in text.encode())
+            + '"'
+        )
 
 
 _SANDBOX = """# Written by DTrove.
@@ -62,10 +88,13 @@ ReadWritePaths={data}
 """
 
 
-def _argument(text: str) -> str:
-    """A value as redis-cli reads it from its standard input. Source: sdssplitargs in Redis's sds.c."""
+def _access_list(instance: Instance) -> str:
+    """Who comes in: the administrator, and replicas to what they need; passwords are there only as their SHA-256."""
+    admin, replica = (
+        hashlib.sha256(one.reveal().encode()).hexdigest()
+        for one in (instance.admin_password, instance.replication_password)
+    )
     return (
-        '"'
-        + "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}" for byte in text.encode())
-        + '"'
+        f"user default off\nuser {instance.admin_user} on #{admin} ~* &* +@all\n"
+        f"user {REPLICATION_USER} on #{replica} resetchannels -@all +psync +replconf +ping\n"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from shared.clock import Clock, SystemClock
 BUSY_SECONDS = 10.0
 _TABLES = """
 create table if not exists servers (id text primary key, instance_id text, cluster_id text, name text, flavor text,
-  fate text, power text, created_at real);
+  fate text, power text, created_at real, epoch integer not null default 0);
 create table if not exists volumes (id text primary key, instance_id text, cluster_id text, size_gb integer,
   server_id text not null default '');
 create table if not exists images (id text primary key, server_id text, name text);
@@ -29,7 +29,7 @@ create table if not exists images (id text primary key, server_id text, name tex
 class Server:
     """A server as the cloud keeps it. `fate` is active, error or stuck: what it comes to. `power` is on or off.
 
-    `created_at` is a time to come for one that was accepted and that nobody is shown yet.
+    `epoch` is that of who asked for it. `created_at` is a time to come for one that was accepted and that nobody is shown yet.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Server:
     fate: str
     power: str
     created_at: float
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,25 @@ class Cloud:
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=off")
         self._db.executescript(_TABLES)
+        if "epoch" not in {row[1] for row in self._db.execute("pragma table_info(servers)")}:
+            self._db.execute("alter table servers add column epoch integer not null default 0")
 
     def add_server(
-        self, instance_id: str, cluster_id: str, name: str, flavor: str, fate: str = "active", hidden: float = 0.0
+        self,
+        instance_id: str,
+        cluster_id: str,
+        name: str,
+        flavor: str,
+        fate: str = "active",
+        hidden: float = 0.0,
+        epoch: int = 0,
     ) -> Server:
         """Accept a server; it is built from now on, or, unseen by anybody, in `hidden` seconds."""
-        server = Server(f"server-{uuid4()}", instance_id, cluster_id, name, flavor, fate, "on", self._now() + hidden)
+        server = Server(
+            f"server-{uuid4()}", instance_id, cluster_id, name, flavor, fate, "on", self._now() + hidden, epoch
+        )
         with self._open() as db:
-            db.execute("insert into servers values (?, ?, ?, ?, ?, ?, ?, ?)", tuple(vars(server).values()))
+            db.execute("insert into servers values (?, ?, ?, ?, ?, ?, ?, ?, ?)", tuple(vars(server).values()))
         return server
 
     def servers(self, instance_id: str | None = None) -> list[Server]:
@@ -129,9 +141,14 @@ class Cloud:
         with self._open() as db:
             return [str(row[0]) for row in db.execute("select name from images order by name")]
 
-    def remove(self, instance_id: str) -> None:
-        """Delete the servers and volumes that carry this instance's tag, as far as they are shown."""
+    def remove(self, instance_id: str, allowed: Callable[[int], None] = lambda _: None) -> None:
+        """Delete the servers and volumes that carry this instance's tag, as far as they are shown.
+
+        `allowed` is told the latest epoch among the servers, and may raise.
+        """
         with self._open() as db:
+            latest = db.execute("select max(epoch) from servers where instance_id = ?", (instance_id,)).fetchone()[0]
+            allowed(latest or 0)
             db.execute("delete from servers where instance_id = ? and created_at <= ?", (instance_id, self._now()))
             db.execute("delete from volumes where instance_id = ?", (instance_id,))
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from services.provisioner.domain.delegation import Delegation
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import BaseProvider, Found, ProviderError, fitting
+from services.provisioner.providers.base import (
+    DATA_DIR,
+    BaseProvider,
+    Found,
+    ProviderError,
+    fitting,
+    no_server,
+    refuse_stale,
+    wanted_volume,
+)
 from services.provisioner.providers.fake.cloud import Cloud, Server
 from services.provisioner.providers.fake.faults import DONE_ALL_THE_SAME, Faults, error_for, parse_faults
 from shared.contracts.values import Flavor
 
 T = TypeVar("T")
-DATA_DIR = "/var/lib/dtrove-data"
 STATE_FILE = "fake-cloud.sqlite"
 HIDDEN_SECONDS = 15.0
+REFUSED = "refused"
 _FLAVORS = (
     Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
     Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
@@ -31,13 +43,29 @@ class Provider(BaseProvider):
     Addresses are `sim-<first 8 of the instance id>.invalid`, which datastore_agentless takes for simulated hosts.
     """
 
-    def __init__(self, options: Mapping[str, object], cloud: Cloud | None = None) -> None:
+    supports_delegation = True
+
+    def __init__(self, options: Mapping[str, object], cloud: Cloud | None = None, lent: str = "") -> None:
         super().__init__(options)
-        home = str(options.get("DTROVE_HOME") or "")
-        seconds = float(str(options.get("DTROVE_FAKE_BUILD_SECONDS") or 0.2))
-        self.cloud = cloud or Cloud(seconds, Path(home) / STATE_FILE if home else None)
+        self.cloud, self._lent = cloud or self._new_cloud(STATE_FILE), lent
+        self._others: dict[str, Cloud] = {}
         self.faults = Faults(parse_faults(str(options.get("DTROVE_FAKE_FAULTS") or "")))
         self.user = str(options.get("DTROVE_SSH_USER") or "root")
+
+    def on_behalf(self, delegation: Delegation) -> BaseProvider:
+        """A cloud of its own for each credential; one called `refused` lets nobody in."""
+        name = delegation.credential_id
+        if name not in self._others:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+            self._others[name] = self._new_cloud(f"{digest}-{STATE_FILE}")
+        return Provider(self.options, self._others[name], name)
+
+    @property
+    def cloud_project(self) -> str:
+        """As the credential is called."""
+        if self._lent == REFUSED:
+            raise ProviderError("the credential is unknown", what_to_do="lend another one")
+        return self._lent
 
     def create(self, instance: Instance) -> None:
         """Accept the server, unless one with its tag is there."""
@@ -58,7 +86,7 @@ class Provider(BaseProvider):
 
     def destroy(self, instance: Instance) -> None:
         """Delete all that carries the instance's tag."""
-        self._struck("destroy", lambda _: self.cloud.remove(instance.id))
+        self._struck("destroy", lambda _: self.cloud.remove(instance.id, partial(refuse_stale, instance)))
 
     def create_volume(self, instance: Instance) -> None:
         """Make the volume, unless one with its tag is there."""
@@ -127,8 +155,12 @@ class Provider(BaseProvider):
         fate = fault if fault in ("error", "stuck") else "active"
         hidden = HIDDEN_SECONDS if fault == "hidden" else 0.0
         return self.cloud.add_server(
-            instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate, hidden
+            instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate, hidden, instance.epoch
         )
+
+    def _new_cloud(self, file: str) -> Cloud:
+        home, seconds = self.options.get("DTROVE_HOME"), self.options.get("DTROVE_FAKE_BUILD_SECONDS")
+        return Cloud(float(str(seconds or 0.2)), Path(str(home)) / file if home else None)
 
     def _own(self, instance: Instance) -> Server | None:
         """The one that the instance knows for its own; where it knows none, the oldest with its tag."""
@@ -141,18 +173,17 @@ class Provider(BaseProvider):
     def _present(self, instance: Instance) -> Server:
         server = self._own(instance)
         if server is None:
-            raise ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
+            raise no_server(instance)
         return server
 
     def _volume(self, instance: Instance) -> None:
-        if instance.volume is None:
-            raise ProviderError(f"instance {instance.id} has no volume to make", what_to_do="give a volume size")
+        wanted = wanted_volume(instance)
         there = self.cloud.volumes(instance.id)
-        disk = there[0] if there else self.cloud.add_volume(instance.id, instance.cluster_id, instance.volume.size_gb)
-        instance.volume.id = disk.id
+        disk = there[0] if there else self.cloud.add_volume(instance.id, instance.cluster_id, wanted.size_gb)
+        wanted.id = disk.id
 
     def _attach(self, instance: Instance) -> None:
         self._volume(instance)
-        assert instance.volume is not None
         self.cloud.attach(self.cloud.volumes(instance.id)[0], self._present(instance))
-        instance.volume.mount_point, instance.volume.mounted = DATA_DIR, True
+        volume = wanted_volume(instance)
+        volume.mount_point, volume.mounted = DATA_DIR, True

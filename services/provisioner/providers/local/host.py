@@ -14,11 +14,13 @@ import docker.errors
 from docker.models.containers import Container
 
 from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.base import DATA_DIR
 from services.provisioner.providers.local import volumes
 from services.provisioner.providers.local.addresses import LABEL, endpoint, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
 
-DATA_DIR = "/var/lib/dtrove-data"
+# The label with the epoch of who made a container.
+EPOCH = "dtrove-epoch"
 PACKAGES_DIR = "/var/cache/dtrove/packages"
 DATABASE_PORTS = (22, 3306, 5432, 6379)
 LIMIT = 20_000
@@ -55,7 +57,7 @@ class HostMaker:
                 cap_add=["SYS_PTRACE", "NET_ADMIN"],
                 tmpfs={"/run": "mode=755", "/tmp": "mode=1777"},  # noqa: S108 - inside the host
                 labels={"dtrove-home": installation(self.home), "dtrove-instance": instance.id,
-                        "dtrove-cluster": instance.cluster_id, LABEL: address},
+                        "dtrove-cluster": instance.cluster_id, EPOCH: str(instance.epoch), LABEL: address},
             )  # fmt: skip
 
 

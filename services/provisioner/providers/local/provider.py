@@ -13,7 +13,16 @@ from docker.models.containers import Container
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.images import HostImage
-from services.provisioner.providers.base import BaseProvider, Found, ProviderError, fitting
+from services.provisioner.providers.base import (
+    DATA_DIR,
+    BaseProvider,
+    Found,
+    ProviderError,
+    fitting,
+    no_server,
+    refuse_stale,
+    wanted_volume,
+)
 from services.provisioner.providers.local import volumes
 from services.provisioner.providers.local.engine import (
     EngineAway,
@@ -23,7 +32,7 @@ from services.provisioner.providers.local.engine import (
     is_routed,
     translated,
 )
-from services.provisioner.providers.local.host import DATA_DIR, HostMaker, put_keys
+from services.provisioner.providers.local.host import EPOCH, HostMaker, put_keys
 from shared.contracts.values import Flavor
 
 # Exit codes of a host that was told to go: by SIGKILL and by SIGTERM.
@@ -108,6 +117,7 @@ class Provider(BaseProvider):
         """Remove the container and its volume."""
         container = self._container(instance.id)
         if container is not None:
+            refuse_stale(instance, int(container.labels.get(EPOCH) or 0))
             with self._asking("remove a server"), contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
         volumes.remove(self.home, instance.id)
@@ -118,24 +128,23 @@ class Provider(BaseProvider):
 
     def create_volume(self, instance: Instance) -> None:
         """Make the file behind the volume."""
-        if instance.volume is None:
-            raise ProviderError(f"instance {instance.id} has no volume to make", what_to_do="give a volume size")
-        volumes.create(self.home, instance.id, instance.volume.size_gb)
-        instance.volume.id = f"local-{instance.id}"
+        wanted = wanted_volume(instance)
+        volumes.create(self.home, instance.id, wanted.size_gb)
+        wanted.id = f"local-{instance.id}"
 
     def attach_volume(self, instance: Instance) -> None:
         """Mount the volume into the running host, where the folder has been waiting for it since its start."""
         self.create_volume(instance)
-        assert instance.volume is not None
         if not volumes.mount(self.home, instance.id):
             instance.message = "this machine cannot mount: the volume is a plain folder, its size is not enforced"
-        instance.volume.mount_point, instance.volume.mounted = DATA_DIR, True
+        volume = wanted_volume(instance)
+        volume.mount_point, volume.mounted = DATA_DIR, True
 
     def snapshot(self, instance: Instance, name: str) -> str:
         """Commit the container's own root; volumes are left out."""
         container = self._container(instance.id)
         if container is None:
-            raise ProviderError(f"there is no server for instance {instance.id}")
+            raise no_server(instance)
         with self._asking("make a snapshot"):
             safe = re.sub(r"[^a-z0-9_.-]", "-", name.lower())
             image = container.commit(repository=f"localhost/dtrove-snapshot-{instance.id[:8]}", tag=safe,
@@ -183,7 +192,7 @@ class Provider(BaseProvider):
         """Start the container again; its address stays, and its volume is mounted anew where the machine was restarted."""
         container = self._container(instance.id)
         if container is None:
-            raise ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
+            raise no_server(instance)
         volumes.mount(self.home, instance.id)
         with self._asking("power a server on"):
             if container.status != "running":

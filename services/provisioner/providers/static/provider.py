@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting
+from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting, refuse_stale
 from services.provisioner.providers.static import scripts
 from services.provisioner.providers.static.inventory import Inventory, PoolHost, read_inventory
 from services.provisioner.providers.static.login import Jump, Login, Unreachable
 from shared.contracts.values import Flavor
 from shared.errors import Unsupported
+from shared.options import parse_jump
 from shared.secrets import Secret
 
 T = TypeVar("T")
@@ -95,7 +96,9 @@ class Provider(BaseProvider):
         else:
             hosts = [lease.host for lease in self._survey(inventory) if lease.instance_id == instance.id]
         for host in hosts:
-            self._release(inventory, host, instance.id)
+            said = self._release(inventory, host, instance.id, instance.epoch)
+            if said.startswith("stale "):
+                refuse_stale(instance, int(said.split()[1]))
 
     def attach_volume(self, instance: Instance) -> None:
         """Not possible here."""
@@ -167,15 +170,16 @@ class Provider(BaseProvider):
     def _claim(self, inventory: Inventory, host: PoolHost, instance: Instance) -> tuple[bool, str]:
         """Try to lease one host and let the cluster's key in; whether it is leased, and why not."""
         said = self._login.run(host, scripts.CLAIM, instance.id, instance.cluster_id or FREE, inventory.owner, host.user,
-                               instance.public_key, timeout=CLAIM_SECONDS).strip()  # fmt: skip
+                               instance.public_key, str(instance.epoch), timeout=CLAIM_SECONDS).strip()  # fmt: skip
         word, _, rest = said.splitlines()[-1].partition(" ") if said else ("", "", "")
         return word == "leased", f"it is not bare: {rest}" if word == "unfit" else "leased"
 
-    def _release(self, inventory: Inventory, host: PoolHost, instance_id: str) -> None:
+    def _release(self, inventory: Inventory, host: PoolHost, instance_id: str, epoch: int = 0) -> str:
+        """Wipe a host and give it back, if it is leased for the instance, and not anew since `epoch`; the script's word."""
+        script = scripts.release(inventory.wipe_script)
         try:
-            self._login.run(
-                host, scripts.release(inventory.wipe_script), instance_id, host.user, timeout=RELEASE_SECONDS
-            )
+            said = self._login.run(host, script, instance_id, host.user, str(epoch), timeout=RELEASE_SECONDS).strip()
+            return said.splitlines()[-1] if said else ""
         except Unreachable as error:
             raise ProviderBusy(
                 f"host {host.name} cannot be wiped: {error.message}",
@@ -243,6 +247,6 @@ def _jump(options: Mapping[str, object]) -> Jump | None:
     told = str(options.get("DTROVE_SSH_JUMP") or "")
     if not told:
         return None
-    login, _, port = told.rpartition(":") if ":" in told else (told, "", "22")
-    return Jump(login, int(port), Path(str(options.get("DTROVE_SSH_JUMP_KEY_FILE") or "")).expanduser(),
+    via = parse_jump(told)
+    return Jump(f"{via.user}@{via.host}", via.port, Path(str(options.get("DTROVE_SSH_JUMP_KEY_FILE") or "")).expanduser(),
                 str(options.get("DTROVE_SSH_JUMP_HOST_KEY") or ""))  # fmt: skip

@@ -26,15 +26,15 @@ packages() {
 """
 
 LOOK = """
-holder=- cluster=- owner=-
-[ ! -f /var/lib/dtrove-lease ] || read -r holder cluster owner < /var/lib/dtrove-lease
-echo "$holder $cluster $owner"
+holder=- cluster=- owner=- epoch=0
+[ ! -f /var/lib/dtrove-lease ] || read -r holder cluster owner epoch < /var/lib/dtrove-lease
+echo "$holder $cluster $owner ${epoch:-0}"
 """
 
 CLAIM = (
     """set -eu
 umask 022
-instance=$1 cluster=$2 owner=$3 user=$4 key=$5
+instance=$1 cluster=$2 owner=$3 user=$4 key=$5 epoch=$6
 """
     + _KNOWN
     + """
@@ -48,7 +48,7 @@ if [ ! -f $lease ]; then
   # What is there before anybody can install: it stays when the host is given back.
   packages > $lease.packages.$$ || true
   ln $lease.packages.$$ $lease.packages 2>/dev/null || true
-  echo "$instance $cluster $owner" > $lease.$$
+  echo "$instance $cluster $owner $epoch" > $lease.$$
   ln $lease.$$ $lease 2>/dev/null || true
   rm -f $lease.$$ $lease.packages.$$
 fi
@@ -68,13 +68,15 @@ echo leased
 
 RELEASE = (
     """set -eu
-instance=$1 user=$2
+instance=$1 user=$2 epoch=$3
 """
     + _KNOWN
     + """
 [ -f $lease ] || { echo free; exit 0; }
-read -r holder rest < $lease
+read -r holder cluster owner since < $lease
 [ "$holder" = "$instance" ] || { echo "taken $holder"; exit 0; }
+# Who stood still for long gives no host back that another has leased anew for the instance.
+[ "$epoch" -eq 0 ] || [ "${since:-0}" -le "$epoch" ] || { echo "stale $since"; exit 0; }
 for pid in /var/lib/dtrove/jobs/*/pid; do
   [ -f "$pid" ] && [ ! -f "${pid%/pid}/rc" ] && read -r number rest < "$pid" && kill -KILL -"$number" 2>/dev/null || true
 done

@@ -28,8 +28,9 @@ def test_an_empty_volume_gets_a_file_system_and_is_mounted_by_its_uuid() -> None
         "see what the volume holds", "mount the volume at /data",
     ]  # fmt: skip
     assert "mkfs.ext4 -q -m 0 /dev/vdb" in host.lines
-    assert "echo 'UUID=8f0d /data ext4 defaults,nofail 0 2' >> /etc/fstab" in host.lines
-    assert "mount -t ext4 -o defaults UUID=8f0d /data" in host.lines
+    assert """echo "$source "'/data ext4 defaults,nofail 0 2' >> /etc/fstab""" in host.lines
+    assert "source=UUID=8f0d\n" in host.lines
+    assert 'mount -t ext4 -o defaults "$source" /data' in host.lines
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
@@ -69,9 +70,16 @@ def test_a_mount_point_in_use_is_told() -> None:
         host.drive(mount("/dev/vdb", "/data"))
 
 
+def test_of_several_places_the_one_where_it_has_appeared_is_mounted() -> None:
+    host = ScriptedHost(wait_for_the_volume="/dev/vdb\n", see_what_the_volume_holds=EXT4)
+    host.drive(mount("/dev/disk/by-id/virtio-1\n/dev/vdb", "/data"))
+    assert "for device in /dev/disk/by-id/virtio-1 /dev/vdb; do" in host.lines
+    assert "blkid -p -o export /dev/vdb" in host.lines
+
+
 def test_odd_names_are_quoted() -> None:
     host = ScriptedHost(see_what_the_volume_holds=EXT4)
     host.drive(mount("/dev/disk/by-id/a b;c", "/da ta"))
     assert "'/dev/disk/by-id/a b;c'" in host.lines
     assert "mkdir -p '/da ta'" in host.lines
-    assert r"UUID=8f0d /da\040ta ext4" in host.lines
+    assert r"/da\040ta ext4" in host.lines

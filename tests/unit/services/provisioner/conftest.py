@@ -13,15 +13,17 @@ from sqlalchemy import event, select
 
 from services.provisioner import actions
 from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.fake import Cloud, Fault, Provider
 from services.provisioner.store import instances
+from services.provisioner.store.delegations import Delegations
 from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
 from services.provisioner.workflows.remove_thing import RemoveThing
 from shared.clock import ManualClock
-from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
+from shared.contracts.api import ClusterDeleteRequested, ClusterRequested, OperationRetryRequested
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Database, Sealed
 from shared.engine import StepEngine
@@ -43,14 +45,16 @@ class Rig:
     provider: Provider
     key_service_away: int = 0
     engine: StepEngine = field(init=False)
+    clouds: Clouds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.clouds = Clouds(self.provider, Delegations(self.database))
         build = BuildInstance(
-            self.database, self.provider, self._issue_key, lambda name: (Secret(f"key of {name}"), "ssh-ed25519 AAAA")
+            self.database, self.clouds, self._issue_key, lambda name: (Secret(f"key of {name}"), "ssh-ed25519 AAAA")
         )
-        attach = AttachVolume(self.database, self.provider)
-        flows = (build.workflow(), DeleteInstance(self.database, self.provider).workflow(), attach.create_workflow(),
-                 attach.attach_workflow(), RemoveThing(self.database, self.provider).workflow())  # fmt: skip
+        attach = AttachVolume(self.database, self.clouds)
+        flows = (build.workflow(), DeleteInstance(self.database, self.clouds).workflow(), attach.create_workflow(),
+                 attach.attach_workflow(), RemoveThing(self.database, self.clouds).workflow())  # fmt: skip
         self.engine = StepEngine(self.database, {flow.name: flow for flow in flows}, owner="tester")
 
     def _issue_key(self, _cluster_id: str) -> str:
@@ -63,14 +67,19 @@ class Rig:
         """Order a fault."""
         self.provider.faults.pending.append(Fault(call, fault, times))
 
-    def request(self, volume_gb: int | None = None, event_id: str = "wish-1") -> None:
+    def request(self, volume_gb: int | None = None, event_id: str = "wish-1", *, lent: bool = False) -> None:
         """A cluster of one instance is wanted."""
         wish = ClusterRequested(
             event_id=event_id, cluster_id=CLUSTER, operation_id="o-create", project_id="p", name="shop", size=1,
             datastore=DatastoreRef(id="d", manager="pgsql", version="15", image="debian"), flavor=SMALL,
             instances=(InstanceRef(id=INSTANCE, name="shop-1"),), volume_gb=volume_gb,
         )  # fmt: skip
-        actions.request_cluster(self.database, wish)
+        actions.request_cluster(self.database, wish, lent=lent)
+
+    def retry(self) -> None:
+        """What failed of the create is to go on."""
+        wish = OperationRetryRequested(event_id="wish-3", operation_id="o-create", cluster_id=CLUSTER)
+        actions.retry_operation(self.database, wish)
 
     def delete(self, operation: str = "o-delete", event_id: str = "wish-2") -> None:
         """The cluster is to go."""

@@ -6,6 +6,7 @@ import pytest
 
 from services.provisioner.providers import get_provider
 from services.provisioner.providers.base import BaseProvider, ProviderBusy, ProviderError, fitting
+from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.fake import Fault, Provider
 from services.provisioner.providers.watch import ProviderWatch
 from shared.clock import ManualClock
@@ -44,7 +45,7 @@ def test_flavors_are_those_that_a_datastore_runs_well_on_the_smallest_first() ->
 
 def test_whoever_asks_for_the_providers_state_is_told_of_the_last_look() -> None:
     provider, clock = Provider({}), ManualClock()
-    watch = ProviderWatch("fake", provider, clock)
+    watch = ProviderWatch("fake", Clouds(provider), clock)
     assert watch.status()["answers"] is False
     assert watch.look_at_flavors()[0].name == "micro"
     watch.look_at_ours()
@@ -56,7 +57,7 @@ def test_whoever_asks_for_the_providers_state_is_told_of_the_last_look() -> None
 
 def test_a_provider_that_does_not_answer_is_told_with_its_reason_and_its_flavors_are_remembered() -> None:
     provider, clock = Provider({}), ManualClock()
-    watch = ProviderWatch("fake", provider, clock)
+    watch = ProviderWatch("fake", Clouds(provider), clock)
     watch.look_at_flavors()
     provider.faults.pending.append(Fault("list_ours", "500"))
     clock.advance(60)
@@ -71,7 +72,7 @@ def test_a_provider_that_does_not_answer_is_told_with_its_reason_and_its_flavors
 
 def test_a_provider_is_asked_for_all_that_is_ours_no_more_often_than_it_bears() -> None:
     provider, clock = Provider({}), ManualClock()
-    watch = ProviderWatch("fake", provider, clock)
+    watch = ProviderWatch("fake", Clouds(provider), clock)
     assert watch.wants_a_look()
     watch.look_at_ours()
     clock.advance(provider.sweep_seconds - 1)

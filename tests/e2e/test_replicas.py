@@ -1,0 +1,131 @@
+"""Clusters of three nodes, for each datastore: one takes writes, the others have them and take none."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg2
+import pymysql
+import pytest
+
+from tests.support.clients import Redis, Sql
+from tests.support.installation import Installation, wait_for
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+# They come up at once, and install beside each other on whatever cores there are.
+NINE_HOSTS_SECONDS = 400
+WISHES: dict[str, dict[str, Any]] = {
+    "pgsql": {"datastore": "pgsql 15", "topology": {"mode": "sync"}},
+    "mysql": {"datastore": "mysql 10.11", "topology": {"mode": "sync"}},
+    "redis": {"datastore": "redis 7.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def clusters(dtrove: Installation) -> dict[str, dict[str, Any]]:
+    """One cluster of each datastore, three nodes each, with its credentials."""
+    asked = {name: dtrove.create(f"three-{name}", size=3, **wish) for name, wish in WISHES.items()}
+    made = {}
+    for name, (cluster, operation) in asked.items():
+        ended = dtrove.end_of(operation, NINE_HOSTS_SECONDS)
+        assert ended["status"] == "succeeded", ended["problem"]
+        made[name] = dtrove.get(f"/v1/clusters/{cluster}") | {
+            "login": dtrove.get(f"/v1/clusters/{cluster}/credentials")
+        }
+    return made
+
+
+def url_of(cluster: dict[str, Any], place: dict[str, Any]) -> str:
+    """The URL of one node."""
+    parts = urlsplit(cluster["login"]["url"])
+    return parts._replace(
+        netloc=f"{parts.netloc.rpartition('@')[0]}@{place['host']}:{place['port']}", query=""
+    ).geturl()
+
+
+@pytest.mark.parametrize("datastore", WISHES)
+def test_a_cluster_of_three_says_who_takes_writes_and_who_follows(
+    clusters: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    cluster = clusters[datastore]
+    assert sorted(one["role"] for one in cluster["instances"]) == ["primary", "replica", "replica"]
+    assert [one["status"] for one in cluster["instances"]] == ["active"] * 3
+    primary = next(one for one in cluster["instances"] if one["role"] == "primary")
+    assert cluster["endpoint"]["primary"]["host"] == primary["addr"]
+    others = {one["addr"] for one in cluster["instances"] if one["role"] == "replica"}
+    assert {one["host"] for one in cluster["endpoint"]["replicas"]} == others
+    assert cluster["topology"] == {"mode": "async" if datastore == "redis" else "sync"}
+
+
+@pytest.mark.parametrize("datastore", ["pgsql", "mysql"])
+def test_what_is_written_at_the_primary_is_read_on_the_replicas_which_take_no_writes(
+    clusters: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    cluster = clusters[datastore]
+    primary = Sql(url_of(cluster, cluster["endpoint"]["primary"]))
+    primary.rows("create database shop" if datastore == "mysql" else "create schema shop")
+    primary.rows("create table shop.fruit (name varchar(20) primary key)")
+    primary.rows("insert into shop.fruit values ('pear')")
+    primary.rows("commit")
+    for place in cluster["endpoint"]["replicas"]:
+        replica = Sql(url_of(cluster, place))
+        wait_for(lambda replica=replica: _fruit(replica) == ["pear"], 10, 0.2, "the row on a replica")
+        with pytest.raises((psycopg2.errors.ReadOnlySqlTransaction, pymysql.err.OperationalError), match="read-only"):
+            replica.rows("insert into shop.fruit values ('plum')")
+        replica.close()
+    primary.close()
+
+
+def _fruit(replica: Sql) -> list[str]:
+    try:
+        return [row[0] for row in replica.rows("select name from shop.fruit")]
+    except (psycopg2.Error, pymysql.MySQLError):
+        return []
+
+
+def test_a_key_that_is_set_at_the_primary_is_read_on_the_replicas_which_take_no_writes(
+    clusters: dict[str, dict[str, Any]],
+) -> None:
+    cluster = clusters["redis"]
+    primary = Redis(url_of(cluster, cluster["endpoint"]["primary"]))
+    assert primary.ask("SET", "fruit", "pear") == "OK"
+    for place in cluster["endpoint"]["replicas"]:
+        replica = Redis(url_of(cluster, place))
+        wait_for(lambda replica=replica: replica.ask("GET", "fruit") == "pear", 10, 0.2, "the key on a replica")
+        assert replica.ask("SET", "fruit", "plum").startswith("-READONLY")
+        replica.close()
+    primary.close()
+
+
+def test_a_synchronous_primary_has_somebody_to_wait_for(clusters: dict[str, dict[str, Any]]) -> None:
+    pgsql = Sql(url_of(clusters["pgsql"], clusters["pgsql"]["endpoint"]["primary"]))
+    assert [row[0] for row in pgsql.rows("select sync_state from pg_stat_replication")] == ["quorum", "quorum"]
+    mysql = Sql(url_of(clusters["mysql"], clusters["mysql"]["endpoint"]["primary"]))
+    counted = dict(mysql.rows("show global status like 'Rpl_semi_sync_master_%'"))
+    # What a replica does not have yet, nobody sees.
+    assert mysql.rows("select @@rpl_semi_sync_master_wait_point") == [("AFTER_SYNC",)]
+    assert (counted["Rpl_semi_sync_master_status"], counted["Rpl_semi_sync_master_clients"]) == ("ON", "2")
+
+
+def test_a_stock_driver_finds_the_primary_behind_the_one_url(clusters: dict[str, dict[str, Any]]) -> None:
+    url = clusters["pgsql"]["login"]["url"]
+    with psycopg2.connect(url, connect_timeout=10) as connection, connection.cursor() as cursor:
+        cursor.execute("select host(inet_server_addr())")
+        assert cursor.fetchone() == (clusters["pgsql"]["endpoint"]["primary"]["host"],)
+
+
+def test_replicas_still_follow_after_all_databases_of_a_cluster_were_restarted(
+    dtrove: Installation, clusters: dict[str, dict[str, Any]]
+) -> None:
+    cluster = clusters["redis"]
+    for node in cluster["instances"]:
+        answer = dtrove.ask("POST", f"/v1/instances/{node['id']}/perform",
+                            {"name": "restart", "commands": ["service redis-server restart"]})  # fmt: skip
+        assert dtrove.end_of(answer.json()["id"])["status"] == "succeeded"
+    primary = Redis(url_of(cluster, cluster["endpoint"]["primary"]))
+    assert primary.ask("SET", "fruit", "plum") == "OK"
+    for place in cluster["endpoint"]["replicas"]:
+        replica = Redis(url_of(cluster, place))
+        wait_for(lambda replica=replica: replica.ask("GET", "fruit") == "plum", 30, 0.5, "the key after a restart")

@@ -1,0 +1,177 @@
+"""How replicas are told to follow, and what is believed of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.datastore_agentless.datastores.base import BaseManager, Topology
+from services.datastore_agentless.datastores.base.topology import STREAMS
+from services.datastore_agentless.datastores.mysql.manager import MySQLManager
+from services.datastore_agentless.datastores.mysql.topology import native_hash
+from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
+from services.datastore_agentless.datastores.pgsql.topology import slot_of
+from services.datastore_agentless.datastores.redis.manager import RedisManager
+from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.hosts.base import CommandFailed, Put
+from shared.errors import Failure
+from shared.secrets import Secret
+from tests.unit.services.datastore_agentless.scripted import ScriptedHost
+
+WORDS = Secret("se'cr:et\\")
+
+
+def node(number: int) -> Instance:
+    return Instance(id=f"2f0c8b1e-0000-4000-8000-00000000000{number}", cluster_id="c", name=f"shop-{number}", addr=f"10.0.0.{number}",
+                    admin_user="dtrove", admin_password=Secret("admin"), replication_password=WORDS)  # fmt: skip
+
+
+PRIMARY, REPLICA, OTHER = node(1), node(2), node(3)
+
+
+def topology(manager: type[BaseManager], version: str = "1", *packages: str) -> Topology:
+    made = manager(
+        Datastore(id="d", manager_class="x", manager="x", version=version, image="", packages=list(packages))
+    )
+    assert made.topology is not None
+    return made.topology
+
+
+PGSQL, MYSQL, REDIS = topology(PostgresManager, "15"), topology(MySQLManager), topology(RedisManager)
+ALL = {"pgsql": PGSQL, "mysql": MYSQL, "redis": REDIS}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_command_that_makes_a_replica_shows_the_password(name: str) -> None:
+    chosen = ALL[name]
+    for script in (
+        chosen.admit(PRIMARY, REPLICA),
+        chosen.join(REPLICA, PRIMARY),
+        chosen.protect(PRIMARY, [REPLICA], "sync"),
+    ):
+        host = ScriptedHost()
+        host.drive(script)
+        for command in host.commands:
+            told = command.content if isinstance(command, Put) else getattr(command, "stdin", None)
+            assert isinstance(told, Secret) or "cr:et" not in str(told)
+        assert "cr:et" not in host.lines
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ("streaming from 10.0.0.1", STREAMS),
+        ("streaming from 10.0.0.9", "streaming from 10.0.0.9"),
+        ("it receives nothing", "it receives nothing"),
+    ],
+)
+def test_a_standby_is_believed_to_follow_when_it_streams_from_its_primary(told: str, lacks: str) -> None:
+    assert ScriptedHost(see_whether_it_follows=f"{told}\n").drive(PGSQL.following(REPLICA, PRIMARY)) == lacks
+
+
+def test_a_standby_that_has_its_copy_takes_no_other_and_only_reads_again_whom_to_follow() -> None:
+    host = ScriptedHost(see_whether_it_is_a_standby="yes\n")
+    host.drive(PGSQL.join(REPLICA, PRIMARY))
+    assert not [title for title in host.titles if title.startswith(("copy", "put the copy"))]
+    assert host.titles[-1] == "read whom to follow"
+
+
+def test_a_slot_is_named_as_postgresql_takes_it() -> None:
+    name = slot_of(REPLICA)
+    assert name == "dtrove_2f0c8b1e_0000_4000_8000_000000000002"
+    assert len(name) <= 63
+
+
+@pytest.mark.parametrize(
+    ("mode", "replicas", "waits"),
+    [
+        ("sync", [OTHER, REPLICA], f'ANY 1 ("{slot_of(REPLICA)}", "{slot_of(OTHER)}")'),
+        ("sync", [], ""),
+        ("async", [REPLICA], ""),
+    ],
+)
+def test_a_commit_waits_for_any_standby_in_the_mode_sync_and_for_nobody_else(
+    mode: str, replicas: list[Instance], waits: str
+) -> None:
+    host = ScriptedHost()
+    host.drive(PGSQL.protect(PRIMARY, replicas, mode))
+    (written,) = [command for command in host.commands if isinstance(command, Put)]
+    assert f"synchronous_standby_names = '{waits}'" in str(written.content)
+
+
+def mysql_told(**changes: str) -> dict[str, Any]:
+    facts = {"Master_Host": "10.0.0.1", "Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes", "Last_IO_Error": "",
+             "Last_SQL_Error": "", **changes}  # fmt: skip
+    return {"see_whether_it_follows": "".join(f"   {name}: {value}\n" for name, value in facts.items())}
+
+
+@pytest.mark.parametrize(
+    ("changes", "lacks"),
+    [
+        ({}, STREAMS),
+        ({"Master_Host": "10.0.0.9"}, "it follows 10.0.0.9"),
+        ({"Slave_IO_Running": "Connecting", "Last_IO_Error": "no route"}, "no route"),
+        ({"Slave_SQL_Running": "No"}, "its threads do not run yet"),
+    ],
+)
+def test_a_replica_of_mariadb_is_believed_to_follow_when_both_its_threads_run(
+    changes: dict[str, str], lacks: str
+) -> None:
+    assert ScriptedHost(**mysql_told(**changes)).drive(MYSQL.following(REPLICA, PRIMARY)) == lacks
+
+
+def test_a_replica_of_mariadb_that_cannot_apply_what_it_receives_says_so() -> None:
+    host = ScriptedHost(**mysql_told(Last_SQL_Error="Error 1062"))
+    with pytest.raises(Failure, match="cannot apply what it receives: Error 1062"):
+        host.drive(MYSQL.following(REPLICA, PRIMARY))
+
+
+def test_a_password_is_hashed_as_mariadb_stores_it() -> None:
+    # Source: the example of MariaDB's documentation for PASSWORD().
+    assert native_hash("notagoodpwd") == "*3A70EE9FC6594F88CE9E959CD51C5A1C002DC937"
+
+
+def test_mysqls_own_server_has_no_replicas_here() -> None:
+    made = MySQLManager(
+        Datastore(id="d", manager_class="x", manager="mysql", version="8", image="", packages=["mysql-server"])
+    )
+    assert made.topology is None
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ("role:slave\r\nmaster_host:10.0.0.1\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0\r\n", STREAMS),
+        ("role:master\r\n", "it follows nobody"),
+        ("role:slave\nmaster_host:10.0.0.9\n", "it follows 10.0.0.9"),
+        ("role:slave\nmaster_host:10.0.0.1\nmaster_sync_in_progress:1\n", "it copies the data of shop-1"),
+        ("role:slave\nmaster_host:10.0.0.1\nmaster_link_status:down\n", "its line to the primary is down"),
+    ],
+)
+def test_a_replica_of_redis_is_believed_to_follow_when_its_link_is_up(told: str, lacks: str) -> None:
+    assert ScriptedHost(see_whether_it_follows=told).drive(REDIS.following(REPLICA, PRIMARY)) == lacks
+
+
+def test_a_replica_of_redis_that_refuses_to_follow_fails_whatever_its_exit_code() -> None:
+    host = ScriptedHost(**{"follow_shop-1": "OK\nOK\nERR unknown option\n"})
+    with pytest.raises(CommandFailed, match="ERR unknown option"):
+        host.drive(REDIS.join(REPLICA, PRIMARY))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("pgsql", "postgresql://d%40@a:1,[::1]:2/postgres?target_session_attrs=read-write"),
+        ("mysql", "mysql://d%40@a:1,[::1]:2/"),
+        ("redis", "redis://d%40@a:1/0"),
+    ],
+)
+def test_the_url_of_a_cluster_is_one_that_stock_drivers_take(name: str, url: str) -> None:
+    assert ALL[name].url([("a", 1), ("::1", 2)], "d@") == url
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_url_of_one_node_is_its_own(name: str) -> None:
+    assert ALL[name].url([("a", 1)], "d") == ALL[name].manager.url("a", 1, "d")
