@@ -29,12 +29,13 @@ from shared import log as logs  # noqa: E402
 from shared.broker import read_uris  # noqa: E402
 from shared.bus.connection import wait_for_broker  # noqa: E402
 from shared.bus.formation import wait_for_nodes  # noqa: E402
-from shared.bus.green import mend_names  # noqa: E402
+from shared.bus.green import mend_look_ups, mend_names  # noqa: E402
 from shared.bus.patience import be_patient  # noqa: E402
 from shared.config import EXIT_CODE, ConfigInvalid, problems_of, secret_names, with_files  # noqa: E402
 from shared.errors import DtroveError  # noqa: E402
 
 mend_names()
+mend_look_ups()
 
 ENDED, DIED, WRONG = 0, 1, EXIT_CODE
 # Less than a supervisor's patience: whoever is told to end has this long, whatever he is in the middle of.
