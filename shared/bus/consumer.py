@@ -23,8 +23,12 @@ SILENCE_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class _Silent(Exception):
-    """The broker takes connections and then says nothing."""
+class _Silent(ConnectionError):
+    """The broker takes connections and then says nothing.
+
+    An error of the connection: after any other kombu takes leave of each consumer that it had begun, and waits for the
+    answers.
+    """
 
     def __str__(self) -> str:
         return "it takes the connection, and then says nothing"

@@ -29,6 +29,8 @@ class Pair:
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter
     memory: set[str] = field(default_factory=set)
+    # Nothing passes any more, and neither side is told.
+    silent: bool = False
 
     def break_off(self, *, reset: bool) -> None:
         """End both connections at once, with a reset or with a good-bye."""
@@ -178,6 +180,8 @@ class Proxy:
                     self.cuts += 1
                     pair.break_off(reset=True)
                     return
+                if pair.silent:
+                    continue
                 await self._pass_on(data, to, back=back)
         # The other side is told as well, once it has all that came before.
         with contextlib.suppress(OSError):
@@ -222,4 +226,24 @@ class CommitProxy(Proxy):
         if back and "committing" in pair.memory:
             self.lost += 1
             return False
+        return True
+
+
+# Source: AMQP 0-9-1, class 60 (basic), method 20 asks for a consumer, 21 says that there is one.
+CONSUME, CONSUME_OK = b"\x00\x3c\x00\x14", b"\x00\x3c\x00\x15"
+
+
+class ConsumeProxy(Proxy):
+    """Stands before RabbitMQ. A line that asks for a second consumer uses up one of `armed`: it is silent from there on."""
+
+    armed = 0
+    silenced = 0
+
+    def passes(self, pair: Pair, data: bytes, *, back: bool) -> bool:
+        if back and CONSUME_OK in data:
+            pair.memory.add("consuming")
+        if not back and self.armed > 0 and CONSUME in data and "consuming" in pair.memory:
+            self.armed -= 1
+            self.silenced += 1
+            pair.silent = True
         return True

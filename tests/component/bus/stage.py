@@ -94,6 +94,7 @@ class Stage:
     steps = Steps(steps)
 
     @on(Asked)
+    @on(Asked, "prompter")
     def asked(self, told: Asked) -> None:
         """Play the part that the event asks for."""
         getattr(self, f"_{told.wish}")(told)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.component.bus.conftest import Broker, Stage
 from tests.support.installation import wait_for
+from tests.support.proxy import ConsumeProxy
 from tests.support.rabbit import remembers
 
 # From the moment the broker takes connections.
@@ -62,6 +63,22 @@ def test_a_line_that_breaks_just_before_a_message_is_answered_ends_nobody(broker
     # Unanswered, it comes again over the next line.
     playing.noted("cut", count=2, id=asked)
     assert consumes_again(playing, "after the cut") < BACK_SECONDS
+
+
+@pytest.mark.fault(8)
+def test_a_broker_that_falls_silent_while_consumers_begin_is_left_for_a_new_connection(
+    broker: Broker, stages: Callable[..., Stage]
+) -> None:
+    port = int(broker.uri.rpartition(":")[2].partition("/")[0])
+    proxy = ConsumeProxy(port)
+    try:
+        proxy.armed = 1
+        stage = stages(broker.uri.replace(f":{port}", f":{proxy.port}"))
+        stage.start()
+        assert proxy.silenced == 1
+        consumes_again(stage, "over another line")
+    finally:
+        proxy.close()
 
 
 def test_a_call_that_finishes_while_the_broker_is_away_costs_its_reply_and_no_more(
