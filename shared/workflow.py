@@ -7,6 +7,7 @@ Every step is find-or-do, for it may run again after a crash between any two lin
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,11 @@ class TaskDraft:
     operation_id: str
     payload: dict[str, Any] = field(default_factory=dict)
     host: str = ""
+
+
+def task_id(kind: str, *of: str) -> str:
+    """The id of a task about these things, always the same; it has room for 64 characters, and they may be longer."""
+    return f"{kind}:{hashlib.sha256(' '.join(of).encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True)

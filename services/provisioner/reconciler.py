@@ -7,7 +7,6 @@ installation's: it is listed, and goes only at an operator's word.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +20,7 @@ from services.provisioner.store import findings, instances
 from services.provisioner.workflows.remove_thing import IRREMOVABLE, REMOVE, payload
 from shared.db import Database, Tx
 from shared.errors import Conflict, DtroveError, FieldError, Invalid, Unavailable
-from shared.workflow import TaskDraft
+from shared.workflow import TaskDraft, task_id
 
 # Work that makes or destroys things of an instance, and so decides about them.
 BUSY = (actions.BUILD, actions.DELETE, actions.CREATE_VOLUME, actions.ATTACH_VOLUME)
@@ -136,9 +135,8 @@ def _file(tx: Tx, row: Row[Any], known: Known | None, *, asked: bool) -> bool:
         return False
     found = findings.thing(row)
     moment = f"{int(tx.database.clock.now().timestamp() * 1000):x}"
-    digest = hashlib.sha256(f"{found.kind} {found.id}".encode()).hexdigest()[:24]
     draft = TaskDraft(
-        id=f"remove:{digest}:{moment}", kind=REMOVE, subject=(found.instance_id or found.id)[:64],
+        id=task_id("remove", found.kind, found.id, moment), kind=REMOVE, subject=(found.instance_id or found.id)[:64],
         payload=payload(found, asked=asked), cluster_id=known.cluster_id if known else "",
         operation_id=known.operation_id if known else "", host=known.name if known else "",
     )  # fmt: skip

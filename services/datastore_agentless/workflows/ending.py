@@ -10,7 +10,7 @@ from services.datastore_agentless.store import clusters
 from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady
 from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
-from shared.workflow import Task, TaskDraft
+from shared.workflow import Task, TaskDraft, task_id
 
 JOIN = "join_node"
 
@@ -62,7 +62,7 @@ def node_joined(tx: Tx, task: Task, instance: Instance, manager: BaseManager) ->
 
 def _file_join(tx: Tx, task: Task, node: Instance) -> None:
     # A server that was made anew joins anew.
-    draft = TaskDraft(id=f"{JOIN}:{node.id}:{node.server}:{task.operation_id}", kind=JOIN, subject=node.id,
+    draft = TaskDraft(id=task_id(JOIN, node.id, node.server, task.operation_id), kind=JOIN, subject=node.id,
                       cluster_id=node.cluster_id, operation_id=task.operation_id, payload={"instance_id": node.id},
                       host=node.name)  # fmt: skip
     tx.file(draft)

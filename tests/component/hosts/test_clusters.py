@@ -23,6 +23,7 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
+from shared.contracts.base import new_id
 from shared.contracts.values import VolumeRef
 from shared.db import Database
 from shared.db.outbox import Outbox
@@ -101,6 +102,19 @@ def test_a_replica_that_cannot_follow_fails_its_cluster_and_a_retry_lets_it_foll
     work(engine)
     assert cluster_status(database) == ClusterStatus.ACTIVE
     assert len(said(database, "cluster.active")) == 1
+
+
+def test_nodes_with_names_and_ids_of_any_length_become_a_cluster(database: Database, engine: StepEngine) -> None:
+    # Of two engines one does not look at how long a text is.
+    cluster, servers = new_id(), [f"local:{new_id()}{new_id()}"[:64] for _ in range(2)]
+    actions.expect_cluster(database, wish(cluster, nodes=2), admin_user)
+    actions.issue_key(database, cluster)
+    for number, server in enumerate(servers):
+        actions.prepare_node(
+            database, replace(up(f"{cluster}-{number}", cluster), operation_id=new_id(), server=server)
+        )
+    work(engine)
+    assert cluster_status(database, cluster) == ClusterStatus.ACTIVE
 
 
 def test_a_server_that_was_made_anew_follows_anew(database: Database, engine: StepEngine) -> None:
