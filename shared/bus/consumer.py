@@ -18,8 +18,8 @@ from shared.bus.connection import Grumble, connected, drop, uri
 # How many messages of a queue may be in hand at a time.
 PREFETCH = 10
 PAUSE, LONGEST_PAUSE = 0.3, 2.0
-# A broker that has just come back may let a declaration wait for ever.
-SILENCE_SECONDS = 5.0
+# A broker that has just come back may let a declaration wait for ever. One that is only slow is given longer each time.
+SILENCE_SECONDS, LONGEST_SILENCE = 2.0, 10.0
 log = logging.getLogger(__name__)
 
 
@@ -41,13 +41,17 @@ class RobustConsumer(Consumer):
         super().__init__(*args, **options)
         self._grumble = Grumble("consumer")
         self._patience: eventlet.Timeout | None = None
-        self._pause = PAUSE
+        self._pause, self._silence = PAUSE, SILENCE_SECONDS
 
-    def expect(self, seconds: float | None) -> None:
-        """Give the broker so long until its next answer in setting up; None: it has answered all."""
+    def expect(self) -> None:
+        """Give the broker a while until its next answer in setting up."""
+        self._stop_waiting()
+        self._patience = eventlet.Timeout(self._silence, _Silent())
+
+    def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
-        self._patience = None if seconds is None else eventlet.Timeout(seconds, _Silent())
+            self._patience = None
 
     def run(self, *_: Any, **__: Any) -> None:
         while not self.should_stop:
@@ -58,20 +62,22 @@ class RobustConsumer(Consumer):
                 self._grumble.away(error)
                 eventlet.sleep(self._pause)
                 self._pause = min(LONGEST_PAUSE, self._pause + PAUSE)
+                if isinstance(error, _Silent):
+                    self._silence = min(LONGEST_SILENCE, self._silence * 1.5)
 
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:
         made = connected()
         try:
-            self.expect(SILENCE_SECONDS)
+            self.expect()
             yield made
         finally:
-            self.expect(None)
+            self._stop_waiting()
             drop(made)
 
     def on_consume_ready(self, *args: Any, **options: Any) -> None:
-        self.expect(None)
-        self._pause = PAUSE
+        self._stop_waiting()
+        self._pause, self._silence = PAUSE, SILENCE_SECONDS
         self._grumble.back()
         super().on_consume_ready(*args, **options)
 
@@ -115,12 +121,12 @@ class _Listener(RobustConsumer):
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
         for queue in self._declared.values():
-            self.expect(SILENCE_SECONDS)
+            self.expect()
             queue(channel).declare()
         return [self._consumer(consumer_cls, receiver) for receiver in self._receivers]
 
     def _consumer(self, consumer_cls: Any, receiver: Receiver) -> Any:
-        self.expect(SILENCE_SECONDS)
+        self.expect()
         return consumer_cls(
             queues=[receiver.queue], on_message=receiver.receive, prefetch_count=PREFETCH,
             on_decode_error=lambda message, _error: receiver.receive(message),

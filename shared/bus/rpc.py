@@ -18,7 +18,7 @@ from nameko.rpc import Rpc, RpcConsumer, get_rpc_exchange
 
 from shared import errors
 from shared.bus.connection import connected, drop
-from shared.bus.consumer import SILENCE_SECONDS, RobustConsumer
+from shared.bus.consumer import RobustConsumer
 from shared.bus.publisher import Outgoing, publisher
 from shared.errors import FieldError, Unavailable
 
@@ -32,7 +32,7 @@ class _Requests(RobustConsumer):
     """Takes requests out of a quorum queue; nameko, and DTrove 0.1, made it a classic one."""
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> list[Any]:
-        self.expect(SILENCE_SECONDS)
+        self.expect()
         for queue in self.queues:
             self._declare(queue, channel.connection)
         return list(super().get_consumers(consumer_cls, channel))

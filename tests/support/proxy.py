@@ -191,17 +191,20 @@ class Proxy:
         if back and self._cut_after is not None:
             data = data[: self._cut_after]
             self._cut_after -= len(data)
+        # Counted first: whoever reads it may ask for the count at once.
+        if back:
+            self.received += len(data)
+        else:
+            self.sent += len(data)
         to.write(data)
         await to.drain()
         if self._rate is not None:
             await asyncio.sleep(len(data) / self._rate)
         if back:
-            self.received += len(data)
             if self._cut_after is not None and self._cut_after <= 0:
                 self._cut_after = None
                 await self._cut(self._reset)
             return
-        self.sent += len(data)
         if self._silent_after is not None:
             self._silent_after -= len(data)
             if self._silent_after <= 0:
