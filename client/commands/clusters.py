@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from client import completion, names
-from client.arguments import ClusterName, Json, Plan, Timeout, Wait, Yes
+from client.arguments import ClusterName, InstanceName, Json, Plan, Timeout, Wait, Yes
 from client.http import Api
 from client.plans import show_plan
 from client.terminal import Column, err, out, show, show_list
@@ -95,6 +95,49 @@ def update(
         raise typer.BadParameter("say what to change: --name, --protected or --unprotected")
     api = Api()
     show(api.send("PATCH", f"/v1/clusters/{names.cluster(api, cluster)['id']}", changes)[0], as_json)
+
+
+@app.command("add-node")
+def add_node(
+    cluster: ClusterName,
+    count: Annotated[int, typer.Option(help="How many.")] = 1,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Add replicas to a cluster that serves."""
+    api = Api()
+    found = names.cluster(api, cluster)
+    path = f"/v1/clusters/{found['id']}/nodes"
+    if plan:
+        show_plan(api.send("POST", path, {"count": count}, plan="true")[0]["plan"], as_json)
+        return
+    _, operation = api.send("POST", path, {"count": count})
+    _finish(api, found, operation, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@app.command("remove-node")
+def remove_node(
+    cluster: ClusterName,
+    instance: InstanceName,
+    yes: Yes = False,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a replica from a cluster, with its server and volume."""
+    api = Api()
+    found, node = names.cluster(api, cluster), names.instance(api, instance)
+    path = f"/v1/clusters/{found['id']}/nodes/{node['id']}"
+    if plan:
+        show_plan(api.send("DELETE", path, plan="true")[0]["plan"], as_json)
+        return
+    if not yes:
+        typer.confirm(f"Remove {node['name']} with its copy of the data?", abort=True, err=True)
+    _, operation = api.send("DELETE", path)
+    _finish(api, found, operation, wait=wait, timeout=timeout, as_json=as_json)
 
 
 @app.command()

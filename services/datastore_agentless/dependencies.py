@@ -14,6 +14,7 @@ from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.join_node import JoinNode
+from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
@@ -79,9 +80,11 @@ def manager_for(datastore: Datastore) -> BaseManager:
 def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
-    access = OpenAccess(hosts())
-    flows = (PrepareNode(hosts()).workflow(), JoinNode(hosts()).workflow(), Perform(hosts()).workflow(), BackupNode(hosts()).workflow(),
-             access.grant(), access.revoke())  # fmt: skip
+    access, leaving = OpenAccess(hosts()), LeaveNode(hosts())
+    flows = (
+        PrepareNode(hosts()).workflow(), JoinNode(hosts()).workflow(), leaving.leave(), leaving.dismiss(),
+        Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
+    )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.datastore_agentless import actions, catalogue, dependencies, planning
 from services.datastore_agentless.store import catalogue as catalogue_store
+from services.datastore_agentless.store import clusters as cluster_store
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     AccessRequested,
@@ -15,6 +16,8 @@ from shared.contracts.api import (
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
+    NodesRemoveRequested,
+    NodesRequested,
     OperationCancelRequested,
     OperationReminded,
     OperationRetryRequested,
@@ -65,6 +68,18 @@ class DatastoreService:
     def prepare_node(self, event: InstanceActive) -> None:
         """File the preparation of a server that came up."""
         if not actions.prepare_node(dependencies.database(), event):
+            raise Retryable(f"instance {event.instance_id} is not known here yet")
+
+    @on(NodesRequested)
+    def expect_nodes(self, event: NodesRequested) -> None:
+        """Record nodes to come."""
+        if not actions.expect_nodes(dependencies.database(), event):
+            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+
+    @on(NodesRemoveRequested)
+    def remove_nodes(self, event: NodesRemoveRequested) -> None:
+        """File the leaving of nodes."""
+        if not actions.remove_nodes(dependencies.database(), event):
             raise Retryable(f"cluster {event.cluster_id} is not known here yet")
 
     @on(InstanceFailed)
@@ -178,6 +193,15 @@ class DatastoreService:
         manager = dependencies.manager_for(entry)
         return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0,
                                     spec.get("mode") or "")  # fmt: skip
+
+    @rpc
+    def plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What adding replicas to a cluster would run on its hosts."""
+        with dependencies.database().read() as connection:
+            cluster = cluster_store.cluster(connection, spec["cluster_id"])
+            there = cluster_store.instances(connection, cluster.id)
+            entry = catalogue_store.datastore(connection, cluster.datastore_id)
+        return planning.plan_nodes(dependencies.manager_for(entry), cluster, there, spec["names"], spec["mode"])
 
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:

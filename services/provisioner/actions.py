@@ -12,9 +12,11 @@ from services.provisioner.store import instances
 from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
+    NodesRequested,
     OperationCancelRequested,
     OperationRetryRequested,
 )
+from shared.contracts.datastore_agentless import NodeReleased
 from shared.contracts.provisioner import FlavorsListed, InstanceDeleted
 from shared.contracts.values import Flavor, InstanceRef
 from shared.db import Database, Tx, tasks
@@ -24,12 +26,14 @@ from shared.workflow import TaskDraft
 BUILD, DELETE = "build_instance", "delete_instance"
 CREATE_VOLUME, ATTACH_VOLUME = "create_volume", "attach_volume"
 UNMADE = (Status.REQUESTED, Status.BUILDING, Status.FAILED)
+Wish = ClusterRequested | NodesRequested
+End = ClusterDeleteRequested | NodeReleased
 
 
-def request_cluster(database: Database, event: ClusterRequested, *, lent: bool = False) -> None:
-    """File one build per instance of a cluster that is wanted; `lent`: in the account that its project has lent."""
+def request_instances(database: Database, event: Wish, *, lent: bool = False) -> None:
+    """File one build per instance that is wanted; `lent`: in the account that its project has lent."""
     with database.write() as tx:
-        if tx.first_seen(event.event_id, "request_cluster"):
+        if tx.first_seen(event.event_id, "request_instances"):
             for ref in event.instances:
                 _file_build(tx, event, ref, event.project_id if lent else OWN)
 
@@ -52,6 +56,22 @@ def delete_cluster(database: Database, event: ClusterDeleteRequested) -> None:
                 tx.emit(_deleted(instance.id, event))
             else:
                 _file_again(tx, DELETE, instance, operation_id=event.operation_id)
+
+
+def delete_instance(database: Database, event: NodeReleased) -> None:
+    """The same for one instance, which its cluster does without."""
+    with database.write() as tx:
+        if not tx.first_seen(event.event_id, "delete_instance"):
+            return
+        tasks.cancel(tx, subject=event.instance_id, kinds=(BUILD,))
+        if not instances.exists(tx.connection, event.instance_id):
+            _remember_deleted(tx, event, event.instance_id)
+            return
+        instance = instances.get(tx.connection, event.instance_id)
+        if instance.status == Status.DELETED:
+            tx.emit(_deleted(instance.id, event))
+        else:
+            _file_again(tx, DELETE, instance, operation_id=event.operation_id)
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
@@ -154,7 +174,7 @@ def _file_again(
     return draft.id
 
 
-def _file_build(tx: Tx, event: ClusterRequested, ref: InstanceRef, account: str) -> None:
+def _file_build(tx: Tx, event: Wish, ref: InstanceRef, account: str) -> None:
     if instances.exists(tx.connection, ref.id):
         return
     instance = Instance(
@@ -179,7 +199,7 @@ def _draft(
     )  # fmt: skip
 
 
-def _remember_deleted(tx: Tx, event: ClusterDeleteRequested, instance_id: str) -> None:
+def _remember_deleted(tx: Tx, event: End, instance_id: str) -> None:
     nothing = Flavor(id="", name="", vcpus=0, ram_mb=0, disk_gb=0)
     instances.add(
         tx, Instance(
@@ -190,5 +210,5 @@ def _remember_deleted(tx: Tx, event: ClusterDeleteRequested, instance_id: str) -
     tx.emit(_deleted(instance_id, event))
 
 
-def _deleted(instance_id: str, event: ClusterDeleteRequested) -> InstanceDeleted:
+def _deleted(instance_id: str, event: End) -> InstanceDeleted:
     return InstanceDeleted(instance_id=instance_id, cluster_id=event.cluster_id, operation_id=event.operation_id)

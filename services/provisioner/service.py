@@ -13,11 +13,13 @@ from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
+    NodesRequested,
     OperationCancelRequested,
     OperationReminded,
     OperationRetryRequested,
 )
 from shared.contracts.base import dump
+from shared.contracts.datastore_agentless import NodeReleased
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Conflict
@@ -82,14 +84,20 @@ class ProvisionerService:
     counting = Ticker(count_secrets, COUNT_SECONDS)
 
     @on(ClusterRequested)
-    def request_cluster(self, event: ClusterRequested) -> None:
+    @on(NodesRequested)
+    def request_instances(self, event: ClusterRequested | NodesRequested) -> None:
         """File one build per instance."""
-        actions.request_cluster(dependencies.database(), event, lent=_in_lent_projects())
+        actions.request_instances(dependencies.database(), event, lent=_in_lent_projects())
 
     @on(ClusterDeleteRequested)
     def delete_cluster(self, event: ClusterDeleteRequested) -> None:
         """File the deletion of each instance."""
         actions.delete_cluster(dependencies.database(), event)
+
+    @on(NodeReleased)
+    def delete_instance(self, event: NodeReleased) -> None:
+        """File the deletion of one instance."""
+        actions.delete_instance(dependencies.database(), event)
 
     @on(OperationCancelRequested)
     def cancel_operation(self, event: OperationCancelRequested) -> None:

@@ -25,6 +25,32 @@ class ClusterRequested(Event):
     topology: Topology | None = None
 
 
+@event("nodes.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class NodesRequested(Event):
+    """More nodes are wanted in a cluster that serves: the provisioner builds them, and they become replicas."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    datastore: DatastoreRef
+    flavor: Flavor
+    instances: tuple[InstanceRef, ...]
+    topology: Topology
+    volume_gb: int | None = None
+
+
+@event("nodes.remove_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class NodesRemoveRequested(Event):
+    """Replicas are to go, or the nodes that an operation which is cancelled was about to add; the cluster serves on."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    instance_ids: tuple[str, ...]
+
+
 @event("cluster.delete_requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class ClusterDeleteRequested(Event):

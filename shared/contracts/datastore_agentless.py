@@ -52,7 +52,7 @@ class NodeIdentityChanged(Event):
 @event("cluster.active", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class ClusterActive(Event):
-    """A cluster serves at `endpoint`."""
+    """A cluster serves at `endpoint`, with all the nodes that the operation was to make."""
 
     cluster_id: str
     operation_id: str
@@ -68,6 +68,38 @@ class ClusterFailed(Event):
     cluster_id: str
     operation_id: str
     problem: Problem
+
+
+@event("nodes.failed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodesFailed(Event):
+    """Nodes could not be added to a cluster, or not be removed from it; it serves as before."""
+
+    cluster_id: str
+    operation_id: str
+    problem: Problem
+
+
+@event("node.released", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodeReleased(Event):
+    """Its cluster does without this node: the server may go. `project_id` is the cluster's."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    project_id: str
+
+
+@event("nodes.removed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodesRemoved(Event):
+    """The nodes that an operation was to remove are gone, and nothing is kept for them; the cluster serves at `endpoint`."""
+
+    cluster_id: str
+    operation_id: str
+    instance_ids: tuple[str, ...]
+    endpoint: Endpoint
 
 
 @event("cluster.deleted", publisher="datastore_agentless")

@@ -121,14 +121,18 @@ def finish(tx: Tx, task: Task, status: str, problem: Problem | None = None) -> N
     let_go(tx, task, **values)
 
 
-def cancel(tx: Tx, *, cluster_id: str = "", operation_id: str = "", kinds: tuple[str, ...] = ()) -> int:
-    """Ask open tasks of a cluster or operation to stop and be undone; they notice at once. Returns how many."""
+def cancel(
+    tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = ()
+) -> int:
+    """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many."""
     t = tx.database.tasks
     query = update(t).where(t.c.status == OPEN)
     if cluster_id:
         query = query.where(t.c.cluster_id == cluster_id)
     if operation_id:
         query = query.where(t.c.operation_id == operation_id)
+    if subject:
+        query = query.where(t.c.subject == subject)
     if kinds:
         query = query.where(t.c.kind.in_(kinds))
     tx.wakes.add(TASKS)
@@ -145,6 +149,13 @@ def reopen(tx: Tx, operation_id: str) -> int:
     values = {"status": OPEN, "mode": "forward", "attempt": 0, "claims": 0, "step_started_at": None, "due_at": now,
               "problem": None, "finished_at": None, "cancel_requested": False}  # fmt: skip
     return tx.connection.execute(query.values(**values)).rowcount
+
+
+def others_open(tx: Tx, task: Task) -> bool:
+    """Whether another task of the same kind and operation is not at its end."""
+    t = tx.database.tasks
+    alike = (t.c.operation_id == task.operation_id, t.c.kind == task.kind, t.c.status == OPEN, t.c.id != task.id)
+    return tx.connection.execute(select(t.c.id).where(*alike).limit(1)).first() is not None
 
 
 def open_tasks(connection: Connection, database: Database, cluster_id: str) -> int:

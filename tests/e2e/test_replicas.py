@@ -129,3 +129,73 @@ def test_replicas_still_follow_after_all_databases_of_a_cluster_were_restarted(
     for place in cluster["endpoint"]["replicas"]:
         replica = Redis(url_of(cluster, place))
         wait_for(lambda replica=replica: replica.ask("GET", "fruit") == "plum", 30, 0.5, "the key after a restart")
+
+
+@pytest.mark.parametrize("datastore", WISHES)
+def test_a_node_is_added_with_the_data_and_another_one_removed_while_the_cluster_serves(
+    dtrove: Installation, clusters: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    before = clusters[datastore]
+    path = f"/v1/clusters/{before['id']}"
+    put(before, "quince")
+    added = dtrove.end_of(dtrove.ask("POST", f"{path}/nodes", {"count": 1}).json()["id"], NINE_HOSTS_SECONDS)
+    assert added["status"] == "succeeded", added["problem"]
+    grown = dtrove.get(path)
+    (fresh,) = [one for one in grown["instances"] if one["id"] not in {node["id"] for node in before["instances"]}]
+    assert (grown["size"], fresh["role"], fresh["status"]) == (4, "replica", "active")
+    assert fresh["name"] == f"three-{datastore}-4"
+    place = next(one for one in grown["endpoint"]["replicas"] if one["host"] == fresh["addr"])
+    wait_for(lambda: has(before, place, "quince"), 30, 0.5, "what was there before it, on the new replica")
+    put(before, "medlar")
+    wait_for(lambda: has(before, place, "medlar"), 30, 0.5, "what came after it, on the new replica")
+
+    leaving = next(one for one in before["instances"] if one["role"] == "replica")
+    removed = dtrove.end_of(dtrove.ask("DELETE", f"{path}/nodes/{leaving['id']}").json()["id"])
+    assert removed["status"] == "succeeded", removed["problem"]
+    shrunk = dtrove.get(path)
+    assert shrunk["size"] == 3
+    assert leaving["id"] not in [one["id"] for one in shrunk["instances"]]
+    assert leaving["addr"] not in [one["host"] for one in shrunk["endpoint"]["replicas"]]
+    # With a slot left behind the primary would keep its log for ever; without anybody to wait for it would stand still.
+    if datastore == "pgsql":
+        primary = Sql(url_of(before, before["endpoint"]["primary"]))
+        assert sorted(row[0] for row in primary.rows("select active from pg_replication_slots")) == [True, True]
+        primary.close()
+    put(before, "sloe")
+    wait_for(lambda: has(before, place, "sloe"), 30, 0.5, "what was written without the one that left")
+
+
+def put(cluster: dict[str, Any], word: str) -> None:
+    """Write a word at the primary."""
+    url = url_of(cluster, cluster["endpoint"]["primary"])
+    if url.startswith("redis"):
+        primary = Redis(url)
+        assert primary.ask("SET", f"word-{word}", word) == "OK"
+        primary.close()
+        return
+    database = Sql(url)
+    database.rows(
+        "create database if not exists words" if url.startswith("mysql") else "create schema if not exists words"
+    )
+    database.rows("create table if not exists words.words (word varchar(20) primary key)")
+    database.rows(f"insert into words.words values ('{word}')")
+    database.rows("commit")
+    database.close()
+
+
+def has(cluster: dict[str, Any], place: dict[str, Any], word: str) -> bool:
+    """Whether a node has it."""
+    url = url_of(cluster, place)
+    if url.startswith("redis"):
+        replica = Redis(url)
+        try:
+            return bool(replica.ask("GET", f"word-{word}") == word)
+        finally:
+            replica.close()
+    database = Sql(url)
+    try:
+        return (word,) in [tuple(row) for row in database.rows("select word from words.words")]
+    except (psycopg2.Error, pymysql.MySQLError):
+        return False
+    finally:
+        database.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.datastore_agentless.datastores.base import BaseManager, Topology
-from services.datastore_agentless.datastores.base.topology import STREAMS
+from services.datastore_agentless.datastores.base.topology import NOTHING, STREAMS
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import ANY_CODE, HostUnreachable, Job, Put, Result, Run, Script
 from services.datastore_agentless.hosts.driver import Driver
@@ -170,6 +170,10 @@ class SimTopology(Topology):
 
     def protect(self, primary: Instance, replicas: Sequence[Instance], mode: str) -> Script:
         yield Run(f"simd --wait-for {len(replicas)}", title="write for whom a commit waits")
+
+    def dismiss(self, primary: Instance, replica: Instance) -> Script:
+        yield Run(f"simd --forget {replica.id}", title=f"keep nothing for {replica.name}")
+        return NOTHING
 
 
 class SimManager(BaseManager):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.api.actions import clusters
+from services.api.actions import clusters, scaling, steering
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
 from services.provisioner.providers.fake.faults import Fault
@@ -27,7 +27,7 @@ PATIENCE = 3000.0
 REST_SECONDS = 60.0
 # What comes to light late is gone after so long.
 TIDY_SECONDS = 75.0
-PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule", "three nodes")
+PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule", "three nodes", "grow")
 ENDED = ("succeeded", "failed", "cancelled")
 GIVEN_UP = "times without an outcome"
 
@@ -79,7 +79,7 @@ class Story:
                 self._wait(first)
                 self._wait(second)
             else:
-                wish = self._create("only", 3 if plot == "three nodes" else 1)
+                wish = self._create("only", {"three nodes": 3, "grow": chance.choice((1, 2))}.get(plot, 1))
                 self._twist(plot, wish)
             self.world.hub.sleep(chance.uniform(0.0, 20.0))
             self.world.weather.clear()
@@ -119,11 +119,13 @@ class Story:
                 self._wait(done)
         if plot == "schedule" and self.status(wish.operation_id) == "succeeded":
             self._schedule(wish.cluster_id)
+        if plot == "grow" and self.status(wish.operation_id) == "succeeded":
+            self._grow(wish.cluster_id)
         if plot == "retry" and self.status(wish.operation_id) == "failed":
             # Where something else struck first, the premise is not to strike now.
             self.world.provider.faults.pending.clear()
             before = self.world.weather.final_faults
-            self._ask(lambda tx: clusters.retry(tx, DEFAULT_PROJECT, wish.operation_id))
+            self._ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, wish.operation_id))
             self._wait(wish)
             # What ends now as a failure has to have a reason of its own.
             if self.status(wish.operation_id) == "failed" and self.world.weather.final_faults == before:
@@ -155,7 +157,7 @@ class Story:
             self.wishes.append(Wish(answer, cluster_id, ("succeeded",)))
 
     def _cancel(self, wish: Wish) -> None:
-        self._ask(lambda tx: clusters.cancel(tx, DEFAULT_PROJECT, wish.operation_id))
+        self._ask(lambda tx: steering.cancel(tx, DEFAULT_PROJECT, wish.operation_id))
         wish.allowed = ("succeeded", "cancelled")
 
     def _perform(self, cluster_id: str) -> Wish | None:
@@ -163,7 +165,47 @@ class Story:
         found = rows(self.world.database("api"), select(i.c.id).where(i.c.cluster_id == cluster_id))
         commands = ["uptime", "df"][: self.world.chance.randint(1, 2)]
         asked = {"name": "look", "commands": commands}
-        answer = self._ask(lambda tx: clusters.perform(tx, DEFAULT_PROJECT, found[0].id, asked))
+        return self._wish(lambda tx: clusters.perform(tx, DEFAULT_PROJECT, found[0].id, asked), cluster_id)
+
+    def _grow(self, cluster_id: str) -> None:
+        """Add nodes, or take them back half-way; try again what failed; remove one, whatever became of it."""
+        chance = self.world.chance
+        more = self._wish(
+            lambda tx: scaling.add_nodes(tx, DEFAULT_PROJECT, cluster_id, chance.choice((1, 2)), 5), cluster_id
+        )
+        if more is None:
+            return
+        if chance.random() < 0.3:
+            self.world.hub.sleep(chance.choice((0.0, chance.uniform(0.0, 2.0), chance.uniform(0.0, 60.0))))
+            self._cancel(more)
+        self._wait(more)
+        if self.status(more.operation_id) == "failed" and chance.random() < 0.5:
+            self._ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, more.operation_id))
+            self._wait(more)
+        replicas = self._replicas(cluster_id)
+        if not replicas:
+            return
+        gone = chance.choice(replicas)
+        less = self._wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
+        if less is None:
+            return
+        if chance.random() < 0.2:
+            self._delete(cluster_id)
+            return
+        self._wait(less)
+        if self.status(less.operation_id) == "succeeded" and gone in self._replicas(cluster_id):
+            self.failures.append(f"instance {gone} is still there after its removal")
+
+    def _replicas(self, cluster_id: str) -> list[str]:
+        """The nodes of a cluster but for its primary, as the API knows them."""
+        i, c = tables.instances, tables.clusters
+        query = select(i.c.id).join(c, c.c.id == i.c.cluster_id).order_by(i.c.name)
+        mine = query.where(c.c.id == cluster_id, i.c.id != c.c.primary_id, i.c.status != "deleted")
+        return [str(row.id) for row in rows(self.world.database("api"), mine)]
+
+    def _wish(self, work: Callable[[Tx], Any], cluster_id: str) -> Wish | None:
+        """An operation that is asked for, if it is taken in."""
+        answer = self._ask(work)
         if not isinstance(answer, str):
             return None
         wish = Wish(answer, cluster_id, ("succeeded",))
@@ -232,7 +274,8 @@ class Story:
         if row.kind != "create_cluster" or not alive or alive[0].status not in ("active", "failed"):
             return
         servers = self.world.provider.cloud.servers
-        nodes = rows(database, select(i.c.id, i.c.status).where(i.c.cluster_id == wish.cluster_id))
+        there = (i.c.cluster_id == wish.cluster_id, i.c.status.not_in(("deleting", "deleted")))
+        nodes = rows(database, select(i.c.id, i.c.status).where(*there))
         for instance in nodes:
             if row.status != "succeeded" and len(nodes) > 1 and instance.status != "failed":
                 continue

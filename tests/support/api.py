@@ -88,6 +88,9 @@ class FakeDatabases:
                  for name in spec["names"]]  # fmt: skip
         return {"hosts": hosts, "restarts": [], "lost": []}
 
+    def _plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return self._plan_create(spec)
+
     def _reseal(self) -> dict[str, Any]:
         return {"resealed": 0, "left": 0, "key": RING.newest}
 

@@ -10,14 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from services.api.actions import operations, quotas
 from services.api.actions.choices import check, topology
 from services.api.actions.feed import announce
-from services.api.actions.operations import operation, start_operation
+from services.api.actions.operations import start_operation
 from services.api.store import tables
 from shared.contracts.api import (
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
-    OperationCancelRequested,
-    OperationRetryRequested,
     PerformRequested,
 )
 from shared.contracts.base import dump, new_id
@@ -50,8 +48,8 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
     for ref in refs:
         tx.connection.execute(
             insert(tables.instances).values(
-                id=ref.id, cluster_id=cluster_id, project_id=project_id, name=ref.name, status="requested", addr="",
-                server="", message="", server_state="requested", ready=False,
+                id=ref.id, cluster_id=cluster_id, project_id=project_id, operation_id=operation_id, name=ref.name,
+                status="requested", addr="", server="", message="", server_state="requested", ready=False,
             )
         )  # fmt: skip
     wish = ClusterRequested(
@@ -95,44 +93,8 @@ def delete(tx: Tx, project_id: str, cluster_id: str) -> str:
         return str(row.operation_id)
     operations.end_all(tx, cluster_id, "cancelled")
     operation_id = start_operation(tx, "delete_cluster", cluster_id, project_id)
-    _request_delete(tx, row, operation_id)
+    request_delete(tx, row, operation_id)
     return operation_id
-
-
-def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
-    """Stop an operation; a create is undone whole. Asking again changes nothing. Raises NotFound, Conflict."""
-    row = _lock_operation(tx, project_id, operation_id)
-    if row.status == "cancelling":
-        return
-    if row.status not in operations.RUNNING:
-        raise Conflict(f"the operation is {row.status} already")
-    if row.kind == "delete_cluster":
-        raise Conflict("a delete cannot be cancelled", what_to_do="wait for its end")
-    t = tables.operations
-    tx.connection.execute(update(t).where(t.c.id == operation_id).values(status="cancelling"))
-    if row.kind == "create_cluster":
-        _request_delete(tx, get(tx.connection, project_id, row.cluster_id), operation_id)
-    else:
-        wish = OperationCancelRequested(operation_id=operation_id, cluster_id=row.cluster_id)
-        announce(tx, wish, project_id)
-
-
-def retry(tx: Tx, project_id: str, operation_id: str) -> None:
-    """Let a failed operation go on from the step that failed. Raises NotFound, Conflict."""
-    row = _lock_operation(tx, project_id, operation_id)
-    if row.status != "failed":
-        raise Conflict(f"only a failed operation can be retried; this one is {row.status}")
-    c = tables.clusters
-    cluster = tx.connection.execute(select(c.c.deleted_at).where(c.c.id == row.cluster_id)).first()
-    if cluster is None or cluster.deleted_at is not None:
-        raise Conflict("the cluster of this operation is gone")
-    operations.resume(tx, operation_id)
-    here = update(c).where(c.c.id == row.cluster_id)
-    if row.exclusive:
-        tx.connection.execute(here.values(operation_id=operation_id))
-    if row.kind == "create_cluster":
-        tx.connection.execute(here.where(c.c.status == "failed").values(status="building", message=""))
-    announce(tx, OperationRetryRequested(operation_id=operation_id, cluster_id=row.cluster_id), project_id)
 
 
 def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) -> str:
@@ -195,15 +157,8 @@ def _found(row: Row[Any] | None, cluster_id: str) -> Row[Any]:
     return row
 
 
-def _lock_operation(tx: Tx, project_id: str, operation_id: str) -> Row[Any]:
-    """An operation as it stands once its cluster is locked: everybody locks in this order. Raises NotFound."""
-    cluster_id = operation(tx.connection, project_id, operation_id).cluster_id
-    c = tables.clusters
-    tx.connection.execute(select(c.c.id).where(c.c.id == cluster_id).with_for_update())
-    return operation(tx.connection, project_id, operation_id)
-
-
-def _request_delete(tx: Tx, row: Row[Any], operation_id: str) -> None:
+def request_delete(tx: Tx, row: Row[Any], operation_id: str) -> None:
+    """Have a cluster go, under this operation."""
     t = tables.clusters
     here = update(t).where(t.c.id == row.id)
     tx.connection.execute(here.values(status="deleting", operation_id=operation_id, message=""))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from services.api.actions import logins, operations, progressing
+from services.api.actions import logins, operations, progressing, scaling
 from services.api.actions.feed import remember
 from services.api.actions.learning import learn_datastore, learn_flavors, learn_transcript
 from services.api.actions.nodes import identity_changed, node_ready, server_active, server_deleted, server_failed
@@ -21,6 +21,8 @@ from shared.contracts.scheduler import BackupDue
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
+# The steps of what goes: see datastore_agentless's leave_node, and the provisioner's delete_instance.
+LEAVING = ("release", "dismiss", "mark", "destroy")
 QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered")
 
 
@@ -55,7 +57,7 @@ def _instance_active(tx: Tx, event: provisioner.InstanceActive) -> None:
 def _cluster_active(tx: Tx, event: databases.ClusterActive) -> None:
     if _given_up(tx, event.operation_id):
         return
-    alive = ("requested", "building", "failed")
+    alive = ("requested", "building", "active", "failed")
     _set_cluster(tx, event.cluster_id, alive, status="active", endpoint=dump(event.endpoint),
                  primary_id=event.primary_id, message="")  # fmt: skip
     operations.end(tx, event.operation_id, "succeeded")
@@ -66,6 +68,25 @@ def _cluster_failed(tx: Tx, event: databases.ClusterFailed) -> None:
         return
     _set_cluster(tx, event.cluster_id, ("requested", "building"), status="failed", message=event.problem.message)
     operations.end(tx, event.operation_id, "failed", event.problem)
+
+
+def _nodes_failed(tx: Tx, event: databases.NodesFailed) -> None:
+    """What was to come has not come, or what was to go has not gone; in the end of a cancelled wish only the latter counts."""
+    if event.problem.step in LEAVING or not _given_up(tx, event.operation_id):
+        operations.end(tx, event.operation_id, "failed", event.problem)
+
+
+def _nodes_removed(tx: Tx, event: databases.NodesRemoved) -> None:
+    gone = {"status": "deleted", "server_state": "deleted"}
+    i = tables.instances
+    tx.connection.execute(update(i).where(i.c.id.in_(event.instance_ids)).values(**gone))
+    scaling.count_nodes(tx, event.cluster_id)
+    _set_cluster(tx, event.cluster_id, ("active",), endpoint=dump(event.endpoint))
+    operations.end(tx, event.operation_id, "cancelled" if _given_up(tx, event.operation_id) else "succeeded")
+
+
+def _node_released(tx: Tx, event: databases.NodeReleased) -> None:
+    """Nothing to learn: the node is on its way since it was asked for; it goes into the feed."""
 
 
 def _given_up(tx: Tx, operation_id: str) -> bool:
@@ -143,6 +164,9 @@ _APPLY: dict[type[Event], Apply] = {
     databases.ClusterActive: _cluster_active,
     databases.ClusterFailed: _cluster_failed,
     databases.ClusterDeleted: _cluster_deleted,
+    databases.NodesFailed: _nodes_failed,
+    databases.NodesRemoved: _nodes_removed,
+    databases.NodeReleased: _node_released,
     databases.PerformBegun: _perform_begun,
     databases.PerformCompleted: _perform_completed,
     databases.PerformFailed: _perform_failed,

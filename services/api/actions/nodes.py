@@ -24,7 +24,7 @@ def server_failed(tx: Tx, event: provisioner.InstanceFailed) -> None:
     """The provisioner says that a server could not be had, or could not be removed: then the delete has failed."""
     _server_said(tx, event.instance_id, "failed", event.occurred_at, message=event.problem.message)
     o = tables.operations
-    removing = or_(o.c.kind == "delete_cluster", o.c.status == "cancelling")
+    removing = or_(o.c.kind.in_(("delete_cluster", "remove_node")), o.c.status == "cancelling")
     query = select(o.c.id).where(o.c.id == event.operation_id, removing)
     if event.problem.step == "destroy" and tx.connection.execute(query).first() is not None:
         operations.end(tx, event.operation_id, "failed", event.problem)

@@ -42,7 +42,7 @@ def put(tx: Tx, project_id: str, wanted: Amounts) -> None:
 
 
 def make_room(tx: Tx, project_id: str, asked: dict[str, Any]) -> None:
-    """See that a cluster fits. Raises Conflict with the limit that it would break.
+    """See that a cluster fits, or more nodes of one (then `clusters` is 0). Raises Conflict with the limit that would break.
 
     The project's row is locked, so that two who ask at the same time cannot both have the last place.
     """
@@ -51,11 +51,11 @@ def make_room(tx: Tx, project_id: str, asked: dict[str, Any]) -> None:
     if all(limit is None for limit in allowed.values()):
         return
     size = asked["size"]
-    more = {"clusters": 1, "instances": size, "volume_gb": size * (asked["volume_gb"] or 0)}
+    more = {"clusters": asked.get("clusters", 1), "instances": size, "volume_gb": size * (asked["volume_gb"] or 0)}
     for kind, has in used(tx.connection, project_id).items():
         limit = allowed[kind]
         if limit is not None and (has or 0) + more[kind] > limit:
             raise Conflict(
-                f"the project may have {limit} {_WORDS[kind]}; it has {has}, and this cluster needs {more[kind]} more",
+                f"the project may have {limit} {_WORDS[kind]}; it has {has}, and this needs {more[kind]} more",
                 what_to_do="delete a cluster, or ask an administrator for a higher quota",
             )

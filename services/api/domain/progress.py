@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 # Steps of an operation whose like has never run here: every one weighs the same.
-FIRST_GUESS = {"create_cluster": 10, "delete_cluster": 2, "backup": 1, "perform": 1}
+FIRST_GUESS = {"create_cluster": 10, "delete_cluster": 2, "add_nodes": 5, "remove_node": 1, "backup": 1, "perform": 1}
 
 
 def first_weights(kind: str, size: int) -> dict[str, float]:

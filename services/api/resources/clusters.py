@@ -142,7 +142,8 @@ class ClusterInstances:
         t = tables.instances
         with self._context.database.read() as connection:
             clusters.get(connection, request.context.caller.project_id, cluster_id)
-            rows = connection.execute(select(t).where(t.c.cluster_id == cluster_id).order_by(t.c.name)).all()
+            there = select(t).where(t.c.cluster_id == cluster_id, t.c.status != "deleted").order_by(t.c.name)
+            rows = connection.execute(there).all()
         response.media = {"instances": [views.instance(row) for row in rows], "next": None}
 
 

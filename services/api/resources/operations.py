@@ -8,7 +8,7 @@ from typing import Any
 from falcon import Request, Response
 from sqlalchemy import select
 
-from services.api.actions import clusters, operations
+from services.api.actions import operations, steering
 from services.api.following import Stream, message
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, once
@@ -96,7 +96,7 @@ class Cancel:
     @action(role="member", gives=shown.OperationBrief, status=202, conflicts=True)
     def on_post(self, request: Request, response: Response, operation_id: str) -> None:
         """Stop the operation and undo what it did."""
-        _act(self._context, request, response, operation_id, clusters.cancel)
+        _act(self._context, request, response, operation_id, steering.cancel)
 
 
 class Retry:
@@ -108,7 +108,7 @@ class Retry:
     @action(role="member", gives=shown.OperationBrief, status=202, conflicts=True)
     def on_post(self, request: Request, response: Response, operation_id: str) -> None:
         """Go on from the step that failed."""
-        _act(self._context, request, response, operation_id, clusters.retry)
+        _act(self._context, request, response, operation_id, steering.retry)
 
 
 def _act(

@@ -10,6 +10,7 @@ from services.api.schemas.requests import (
     DatastoreCreate,
     DatastorePatch,
     DelegationPut,
+    NodesAdd,
     OrphansClean,
     Perform,
     ProjectCreate,
@@ -19,5 +20,5 @@ from services.api.schemas.requests import (
 
 __all__ = [
     "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
-    "OrphansClean", "Perform", "ProjectCreate", "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
+    "NodesAdd", "OrphansClean", "Perform", "ProjectCreate", "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
 ]  # fmt: skip

@@ -71,6 +71,12 @@ class ClusterPatch(Strict):
         super().__init__(partial=True)
 
 
+class NodesAdd(Strict):
+    """More nodes that are wanted."""
+
+    count = whole(1, 1000, default=1, description="how many")
+
+
 class Perform(Strict):
     """Commands to run on an instance."""
 

@@ -108,6 +108,8 @@ instances = Table(
     Column("id", String(64), primary_key=True),
     Column("cluster_id", String(64), nullable=False),
     Column("project_id", String(64), nullable=False),
+    # The operation under which it has come.
+    Column("operation_id", String(64), nullable=False, default="", server_default=""),
     Column("name", String(255), nullable=False),
     Column("status", String(16), nullable=False),
     Column("addr", String(64), nullable=False),

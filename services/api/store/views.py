@@ -37,11 +37,15 @@ def node(row: Any, primary_id: str) -> dict[str, Any]:
 
 
 def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
-    """One cluster with its instances; the rows have the tables' columns as attributes."""
+    """One cluster with its instances, of which those that are gone are not shown.
+
+    The rows have the tables' columns as attributes.
+    """
+    there = [node(one, row.primary_id) for one in nodes if one.status != "deleted"]
     return {
         "id": row.id, "name": row.name, "project": row.project_id, "status": row.status, "datastore": row.datastore,
         "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": row.topology,
-        "endpoint": row.endpoint, "instances": [node(one, row.primary_id) for one in nodes],
+        "endpoint": row.endpoint, "instances": there,
         "operation": row.operation_id, "message": row.message, "deletion_protection": row.deletion_protection,
         "created_at": stamp(row.created_at),
     }  # fmt: skip

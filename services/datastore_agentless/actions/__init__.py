@@ -9,6 +9,7 @@ from services.datastore_agentless.actions.clusters import (
     release_cluster,
 )
 from services.datastore_agentless.actions.keys import credentials, issue_key
+from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
 from services.datastore_agentless.actions.requests import (
     cancel_operation,
     perform,
@@ -23,12 +24,14 @@ __all__ = [
     "clocks",
     "credentials",
     "expect_cluster",
+    "expect_nodes",
     "fail_cluster",
     "forget_instance",
     "issue_key",
     "perform",
     "prepare_node",
     "release_cluster",
+    "remove_nodes",
     "request_access",
     "request_backup",
     "request_perform",

@@ -13,10 +13,12 @@ from services.datastore_agentless.actions.requests import file_task
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts.volumes import MOUNT_POINT
 from services.datastore_agentless.store import catalogue, clusters
 from services.datastore_agentless.workflows.ending import announce_failed
+from services.datastore_agentless.workflows.leave_node import DISMISS, file_leave
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
@@ -53,21 +55,24 @@ def expect_cluster(database: Database, event: ClusterRequested, admin_user_of: A
         if not clusters.add_cluster(tx, cluster):
             return
         for ref in event.instances:
-            clusters.add_instance(tx, Instance(id=ref.id, cluster_id=event.cluster_id, name=ref.name))
+            node = Instance(id=ref.id, cluster_id=event.cluster_id, name=ref.name, operation_id=event.operation_id)
+            clusters.add_instance(tx, node)
         if trouble is not None:
             announce_failed(tx, cluster, event.operation_id, trouble)
 
 
 def prepare_node(database: Database, event: InstanceActive) -> bool:
-    """File the preparation of a server that came up; false while its cluster is still unknown here."""
+    """File the preparation of a server that came up; false while it is still unknown here, or its cluster is."""
     with database.write() as tx:
         cluster = clusters.lock(tx, event.cluster_id)
         if cluster is None:
             return False
+        instance = clusters.find_instance(tx.connection, event.instance_id)
+        if instance is None and cluster.status not in GOING:
+            return False
         if not tx.first_seen(event.event_id, "prepare_node"):
             return True
-        instance = clusters.instance(tx.connection, event.instance_id)
-        if cluster.status in GOING or instance.status == Status.DELETED or not cluster.admin_user:
+        if cluster.status in GOING or instance is None or instance.status in LEFT or not cluster.admin_user:
             return True
         volume = event.volume
         attached = volume.device if volume and not volume.mounted else ""
@@ -86,13 +91,17 @@ def prepare_node(database: Database, event: InstanceActive) -> bool:
 
 
 def fail_cluster(database: Database, event: InstanceFailed) -> bool:
-    """A server could not be had: so its cluster has failed. False while the cluster is still unknown here."""
+    """A server could not be had: so what was to make it has failed. False while its cluster is still unknown here."""
     with database.write() as tx:
         cluster = clusters.lock(tx, event.cluster_id)
         if cluster is None:
             return False
-        if tx.first_seen(event.event_id, "fail_cluster") and cluster.status not in GOING:
-            announce_failed(tx, cluster, event.operation_id, event.problem)
+        if not tx.first_seen(event.event_id, "fail_cluster") or cluster.status in GOING:
+            return True
+        instance = clusters.find_instance(tx.connection, event.instance_id)
+        if instance is not None and instance.status == Status.EXPECTED:
+            clusters.change_instance(tx, instance, status=Status.FAILED)
+        announce_failed(tx, cluster, event.operation_id, event.problem)
         return True
 
 
@@ -113,17 +122,20 @@ def release_cluster(database: Database, event: ClusterDeleteRequested) -> None:
 
 
 def forget_instance(database: Database, event: InstanceDeleted) -> bool:
-    """A server is gone; with the last one the cluster's keys and credentials go as well.
+    """A server is gone; with the last one the cluster's keys and credentials go as well. A cluster that serves on forgets it.
 
     False while the cluster is still unknown here: the event has overtaken the wish to delete.
     """
     with database.write() as tx:
-        if clusters.lock(tx, event.cluster_id) is None:
+        cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is None:
             return False
         if not tx.first_seen(event.event_id, "forget_instance"):
             return True
         for instance in clusters.instances(tx.connection, event.cluster_id):
             if instance.id == event.instance_id:
+                if instance.status == Status.LEAVING and cluster.status not in GOING:
+                    file_leave(tx, instance, event.operation_id, DISMISS)
                 instance.become(Status.DELETED)
                 clusters.save_instance(tx, instance)
         _delete_when_empty(tx, event.cluster_id, event.operation_id)

@@ -40,10 +40,10 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
         if cluster is not None and cluster.status == ClusterStatus.FAILED:
             cluster.become(ClusterStatus.EXPECTED)
             clusters.save_cluster(tx, cluster)
-            for instance in clusters.instances(tx.connection, event.cluster_id):
-                if instance.status == Status.FAILED:
-                    instance.become(Status.PREPARING)
-                    clusters.save_instance(tx, instance)
+        for instance in clusters.instances(tx.connection, event.cluster_id):
+            if instance.status == Status.FAILED and instance.operation_id == event.operation_id:
+                instance.become(Status.PREPARING)
+                clusters.save_instance(tx, instance)
         tasks.reopen(tx, event.operation_id)
 
 

@@ -12,22 +12,29 @@ from shared.secrets import Secret
 
 
 class Status(StrEnum):
-    """Where a node stands on its way. A replica that is prepared has a database of its own, and follows nobody yet."""
+    """Where a node stands on its way. A replica that is prepared has a database of its own, and follows nobody yet.
+
+    One that leaves is a part of its cluster no more; its server is still there.
+    """
 
     EXPECTED = "expected"
     PREPARING = "preparing"
     PREPARED = "prepared"
     READY = "ready"
+    LEAVING = "leaving"
     FAILED = "failed"
     DELETED = "deleted"
 
 
+GOING = (Status.LEAVING, Status.DELETED)
+
 TRANSITIONS = {
-    Status.EXPECTED: {Status.PREPARING, Status.FAILED, Status.DELETED},
-    Status.PREPARING: {Status.PREPARED, Status.READY, Status.FAILED, Status.DELETED},
-    Status.PREPARED: {Status.PREPARING, Status.READY, Status.FAILED, Status.DELETED},
-    Status.READY: {Status.PREPARING, Status.FAILED, Status.DELETED},
-    Status.FAILED: {Status.PREPARING, Status.DELETED},
+    Status.EXPECTED: {Status.PREPARING, Status.FAILED, *GOING},
+    Status.PREPARING: {Status.PREPARED, Status.READY, Status.FAILED, *GOING},
+    Status.PREPARED: {Status.PREPARING, Status.READY, Status.FAILED, *GOING},
+    Status.READY: {Status.PREPARING, Status.FAILED, *GOING},
+    Status.LEAVING: {Status.DELETED},
+    Status.FAILED: {Status.PREPARING, *GOING},
     Status.DELETED: set(),
 }
 
@@ -48,6 +55,7 @@ class ConnectionInfo:
 class Instance:
     """A host that carries (or will carry) a node of a cluster. Sizes in MB and GB.
 
+    `operation_id` is the operation under which it has come, or under which it goes.
     `data_dir` is the root under which the manager keeps its data: the volume's mount point, or empty for the engine's own default.
     `admin_user`/`admin_password` are the database administrator's login that the manager sets up, `replication_password` is what
     replicas log in with at their primary. `reach` maps a port to
@@ -57,6 +65,7 @@ class Instance:
     id: str
     cluster_id: str
     name: str
+    operation_id: str = ""
     addr: str = ""
     user: str = ""
     ssh_port: int = 22

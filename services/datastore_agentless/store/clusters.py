@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
-from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.domain.instance import GOING, Instance, Status
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import tables
 from shared.db import Tx
@@ -90,13 +90,13 @@ def save_instance(tx: Tx, entry: Instance) -> None:
 
 
 def change_instance(tx: Tx, entry: Instance, **changes: Any) -> Instance | None:
-    """Change some properties of an instance as it is by now; None, and nothing changed, once it is deleted.
+    """Change some properties of an instance as it is by now; None, and nothing changed, once it leaves or is deleted.
 
     A step has held `entry` for a while: what others have written meanwhile stays.
     """
     lock(tx, entry.cluster_id)
     present = instance(tx.connection, entry.id)
-    if present.status == Status.DELETED:
+    if present.status in GOING:
         return None
     status = changes.pop("status", present.status)
     changed = replace(present, **changes)

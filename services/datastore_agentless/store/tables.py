@@ -59,6 +59,7 @@ instances = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("cluster_id", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False, default="", server_default=""),
     Column("name", String(255), nullable=False),
     Column("addr", String(64), nullable=False, default=""),
     Column("user", String(64), nullable=False, default=""),

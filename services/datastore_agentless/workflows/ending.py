@@ -1,13 +1,16 @@
-"""How the making of a cluster ends: active with its last node, or failed with a reason."""
+"""How work on the nodes of a cluster ends: it serves with all of them, or there is a reason why not."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters
-from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady
+from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady, NodesFailed
 from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
 from shared.workflow import Task, TaskDraft, task_id
@@ -16,8 +19,11 @@ JOIN = "join_node"
 
 
 def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Problem) -> None:
-    """Mark a cluster as failed and say why."""
+    """Say why an operation has failed: a cluster that never served has failed with it, any other serves on."""
     if cluster.status in GOING:
+        return
+    if cluster.status == ClusterStatus.ACTIVE:
+        tx.emit(NodesFailed(cluster_id=cluster.id, operation_id=operation_id, problem=problem))
         return
     cluster.become(ClusterStatus.FAILED)
     clusters.save_cluster(tx, cluster)
@@ -25,11 +31,10 @@ def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Proble
 
 
 def fail_node(tx: Tx, task: Task, problem: Problem) -> None:
-    """A node could not be made: so its cluster has failed."""
+    """A node could not be made: so what was to make it has failed."""
     cluster = clusters.lock(tx, task.cluster_id)
     instance = clusters.instance(tx.connection, task.payload["instance_id"])
-    clusters.change_instance(tx, instance, status=Status.FAILED)
-    if cluster is not None:
+    if clusters.change_instance(tx, instance, status=Status.FAILED) is not None and cluster is not None:
         announce_failed(tx, cluster, task.operation_id, problem)
 
 
@@ -71,7 +76,7 @@ def _file_join(tx: Tx, task: Task, node: Instance) -> None:
 def _node_ready(tx: Tx, task: Task, instance: Instance, cluster: Cluster, manager: BaseManager) -> None:
     tx.emit(NodeReady(instance_id=instance.id, cluster_id=cluster.id, operation_id=task.operation_id))
     nodes = clusters.instances(tx.connection, cluster.id)
-    if cluster.status in GOING or any(node.status != Status.READY for node in nodes):
+    if cluster.status in GOING or any(node.status != Status.READY for node in _to_wait_for(cluster, nodes, task)):
         return
     cluster.become(ClusterStatus.ACTIVE)
     clusters.save_cluster(tx, cluster)
@@ -81,9 +86,18 @@ def _node_ready(tx: Tx, task: Task, instance: Instance, cluster: Cluster, manage
     )  # fmt: skip
 
 
-def endpoint(cluster: Cluster, nodes: list[Instance], manager: BaseManager) -> Endpoint:
-    """How clients reach a cluster: its primary, the others, and a URL that names them all."""
-    in_order = sorted(nodes, key=lambda node: not cluster.leads(node.id))
+def _to_wait_for(cluster: Cluster, nodes: Iterable[Instance], task: Task) -> list[Instance]:
+    """Whose readiness ends the operation: a cluster first serves with all of its nodes, later with those that were added."""
+    serves = cluster.status == ClusterStatus.ACTIVE
+    return [
+        node for node in nodes if node.status not in LEFT and (not serves or node.operation_id == task.operation_id)
+    ]
+
+
+def endpoint(cluster: Cluster, nodes: Iterable[Instance], manager: BaseManager) -> Endpoint:
+    """How clients reach a cluster: its primary, the others that are ready, and a URL that names them all."""
+    ready = [node for node in nodes if node.status == Status.READY]
+    in_order = sorted(ready, key=lambda node: not cluster.leads(node.id))
     places = [node.found_at(manager.port) for node in in_order]
     user = in_order[0].admin_user
     url = manager.topology.url(places, user) if manager.topology else manager.url(*places[0], user)

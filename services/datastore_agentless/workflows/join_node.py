@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.datastore_agentless.datastores.base import Topology
 from services.datastore_agentless.datastores.base.topology import STREAMS
-from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.instance import GOING, Instance
 from services.datastore_agentless.store import clusters
 from services.datastore_agentless.workflows.ending import JOIN, fail_node, node_joined
 from services.datastore_agentless.workflows.on_host import Hosts
@@ -62,7 +62,8 @@ class JoinNode:
         primary, topology = self._primary(replica), self._topology(replica)
         with self.hosts.database.read() as connection:
             cluster = clusters.cluster(connection, replica.cluster_id)
-            others = [one for one in clusters.instances(connection, cluster.id) if not cluster.leads(one.id)]
+            nodes = clusters.instances(connection, cluster.id)
+        others = [one for one in nodes if not cluster.leads(one.id) and one.status not in GOING]
         self.hosts.run(context, primary, topology.protect(primary, others, cluster.mode))
         return Next(save=lambda tx: node_joined(tx, context.task, replica, manager), message="is a replica")
 

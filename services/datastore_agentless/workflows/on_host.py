@@ -8,7 +8,7 @@ from typing import Any
 
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
-from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.instance import GOING, Instance
 from services.datastore_agentless.hosts import prefix
 from services.datastore_agentless.hosts.base import HostKeyChanged, Script, Target
 from services.datastore_agentless.hosts.driver import Driver
@@ -38,11 +38,11 @@ class Hosts:
     simulated: SimulatedHosts = field(default_factory=SimulatedHosts)
 
     def instance(self, context: StepContext) -> Instance:
-        """The instance that a task speaks of. Raises Cancelled once it is deleted."""
+        """The instance that a task speaks of. Raises Cancelled once it leaves its cluster, or is deleted."""
         with self.database.read() as connection:
             instance = clusters.instance(connection, context.task.payload["instance_id"])
-        if instance.status == "deleted":
-            raise Cancelled(f"instance {instance.id} is gone")
+        if instance.status in GOING:
+            raise Cancelled(f"instance {instance.id} is {instance.status}")
         return instance
 
     def manager(self, instance: Instance) -> BaseManager:

@@ -12,6 +12,7 @@ from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from services.datastore_agentless.store import tables
 from services.datastore_agentless.workflows.join_node import JoinNode
+from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
@@ -91,5 +92,7 @@ def real_hosts() -> Iterator[RealHosts]:
 @pytest.fixture
 def engine(database: Database) -> StepEngine:
     hosts = Hosts(database, SshPool(), manager_for)
-    flows = (PrepareNode(hosts).workflow(), JoinNode(hosts).workflow(), Perform(hosts).workflow())
+    leaving = LeaveNode(hosts)
+    flows = (PrepareNode(hosts).workflow(), JoinNode(hosts).workflow(), leaving.leave(), leaving.dismiss(),
+             Perform(hosts).workflow())  # fmt: skip
     return StepEngine(database, {flow.name: flow for flow in flows})

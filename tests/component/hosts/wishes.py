@@ -19,6 +19,8 @@ from services.datastore_agentless.store import clusters
 from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
+    NodesRemoveRequested,
+    NodesRequested,
 )
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
@@ -52,8 +54,20 @@ def up(instance: str, cluster: str = "c", **values: Any) -> InstanceActive:
     )  # fmt: skip
 
 
-def gone(instance: str, cluster: str = "c") -> InstanceDeleted:
-    return InstanceDeleted(instance_id=instance, cluster_id=cluster, operation_id="end")
+def more(*instances: str, cluster: str = "c", mode: str = "async", operation: str = "add") -> NodesRequested:
+    return NodesRequested(
+        cluster_id=cluster, operation_id=operation, project_id="p", datastore=REF, topology=Topology(mode=mode),
+        flavor=Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
+        instances=tuple(InstanceRef(id=one, name=one) for one in instances),
+    )  # fmt: skip
+
+
+def less(*instances: str, cluster: str = "c", operation: str = "remove") -> NodesRemoveRequested:
+    return NodesRemoveRequested(cluster_id=cluster, operation_id=operation, project_id="p", instance_ids=instances)
+
+
+def gone(instance: str, cluster: str = "c", operation: str = "end") -> InstanceDeleted:
+    return InstanceDeleted(instance_id=instance, cluster_id=cluster, operation_id=operation)
 
 
 def goodbye(cluster: str = "c", nodes: int = 1) -> ClusterDeleteRequested:

@@ -22,6 +22,8 @@ ASYNC, SYNC = "async", "sync"
 REPLICATION_USER = "dtrove_replication"
 # What `following` returns of a replica that does follow; anything else says why it does not.
 STREAMS = ""
+# What `dismiss` returns once nothing is held any more; anything else says what still is.
+NOTHING = ""
 
 
 class Topology(ABC):
@@ -51,6 +53,11 @@ class Topology(ABC):
     @abstractmethod
     def protect(self, primary: Instance, replicas: Sequence[Instance], mode: str) -> Script:
         """On the primary: acknowledge writes as `mode` says, with these replicas."""
+
+    def dismiss(self, primary: Instance, replica: Instance) -> Script:
+        """On the primary: keep nothing any more for a replica whose server is gone; returns NOTHING, or what it holds yet."""
+        yield from ()
+        return NOTHING
 
     def url(self, places: Sequence[tuple[str, int]], user: str) -> str:
         """One URL for the whole cluster, the primary's place first."""

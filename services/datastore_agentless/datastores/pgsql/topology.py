@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_url
 
-from services.datastore_agentless.datastores.base.topology import ASYNC, REPLICATION_USER, STREAMS, SYNC, Topology
+from services.datastore_agentless.datastores.base.topology import (
+    ASYNC,
+    NOTHING,
+    REPLICATION_USER,
+    STREAMS,
+    SYNC,
+    Topology,
+)
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Job, Phase, Put, Run, Script, quote
 from shared.secrets import Secret
@@ -90,6 +97,17 @@ class StreamingReplication(Topology):
                             title="write for whom a commit waits")  # fmt: skip
         if written.changed:
             yield self._ask("SELECT pg_reload_conf() \\g /dev/null\n", title="read for whom a commit waits")
+
+    def dismiss(self, primary: Instance, replica: Instance) -> Script:
+        """Drop its slot, which keeps the log for ever; where the primary has not noticed yet that it is gone, tell it."""
+        mine = f"slot_name = '{slot_of(replica)}'"
+        answer = yield self._ask(
+            f"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE {mine} AND active \\g /dev/null\n"
+            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE {mine} AND NOT active \\g /dev/null\n"
+            f"SELECT 'its slot is in use' FROM pg_replication_slots WHERE {mine};\n",
+            title=f"drop the slot of {replica.name}",
+        )  # fmt: skip
+        return answer.text or NOTHING
 
     def url(self, places: Sequence[tuple[str, int]], user: str) -> str:
         """All nodes; libpq and its kin find the one that takes writes. Source: libpq, "Specifying Multiple Hosts"."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.datastore_agentless.datastores.base import BaseManager, Topology
-from services.datastore_agentless.datastores.base.topology import STREAMS
+from services.datastore_agentless.datastores.base.topology import NOTHING, STREAMS
 from services.datastore_agentless.datastores.mysql.manager import MySQLManager
 from services.datastore_agentless.datastores.mysql.topology import native_hash
 from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
@@ -175,3 +175,19 @@ def test_the_url_of_a_cluster_is_one_that_stock_drivers_take(name: str, url: str
 @pytest.mark.parametrize("name", ALL)
 def test_the_url_of_one_node_is_its_own(name: str) -> None:
     assert ALL[name].url([("a", 1)], "d") == ALL[name].manager.url("a", 1, "d")
+
+
+def test_a_slot_is_dropped_once_the_primary_has_let_go_of_its_standby() -> None:
+    host = ScriptedHost(drop_the_slot="its slot is in use\n")
+    assert host.drive(PGSQL.dismiss(PRIMARY, REPLICA)) == "its slot is in use"
+    host = ScriptedHost()
+    assert host.drive(PGSQL.dismiss(PRIMARY, REPLICA)) == NOTHING
+    (command,) = host.commands
+    assert str(getattr(command, "stdin", "")).count(f"slot_name = '{slot_of(REPLICA)}'") == 3
+
+
+@pytest.mark.parametrize("chosen", [MYSQL, REDIS])
+def test_who_keeps_nothing_for_a_replica_has_nothing_to_forget(chosen: Topology) -> None:
+    host = ScriptedHost()
+    assert host.drive(chosen.dismiss(PRIMARY, REPLICA)) == NOTHING
+    assert host.commands == []

@@ -74,7 +74,7 @@ class Rig:
             datastore=DatastoreRef(id="d", manager="pgsql", version="15", image="debian"), flavor=SMALL,
             instances=(InstanceRef(id=INSTANCE, name="shop-1"),), volume_gb=volume_gb,
         )  # fmt: skip
-        actions.request_cluster(self.database, wish, lent=lent)
+        actions.request_instances(self.database, wish, lent=lent)
 
     def retry(self) -> None:
         """What failed of the create is to go on."""
