@@ -193,6 +193,10 @@ class Story:
             self._delete(cluster_id)
             return
         self._wait(less)
+        if self.status(less.operation_id) == "failed":
+            again = self._wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
+            less = again or less
+            self._wait(less)
         if self.status(less.operation_id) == "succeeded" and gone in self._replicas(cluster_id):
             self.failures.append(f"instance {gone} is still there after its removal")
 

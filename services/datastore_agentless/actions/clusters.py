@@ -135,7 +135,7 @@ def forget_instance(database: Database, event: InstanceDeleted) -> bool:
         for instance in clusters.instances(tx.connection, event.cluster_id):
             if instance.id == event.instance_id:
                 if instance.status == Status.LEAVING and cluster.status not in GOING:
-                    file_leave(tx, instance, event.operation_id, DISMISS)
+                    file_leave(tx, instance, DISMISS)
                 instance.become(Status.DELETED)
                 clusters.save_instance(tx, instance)
         _delete_when_empty(tx, event.cluster_id, event.operation_id)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from services.datastore_agentless.domain.cluster import GOING
-from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters
-from services.datastore_agentless.workflows.leave_node import LEAVE, file_leave
+from services.datastore_agentless.workflows.ending import announce_failed
+from services.datastore_agentless.workflows.leave_node import DISMISS, LEAVE, file_leave
 from shared.contracts.api import NodesRemoveRequested, NodesRequested
-from shared.db import Database, tasks
+from shared.contracts.values import Problem
+from shared.db import Database, Tx, tasks
+from shared.secrets import generate_password
+
+_STAYS = Problem(step="release", message="the node is the primary by now: all others follow it",
+                 what_to_do="remove another one, or delete the cluster")  # fmt: skip
 
 
 def expect_nodes(database: Database, event: NodesRequested) -> bool:
@@ -26,6 +31,8 @@ def expect_nodes(database: Database, event: NodesRequested) -> bool:
         # A cluster of one node that an older release has made.
         cluster.primary_id = cluster.primary_id or there[0].id
         cluster.mode = cluster.mode or event.topology.mode
+        if not cluster.replication_password.reveal():
+            cluster.replication_password = generate_password()
         clusters.save_cluster(tx, cluster)
         known = {node.id for node in there}
         for ref in event.instances:
@@ -36,7 +43,7 @@ def expect_nodes(database: Database, event: NodesRequested) -> bool:
 
 
 def remove_nodes(database: Database, event: NodesRemoveRequested) -> bool:
-    """Stop all work on these nodes, and file their leaving; the primary stays, whoever asks.
+    """Stop all work on these nodes, and file their leaving, also anew; the primary stays, whoever asks.
 
     False while the cluster is still unknown here.
     """
@@ -48,17 +55,24 @@ def remove_nodes(database: Database, event: NodesRemoveRequested) -> bool:
             return True
         there = {node.id: node for node in clusters.instances(tx.connection, cluster.id)}
         for instance_id in event.instance_ids:
-            node = there.get(instance_id)
-            if node is None:
-                # The wish to take it back has overtaken the wish for it.
-                node = Instance(id=instance_id, cluster_id=cluster.id, name="", operation_id=event.operation_id,
-                                status=Status.LEAVING)  # fmt: skip
-                clusters.add_instance(tx, node)
-            elif cluster.leads(node.id) or node.status in LEFT:
+            # Where there is none yet, the wish to take it back has overtaken the wish for it.
+            node = there.get(instance_id) or _unheard_of(tx, event, instance_id)
+            if cluster.leads(node.id):
+                announce_failed(tx, cluster, event.operation_id, _STAYS)
+                continue
+            node.operation_id = event.operation_id
+            if node.status == Status.DELETED:
+                clusters.save_instance(tx, node)
+                file_leave(tx, node, DISMISS)
                 continue
             tasks.cancel(tx, subject=node.id)
             node.become(Status.LEAVING)
-            node.operation_id = event.operation_id
             clusters.save_instance(tx, node)
-            file_leave(tx, node, event.operation_id, LEAVE)
+            file_leave(tx, node, LEAVE)
         return True
+
+
+def _unheard_of(tx: Tx, event: NodesRemoveRequested, instance_id: str) -> Instance:
+    node = Instance(id=instance_id, cluster_id=event.cluster_id, name="", status=Status.LEAVING)
+    clusters.add_instance(tx, node)
+    return node

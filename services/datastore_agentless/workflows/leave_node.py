@@ -81,10 +81,10 @@ class LeaveNode:
             return cluster, clusters.instance(connection, cluster.primary_id), node
 
 
-def file_leave(tx: Tx, node: Instance, operation_id: str, kind: str) -> None:
-    """File the one or the other of a node that goes, once for an operation."""
-    draft = TaskDraft(id=task_id(kind, node.id, operation_id), kind=kind, subject=node.id, cluster_id=node.cluster_id,
-                      operation_id=operation_id, payload={"instance_id": node.id}, host=node.name)  # fmt: skip
+def file_leave(tx: Tx, node: Instance, kind: str) -> None:
+    """File the one or the other of a node that goes, once for the operation under which it does."""
+    draft = TaskDraft(id=task_id(kind, node.id, node.operation_id), kind=kind, subject=node.id, cluster_id=node.cluster_id,
+                      operation_id=node.operation_id, payload={"instance_id": node.id}, host=node.name)  # fmt: skip
     tx.file(draft)
 
 

@@ -18,6 +18,7 @@ from shared.contracts.values import Problem
 from shared.db import Database
 from shared.engine import StepEngine
 from shared.errors import Failure
+from shared.secrets import Secret
 from tests.component.hosts.wishes import admin_user, cluster_status, gone, goodbye, less, more, said, up, wish, work
 
 
@@ -70,6 +71,25 @@ def test_a_cluster_of_one_node_grows_by_its_first_replica(database: Database, en
     with database.read() as connection:
         cluster = clusters.cluster(connection, "c")
     assert (cluster.primary_id, cluster.mode) == ("c-0", "sync")
+    assert places(said(database, "cluster.active")[-1]) == ["sim-c-0.invalid", "sim-c-1.invalid"]
+
+
+def test_a_cluster_of_an_older_release_grows_as_well(database: Database, engine: StepEngine) -> None:
+    actions.expect_cluster(database, wish(), admin_user)
+    actions.issue_key(database, "c")
+    actions.prepare_node(database, up("c-0"))
+    work(engine)
+    with database.write() as tx:
+        old = clusters.cluster(tx.connection, "c")
+        old.primary_id, old.replication_password = "", Secret("")
+        clusters.save_cluster(tx, old)
+    actions.expect_nodes(database, more("c-1"))
+    with database.read() as connection:
+        cluster = clusters.cluster(connection, "c")
+    assert cluster.primary_id == "c-0"
+    assert len(cluster.replication_password.reveal()) == 24
+    actions.prepare_node(database, comes_up("c-1"))
+    work(engine)
     assert places(said(database, "cluster.active")[-1]) == ["sim-c-0.invalid", "sim-c-1.invalid"]
 
 
@@ -146,6 +166,31 @@ def test_the_primary_does_not_leave(pair: Database, engine: StepEngine) -> None:
     work(engine)
     assert status_of(pair, "c-0") == Status.READY
     assert said(pair, "node.released") == []
+    (failed,) = said(pair, "nodes.failed")
+    assert "is the primary" in failed["problem"]["message"]
+
+
+def test_a_removal_that_has_failed_is_done_by_the_next_one(pair: Database, engine: StepEngine) -> None:
+    actions.remove_nodes(pair, less("c-1", operation="first"))
+    work(engine)
+    # Its server could not be deleted; then, under the next operation, the first one's deletion comes about.
+    problem = Problem(step="destroy", message="the cloud is away")
+    actions.fail_cluster(pair, InstanceFailed(instance_id="c-1", cluster_id="c", operation_id="first", problem=problem))
+    actions.remove_nodes(pair, less("c-1", operation="second"))
+    work(engine)
+    assert [one["operation_id"] for one in said(pair, "node.released")] == ["first", "second"]
+    actions.forget_instance(pair, gone("c-1", operation="first"))
+    work(engine)
+    assert [one["operation_id"] for one in said(pair, "nodes.removed")] == ["second"]
+
+
+def test_the_removal_of_a_node_that_is_gone_ends_at_once(pair: Database, engine: StepEngine) -> None:
+    actions.remove_nodes(pair, less("c-1", operation="first"))
+    actions.forget_instance(pair, gone("c-1", operation="first"))
+    work(engine)
+    actions.remove_nodes(pair, less("c-1", operation="second"))
+    work(engine)
+    assert [one["operation_id"] for one in said(pair, "nodes.removed")] == ["first", "second"]
 
 
 def test_nodes_that_are_taken_back_before_they_are_heard_of_never_come(pair: Database, engine: StepEngine) -> None:
