@@ -22,7 +22,7 @@ _CHANGE = """set -e
 user={user}; home=$(getent passwd "$user" | cut -d: -f6)
 [ -n "$home" ] || {{ echo "there is no user $user" >&2; exit 1; }}
 umask 077; folder="$home/.ssh"; file="$folder/authorized_keys"; draft="$file.dtrove-new"
-mkdir -p "$folder"; touch "$file"
+mkdir -p "$folder"; touch "$file"; exec 9< "$folder"; flock -w 20 9
 now=$(date +%Y%m%d%H%M%S); until=$(date -d "@$(($(date +%s) + {seconds}))" +%Y%m%d%H%M%S)
 awk -v now="$now" -v mine={mark} {keep} "$file" > "$draft"
 {add}chown "$(id -u "$user"):$(id -g "$user")" "$folder" "$draft"

@@ -21,7 +21,9 @@ GRACE_SECONDS = 5.0
 ARGUMENT_BYTES = 100_000
 ENVIRONMENT = "export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive; "
 
-_PUT = """p={path}; mkdir -p "$(dirname "$p")"; umask 077; cat > "$p.dtrove-new" || exit 1
+# Two tasks may write the same file at once: nodes that join one primary do. The folder's lock goes with the shell.
+_PUT = """p={path}; d=$(dirname "$p"); mkdir -p "$d"; exec 9< "$d"; flock -w 20 9 || {{ echo "$d stays locked" >&2; exit 1; }}
+umask 077; cat > "$p.dtrove-new" || exit 1
 [ "$(wc -c < "$p.dtrove-new")" -eq {size} ] || {{ rm -f "$p.dtrove-new"; echo "it did not arrive whole" >&2; exit 1; }}
 if cmp -s "$p.dtrove-new" "$p"; then rm "$p.dtrove-new"; s=same; t="$p"; else s=changed; t="$p.dtrove-new"; fi
 chown {owner} "$t" && chmod {mode:o} "$t" || {{ rm -f "$p.dtrove-new"; exit 1; }}

@@ -48,6 +48,18 @@ def test_the_same_content_writes_nothing_and_still_sets_the_mode(runner: MakeRun
     assert after.st_mode & 0o777 == 0o600
 
 
+def test_tasks_that_write_a_file_at_the_same_moment_all_write_it_whole(runner: MakeRunner, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = [f"{number}" * 200_000 for number in range(8)]
+    writers = [runner(task_id=f"task-{number}", subject=f"node-{number}") for number in range(len(contents))]
+    with ThreadPoolExecutor(len(contents)) as threads:
+        for _ in range(5):
+            written = threads.map(lambda writer, content: writer.execute(write(path, content)), writers, contents)
+            assert set(written) <= {True, False}
+            assert path.read_text() in contents
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith("file")] == ["file"]
+
+
 def test_another_content_takes_the_place_of_the_old_one_in_one_moment(runner: MakeRunner, tmp_path: Path) -> None:
     path = tmp_path / "file"
     runner().execute(write(path, "old"))
