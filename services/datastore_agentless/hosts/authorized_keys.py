@@ -30,10 +30,14 @@ mv "$draft" "$file"
 """
 
 
-def admit(user: str, public_key: str, minutes: int, access: str) -> Script:
-    """Let `public_key` log in as `user` for `minutes`; `access` is the operation's id. Repeating it is harmless."""
+def admit(user: str, public_key: str, minutes: int, access: str, options: str = "") -> Script:
+    """Let `public_key` log in as `user` for `minutes`; `access` is the operation's id. Repeating it is harmless.
+
+    `options` are more of sshd's, each with a comma before it.
+    """
     mark = MARK + access
-    add = f'printf \'expiry-time="%s" %s\\n\' "$until" {quote(f"{public_key} {mark}")} >> "$draft"\n'
+    words = quote(options), quote(f"{public_key} {mark}")
+    add = f'printf \'expiry-time="%s"%s %s\\n\' "$until" {" ".join(words)} >> "$draft"\n'
     yield Run(_change(user, mark, add, minutes * 60), title=f"let a key in for {minutes} min")
 
 

@@ -27,6 +27,7 @@ class JoinNode:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
         steps = (
             Step("admit", self._admit, deadline=300),
+            Step("copy", self._copy, deadline=COPY_SECONDS),
             Step("join", self._join, deadline=COPY_SECONDS),
             Step("follow", self._follow, deadline=300),
             Step("protect", self._protect, deadline=300),
@@ -39,6 +40,21 @@ class JoinNode:
         primary, topology = self._primary(replica), self._topology(replica)
         self.hosts.run(context, primary, topology.admit(primary, replica))
         return Next(message=f"{primary.name} lets {replica.name} follow")
+
+    def _copy(self, context: StepContext) -> Outcome:
+        """Have the replica fetch the primary's data, where its log no longer tells all of it."""
+        replica = self.hosts.instance(context)
+        primary, copying = self._primary(replica), self._topology(replica).copying
+        if copying is None or not self.hosts.run(context, primary, copying.needed(primary)):
+            return Next()
+        if self.hosts.through_console:
+            raise Failure(f"{replica.name} cannot fetch the data of {primary.name}: nobody logs in to it over SSH",
+                          what_to_do="make a new cluster, and move the data by the database's own tools")  # fmt: skip
+        public_key = str(self.hosts.run(context, replica, copying.ask(replica)))
+        self.hosts.run(context, primary, copying.lend(primary, replica, public_key))
+        self.hosts.run(context, replica, copying.take(replica, primary))
+        self.hosts.run(context, primary, copying.end(primary, replica))
+        return Next(message=f"has the data of {primary.name}")
 
     def _join(self, context: StepContext) -> Outcome:
         replica = self.hosts.instance(context)

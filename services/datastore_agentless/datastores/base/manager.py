@@ -7,6 +7,7 @@ again from its top, and what is done already changes nothing and restarts nothin
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote as quote_url
@@ -91,14 +92,17 @@ class BaseManager:
 
     def install(self, instance: Instance) -> Script:
         """Install the datastore's packages, with nothing started before it is configured."""
-        wanted = self.datastore.packages
+        yield from self.install_packages(instance, self.datastore.packages)
+
+    def install_packages(self, instance: Instance, wanted: Sequence[str]) -> Script:
+        """Install these, where one of them is missing; nothing is started."""
         if not wanted:
             return
         there = yield Run(packages.installed(wanted), title="see what is installed", ok_codes=(0, 1), changes=False)
         if there.code == 0 and there.text == "yes":
             return
         try:
-            yield Job(f"install-{self.name}", packages.install(wanted), title=f"install {' '.join(wanted)}",
+            yield Job(f"install-{wanted[0]}", packages.install(wanted), title=f"install {' '.join(wanted)}",
                       timeout=1200 + packages.LOCK_SECONDS, progress=packages.progress)  # fmt: skip
         except CommandFailed as error:
             sentence, remedy = packages.remedy(error.stderr, instance.name, wanted)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from services.datastore_agentless.datastores.base.copying import Copying
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Script
 
@@ -34,6 +35,8 @@ class Topology(ABC):
     """
 
     modes: tuple[str, ...] = (ASYNC,)
+    # How a replica gets data of which the primary's log does not tell; None where `join` sees to that itself.
+    copying: Copying | None = None
 
     def __init__(self, manager: BaseManager) -> None:
         self.manager = manager

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from services.datastore_agentless.datastores.base.topology import ASYNC, REPLICATION_USER, STREAMS, SYNC, Topology
+from services.datastore_agentless.datastores.mysql.copying import READ_ONLY, ROLE_FILE, BackupCopying
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Phase, Put, Run, Script
 from shared.errors import Failure
@@ -26,7 +27,12 @@ class GtidReplication(Topology):
     """A primary, and replicas that only read."""
 
     manager: MySQLManager
+    copying: BackupCopying
     modes = (ASYNC, SYNC)
+
+    def __init__(self, manager: MySQLManager) -> None:
+        super().__init__(manager)
+        self.copying = BackupCopying(manager)
 
     def admit(self, primary: Instance, replica: Instance) -> Script:
         """Make the login for replication. The statements go into the binary log: every replica can become the primary."""
@@ -41,14 +47,15 @@ class GtidReplication(Topology):
         )  # fmt: skip
 
     def join(self, replica: Instance, primary: Instance) -> Script:
-        """Follow from the first transaction: each node is born alike, and the primary has its whole log yet."""
+        """Follow from where its data are: from the first transaction, or from where they were copied."""
         yield Phase("following the primary", 20)
-        yield Put(self._role_file, "# Written by DTrove.\n[mysqld]\nread_only = ON\n", title="write that it only reads")
+        yield Put(ROLE_FILE, READ_ONLY, title="write that it only reads")
         where = yield self._ask(_STATUS, title="see whom it follows", changes=False, sample="")
         if not where.text:
             password = sql_text(replica.replication_password.reveal())
+            position = yield from self.copying.position(replica)
             yield self._ask(
-                "SET GLOBAL read_only = ON;\nSET GLOBAL gtid_slave_pos = '';\n"
+                f"SET GLOBAL read_only = ON;\nSET GLOBAL gtid_slave_pos = '{position}';\n"
                 f"CHANGE MASTER TO MASTER_HOST = '{sql_text(primary.addr)}', MASTER_PORT = {self.manager.port}, "
                 f"MASTER_USER = '{REPLICATION_USER}', MASTER_PASSWORD = '{password}', MASTER_USE_GTID = slave_pos, "
                 "MASTER_CONNECT_RETRY = 1;\n",
@@ -77,7 +84,7 @@ class GtidReplication(Topology):
         """Have a commit wait for any one of the replicas, or for none."""
         waits = "ON" if mode == SYNC and replicas else "OFF"
         yield Put(
-            self._role_file,
+            ROLE_FILE,
             _PRIMARY.format(waits=waits, milliseconds=_FOR_EVER_MS),
             title="write for whom a commit waits",
         )
@@ -90,11 +97,6 @@ class GtidReplication(Topology):
         rest = "".join(f",[{host}]:{port}" if ":" in host else f",{host}:{port}" for host, port in others)
         scheme, _, tail = super().url([first], user).rpartition("/")
         return f"{scheme}{rest}/{tail}"
-
-    @property
-    def _role_file(self) -> str:
-        # MariaDB reads its files by name: this one comes after zz-dtrove.cnf.
-        return "/etc/mysql/mariadb.conf.d/zzz-dtrove-role.cnf"
 
     def _ask(self, sql: str, *, title: str, changes: bool = True, sample: str = "", secret: bool = False) -> Run:
         return Run(("mysql", "--protocol=socket", "-uroot"), title=title, stdin=Secret(sql) if secret else sql,

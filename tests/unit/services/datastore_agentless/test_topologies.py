@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from services.datastore_agentless.datastores.pgsql.topology import slot_of
 from services.datastore_agentless.datastores.redis.manager import RedisManager
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import CommandFailed, Put
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Run
 from shared.errors import Failure
 from shared.secrets import Secret
 from tests.unit.services.datastore_agentless.scripted import ScriptedHost
@@ -40,6 +41,9 @@ def topology(manager: type[BaseManager], version: str = "1", *packages: str) -> 
 
 
 PGSQL, MYSQL, REDIS = topology(PostgresManager, "15"), topology(MySQLManager), topology(RedisManager)
+COPYING = MYSQL.copying
+assert COPYING is not None
+LOG = "dtrove-bin.000007\t4\tFormat_desc\t1\t256\tServer ver: 10.11\ndtrove-bin.000007\t256\tGtid_list\t1\t285\t[]\n"
 ALL = {"pgsql": PGSQL, "mysql": MYSQL, "redis": REDIS}
 
 
@@ -191,3 +195,57 @@ def test_who_keeps_nothing_for_a_replica_has_nothing_to_forget(chosen: Topology)
     host = ScriptedHost()
     assert host.drive(chosen.dismiss(PRIMARY, REPLICA)) == NOTHING
     assert host.commands == []
+
+
+def test_a_log_that_begins_with_the_first_transaction_needs_no_copy() -> None:
+    for told, needed in ((LOG, False), (LOG.replace("[]", "[0-7-41]"), True)):
+        host = ScriptedHost(see_how_far_back="dtrove-bin.000007\t330\ndtrove-bin.000008\t512\n", see_what_came=told)
+        assert host.drive(COPYING.needed(PRIMARY)) is needed
+        assert "IN 'dtrove-bin.000007'" in str(getattr(host.commands[1], "stdin", ""))
+
+
+def test_a_primary_without_a_log_is_told_of() -> None:
+    with pytest.raises(Failure, match="no binary log"):
+        ScriptedHost(see_how_far_back="").drive(COPYING.needed(PRIMARY))
+
+
+@pytest.mark.parametrize(("user", "line"), [("root", "mariadb-backup"), ("debian", "sudo -n mariadb-backup")])
+def test_the_key_of_a_copy_opens_one_command_for_a_while(user: str, line: str) -> None:
+    host = ScriptedHost(see_what_is_installed="yes")
+    host.drive(COPYING.lend(replace(PRIMARY, user=user), REPLICA, "ssh-ed25519 AAAA dtrove-copy"))
+    assert f'restrict,command="{line} --backup' in host.lines
+    assert "expiry-time=" in host.lines
+    host = ScriptedHost()
+    host.drive(COPYING.end(replace(PRIMARY, user=user), REPLICA))
+    assert f"dtrove-access-copy-{REPLICA.id}" in host.lines
+
+
+def test_a_copy_is_fetched_from_the_pinned_host_alone_and_read_only_from_its_first_moment() -> None:
+    known = replace(PRIMARY, user="debian", host_key="ssh-ed25519 AAAA")
+    host = ScriptedHost(see_whether_the_data="no")
+    host.drive(COPYING.take(REPLICA, known))
+    files = {one.path: one.content for one in host.commands if isinstance(one, Put)}
+    assert files["/run/dtrove-copy/known_hosts"] == "dtrove-primary ssh-ed25519 AAAA\n"
+    (job,) = [one for one in host.commands if isinstance(one, Job)]
+    assert "StrictHostKeyChecking=yes" in job.script
+    assert "debian@10.0.0.1 </dev/null" in job.script
+    titles = host.titles
+    assert titles.index("write that it only reads") < titles.index("put the copy in its place")
+
+
+def test_what_is_a_copy_already_is_not_copied_again() -> None:
+    host = ScriptedHost(see_whether_the_data="yes")
+    host.drive(COPYING.take(REPLICA, PRIMARY))
+    assert len(host.commands) == 1
+
+
+def test_a_copy_is_followed_from_where_it_was_made() -> None:
+    host = ScriptedHost(see_how_far_its_data="0-7-41\n")
+    host.drive(MYSQL.join(REPLICA, PRIMARY))
+    told = [one.stdin for one in host.commands if isinstance(one, Run)]
+    assert any("gtid_slave_pos = '0-7-41'" in one.reveal() for one in told if isinstance(one, Secret))
+
+
+def test_a_position_that_is_none_is_not_put_into_a_statement() -> None:
+    with pytest.raises(Failure, match="does not say"):
+        ScriptedHost(see_how_far_its_data="'; DROP").drive(MYSQL.join(REPLICA, PRIMARY))
