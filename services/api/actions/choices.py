@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from services.api.store import tables
-from shared.contracts.values import Topology
+from shared.contracts.values import DatastoreRef, Topology
 from shared.errors import FieldError, Invalid, Unavailable
 
 # The memory of a server for which nobody has chosen a flavor.
@@ -71,6 +71,14 @@ def topology(datastore: Row[Any], asked: dict[str, Any]) -> Topology | None:
     if asked["size"] == 1:
         return None
     return Topology(mode=asked["topology"]["mode"] if asked["topology"] else datastore.modes[0])
+
+
+def reference(datastore: Row[Any]) -> DatastoreRef:
+    """A datastore as the other services are told of it."""
+    return DatastoreRef(
+        id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
+        packages=tuple(datastore.packages), name=datastore.name, port=datastore.port,
+    )  # fmt: skip
 
 
 def _to_mode(datastore: Row[Any], asked: dict[str, Any]) -> str:

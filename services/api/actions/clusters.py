@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.actions import operations, quotas
-from services.api.actions.choices import check, topology
+from services.api.actions.choices import check, reference, topology
 from services.api.actions.feed import announce
 from services.api.actions.operations import start_operation
 from services.api.store import tables
@@ -19,7 +20,7 @@ from shared.contracts.api import (
     PerformRequested,
 )
 from shared.contracts.base import dump, new_id
-from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
+from shared.contracts.values import Flavor, InstanceRef
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
@@ -44,7 +45,22 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
     if not is_new:
         raise _taken(asked["name"])
     operation_id = start_operation(tx, "create_cluster", cluster_id, project_id)
-    refs = tuple(InstanceRef(id=new_id(), name=f"{asked['name']}-{number}") for number in range(1, asked["size"] + 1))
+    names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
+    refs = add_instances(tx, project_id, cluster_id, operation_id, names)
+    wish = ClusterRequested(
+        cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
+        size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
+        datastore=reference(datastore),
+    )  # fmt: skip
+    announce(tx, wish, project_id)
+    return cluster_id, operation_id
+
+
+def add_instances(
+    tx: Tx, project_id: str, cluster_id: str, operation_id: str, names: Iterable[str]
+) -> tuple[InstanceRef, ...]:
+    """Rows for instances that an operation is to make."""
+    refs = tuple(InstanceRef(id=new_id(), name=name) for name in names)
     for ref in refs:
         tx.connection.execute(
             insert(tables.instances).values(
@@ -52,16 +68,7 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
                 status="requested", addr="", server="", message="", server_state="requested", ready=False,
             )
         )  # fmt: skip
-    wish = ClusterRequested(
-        cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
-        size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
-        datastore=DatastoreRef(
-            id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
-            packages=tuple(datastore.packages), name=datastore.name, port=datastore.port,
-        ),
-    )  # fmt: skip
-    announce(tx, wish, project_id)
-    return cluster_id, operation_id
+    return refs
 
 
 def _taken(name: str) -> Conflict:

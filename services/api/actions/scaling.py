@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from services.api.actions import quotas
-from services.api.actions.clusters import get, instance, lock
+from services.api.actions.choices import reference
+from services.api.actions.clusters import add_instances, get, instance, lock
 from services.api.actions.feed import announce
 from services.api.actions.operations import start_operation
 from services.api.store import tables
 from shared.contracts.api import NodesRemoveRequested, NodesRequested
-from shared.contracts.base import dump, load, new_id
-from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
+from shared.contracts.base import dump, load
+from shared.contracts.values import Flavor, Topology
 from shared.db import Tx
 from shared.errors import Conflict, FieldError, Invalid, NotFound
 
@@ -26,23 +27,13 @@ def add_nodes(tx: Tx, project_id: str, cluster_id: str, count: int, max_size: in
     datastore, together = _room(tx.connection, row, count, max_size)
     quotas.make_room(tx, project_id, {"clusters": 0, "size": count, "volume_gb": row.volume_gb})
     operation_id = start_operation(tx, ADD, cluster_id, project_id)
-    refs = tuple(InstanceRef(id=new_id(), name=name) for name in _next_names(tx.connection, row, count))
-    for ref in refs:
-        tx.connection.execute(
-            insert(tables.instances).values(
-                id=ref.id, cluster_id=cluster_id, project_id=project_id, operation_id=operation_id, name=ref.name,
-                status="requested", addr="", server="", message="", server_state="requested", ready=False,
-            )
-        )  # fmt: skip
+    refs = add_instances(tx, project_id, cluster_id, operation_id, _next_names(tx.connection, row, count))
     c = tables.clusters
     tx.connection.execute(update(c).where(c.c.id == cluster_id).values(size=row.size + count, topology=dump(together)))
     wish = NodesRequested(
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, flavor=Flavor(**row.flavor),
         instances=refs, volume_gb=row.volume_gb, topology=together,
-        datastore=DatastoreRef(
-            id=datastore.id, manager=datastore.manager, version=datastore.version, image=datastore.image,
-            packages=tuple(datastore.packages), name=datastore.name, port=datastore.port,
-        ),
+        datastore=reference(datastore),
     )  # fmt: skip
     announce(tx, wish, project_id)
     return operation_id
