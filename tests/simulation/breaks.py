@@ -122,7 +122,9 @@ def _job_begins_again(stack: ExitStack) -> None:
 
 def _host_takes_any_epoch(stack: ExitStack) -> None:
     """A host does what an old worker says."""
-    stack.enter_context(patch.object(hosts.Fleet, "fenced", False))
+    # Each fleet is told of its own: an attribute of the class alone would be passed over.
+    never = property(lambda _self: False, lambda _self, _value: None)
+    stack.enter_context(patch.object(hosts.Fleet, "fenced", never))
 
 
 BREAKS: dict[str, Break] = {
