@@ -12,6 +12,7 @@ from docker.models.containers import Container
 from services.provisioner.providers.local.engine import connect
 from tests.faults.stack import Stack
 from tests.faults.traffic import insist, operation_of
+from tests.support.containers import said
 from tests.support.installation import wait_for
 from tests.support.proxy import Proxy
 
@@ -38,8 +39,7 @@ class Node:
 
     def sh(self, line: str) -> str:
         """What a command prints, run from inside."""
-        done = self.container.exec_run(["sh", "-c", line])
-        return bytes(done.output).decode(errors="replace").strip()
+        return said(self.container, line)
 
     def start_sshd(self, more: str = "") -> None:
         """Start the second sshd, with other options."""

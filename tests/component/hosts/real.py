@@ -30,6 +30,7 @@ from services.provisioner.providers.local.host import PACKAGES_DIR
 from shared.contracts.values import TranscriptEntry
 from shared.secrets import Secret
 from tests.component.hosts.sshd import reaches
+from tests.support.containers import said
 from tests.support.installation import ROOT, wait_for
 from tests.support.providers import Rig
 
@@ -77,8 +78,7 @@ class RealHost:
 
     def sh(self, line: str) -> str:
         """What a command prints, run from inside."""
-        done = self.container.exec_run(["sh", "-c", line])
-        return bytes(done.output).decode(errors="replace").strip()
+        return said(self.container, line)
 
     def make(self, manager: BaseManager) -> None:
         """Preflight, prepare, verify, as the workflow does."""
