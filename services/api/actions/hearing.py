@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from services.api.actions import logins, operations, progressing, scaling
 from services.api.actions.feed import remember
 from services.api.actions.learning import learn_datastore, learn_flavors, learn_transcript
-from services.api.actions.nodes import identity_changed, node_ready, server_active, server_deleted, server_failed
+from services.api.actions.nodes import GONE, identity_changed, node_ready, server_active, server_deleted, server_failed
 from services.api.changes import Changes
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
@@ -77,9 +77,8 @@ def _nodes_failed(tx: Tx, event: databases.NodesFailed) -> None:
 
 
 def _nodes_removed(tx: Tx, event: databases.NodesRemoved) -> None:
-    gone = {"status": "deleted", "server_state": "deleted"}
     i = tables.instances
-    tx.connection.execute(update(i).where(i.c.id.in_(event.instance_ids)).values(**gone))
+    tx.connection.execute(update(i).where(i.c.id.in_(event.instance_ids)).values(**GONE))
     scaling.count_nodes(tx, event.cluster_id)
     _set_cluster(tx, event.cluster_id, ("active",), endpoint=dump(event.endpoint))
     operations.end(tx, event.operation_id, "cancelled" if _given_up(tx, event.operation_id) else "succeeded")
@@ -102,8 +101,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
         update(c).where(c.c.id == event.cluster_id)
         .values(status="deleted", deleted_at=tx.database.clock.now(), endpoint=None, operation_id=None)
     )  # fmt: skip
-    gone = {"status": "deleted", "server_state": "deleted"}
-    tx.connection.execute(update(i).where(i.c.cluster_id == event.cluster_id).values(**gone))
+    tx.connection.execute(update(i).where(i.c.cluster_id == event.cluster_id).values(**GONE))
     operations.end_with_cluster(tx, event.cluster_id)
 
 

@@ -13,6 +13,9 @@ from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
 from shared.db import Tx
 
+# There is nothing after that, whatever is heard later.
+GONE = {"status": "deleted", "server_state": "deleted"}
+
 
 def server_active(tx: Tx, event: provisioner.InstanceActive) -> None:
     """The provisioner says that a server is up."""
@@ -31,10 +34,9 @@ def server_failed(tx: Tx, event: provisioner.InstanceFailed) -> None:
 
 
 def server_deleted(tx: Tx, event: provisioner.InstanceDeleted) -> None:
-    """The provisioner says that a server is gone: there is nothing after that, whatever is heard later."""
+    """The provisioner says that a server is gone."""
     t = tables.instances
-    gone = {"status": "deleted", "server_state": "deleted"}
-    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(**gone))
+    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(**GONE))
 
 
 def node_ready(tx: Tx, event: databases.NodeReady) -> None:

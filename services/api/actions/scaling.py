@@ -10,7 +10,7 @@ from services.api.actions import quotas
 from services.api.actions.choices import reference
 from services.api.actions.clusters import add_instances, get, instance, lock
 from services.api.actions.feed import announce
-from services.api.actions.operations import start_operation
+from services.api.actions.operations import operation, start_operation
 from services.api.store import tables
 from shared.contracts.api import NodesRemoveRequested, NodesRequested
 from shared.contracts.base import dump, load
@@ -42,28 +42,40 @@ def add_nodes(tx: Tx, project_id: str, cluster_id: str, count: int, max_size: in
 def remove_node(tx: Tx, project_id: str, cluster_id: str, instance_id: str) -> str:
     """Ask for a replica's end; returns the operation's id. Asking again gives the same. Raises NotFound, Conflict."""
     row = lock(tx, project_id, cluster_id)
-    node = instance(tx.connection, project_id, instance_id)
+    node = _node(tx.connection, row, instance_id)
     if node.status == "deleting" and row.operation_id:
-        return str(row.operation_id)
-    removable(tx.connection, project_id, row, instance_id)
+        under_way = operation(tx.connection, project_id, row.operation_id)
+        if under_way.kind in (ADD, REMOVE):
+            return str(under_way.id)
+    _see_it_can_go(tx.connection, row, node)
     operation_id = start_operation(tx, REMOVE, cluster_id, project_id)
     request_removal(tx, project_id, cluster_id, operation_id, (instance_id,))
     return operation_id
 
 
-def removable(connection: Connection, project_id: str, row: Row[Any], instance_id: str) -> Row[Any]:
+def removable(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
     """The node, if the cluster can do without it. Raises NotFound, Conflict."""
-    node = instance(connection, project_id, instance_id)
+    node = _node(connection, row, instance_id)
+    _see_it_can_go(connection, row, node)
+    return node
+
+
+def _node(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
+    node = instance(connection, row.project_id, instance_id)
     if node.cluster_id != row.id:
         raise NotFound(f"cluster {row.name} has no instance {instance_id[:64]}")
+    return node
+
+
+def _see_it_can_go(connection: Connection, row: Row[Any], node: Row[Any]) -> None:
+    """Raises Conflict where the cluster cannot do without the node."""
     _serves(row)
-    if instance_id == row.primary_id or row.size == 1:
+    if node.id == row.primary_id or row.size == 1:
         raise Conflict(f"instance {node.name} is the primary: all others follow it",
                        what_to_do="remove another one, or delete the cluster")  # fmt: skip
     if (row.topology or {}).get("mode") == "sync" and node.status == "active" and _replicas(connection, row) == 1:
         raise Conflict(f"a write to {row.name} waits until a replica has it, and {node.name} is its only one",
                        what_to_do="add a node first")  # fmt: skip
-    return node
 
 
 def plan_of(connection: Connection, project_id: str, cluster_id: str, count: int, max_size: int) -> dict[str, Any]:

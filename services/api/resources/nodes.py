@@ -68,7 +68,7 @@ class Nodes:
     def _loss(self, project_id: str, cluster_id: str, instance_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:
             row = clusters.get(connection, project_id, cluster_id)
-            node = scaling.removable(connection, project_id, row, instance_id)
+            node = scaling.removable(connection, row, instance_id)
         lost = [f"server {node.name} at {node.addr or 'no address yet'}, with its copy of the data"]
         if row.volume_gb:
             lost.append(f"volume of {row.volume_gb} GB of {node.name}")

@@ -1,6 +1,6 @@
-"""Lets a person's key in to a host for a while, and shuts it out again.
+"""Lets a key in to a host for a while, a person's or a replica's, and shuts it out again.
 
-Each line says until when it holds, in sshd's own words (sshd(8), `expiry-time`), and which operation put it there: so a
+Each line says until when it holds, in sshd's own words (sshd(8), `expiry-time`), and what put it there: so a
 line that nobody takes away is dead all the same, and goes with the next change.
 """
 
@@ -31,7 +31,7 @@ mv "$draft" "$file"
 
 
 def admit(user: str, public_key: str, minutes: int, access: str, options: str = "") -> Script:
-    """Let `public_key` log in as `user` for `minutes`; `access` is the operation's id. Repeating it is harmless.
+    """Let `public_key` log in as `user` for `minutes`; `access` is the operation's id, or the name of a copy. Repeating is harmless.
 
     `options` are more of sshd's, each with a comma before it.
     """

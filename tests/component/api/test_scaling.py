@@ -190,6 +190,10 @@ def test_a_node_of_another_cluster_or_another_project_is_not_found(api: Api, sho
     serves(api, other, operation, *nodes(api, other).values())
     theirs = nodes(api, other)["other-2"]
     assert api.ask("DELETE", f"/v1/clusters/{shop}/nodes/{theirs}").status_code == 404
+    # Also while both have something under way.
+    add(api, shop)
+    assert api.ask("DELETE", f"/v1/clusters/{other}/nodes/{theirs}").status_code == 202
+    assert api.ask("DELETE", f"/v1/clusters/{shop}/nodes/{theirs}").status_code == 404
     stranger = api.token("member", api.project("strangers"))
     assert api.ask("DELETE", f"/v1/clusters/{other}/nodes/{theirs}", token=stranger).status_code == 404
     assert api.ask("POST", f"/v1/clusters/{other}/nodes", {}, token=stranger).status_code == 404

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote as quote_url
 
+from services.datastore_agentless.datastores.base.copying import COPY_SECONDS
 from services.datastore_agentless.datastores.base.topology import (
     ASYNC,
     NOTHING,
@@ -23,9 +24,6 @@ from shared.secrets import Secret
 
 if TYPE_CHECKING:
     from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
-
-# A copy of a large database takes as long as it takes.
-COPY_SECONDS = 24 * 3600.0
 
 
 class StreamingReplication(Topology):
