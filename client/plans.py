@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from client.http import Api
 from client.terminal import out, print_json
+
+
+def ask_plan(api: Api, method: str, path: str, body: Any = None, *, as_json: bool) -> None:
+    """Ask what a request would do, in its place, and show that."""
+    show_plan(api.send(method, path, body, plan="true")[0]["plan"], as_json)
 
 
 def show_plan(plan: dict[str, Any], as_json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 from client import completion, names
 from client.arguments import ClusterName, InstanceName, Json, Plan, Timeout, Wait, Yes
 from client.http import Api
-from client.plans import show_plan
+from client.plans import ask_plan
 from client.terminal import Column, err, out, show, show_list
 from client.topology import drawn
 from client.watching import follow
@@ -51,7 +51,7 @@ def create(
     body = {"name": name, "datastore": names.datastore_wish(api, datastore), "flavor": flavor, "size": size, "volume_gb": volume_gb,
             "deletion_protection": protected, "topology": {"mode": mode} if mode else None}  # fmt: skip
     if plan:
-        show_plan(api.send("POST", "/v1/clusters", body, plan="true")[0]["plan"], as_json)
+        ask_plan(api, "POST", "/v1/clusters", body, as_json=as_json)
         return
     made, operation = api.send("POST", "/v1/clusters", body)
     _finish(api, made, operation, wait=wait, timeout=timeout, as_json=as_json)
@@ -111,7 +111,7 @@ def add_node(
     found = names.cluster(api, cluster)
     path = f"/v1/clusters/{found['id']}/nodes"
     if plan:
-        show_plan(api.send("POST", path, {"count": count}, plan="true")[0]["plan"], as_json)
+        ask_plan(api, "POST", path, {"count": count}, as_json=as_json)
         return
     _, operation = api.send("POST", path, {"count": count})
     _finish(api, found, operation, wait=wait, timeout=timeout, as_json=as_json)
@@ -132,7 +132,7 @@ def remove_node(
     found, node = names.cluster(api, cluster), names.instance(api, instance)
     path = f"/v1/clusters/{found['id']}/nodes/{node['id']}"
     if plan:
-        show_plan(api.send("DELETE", path, plan="true")[0]["plan"], as_json)
+        ask_plan(api, "DELETE", path, as_json=as_json)
         return
     if not yes:
         typer.confirm(f"Remove {node['name']} with its copy of the data?", abort=True, err=True)
@@ -160,7 +160,7 @@ def delete(
     api = Api()
     found = names.cluster(api, cluster)
     if plan:
-        show_plan(api.send("DELETE", f"/v1/clusters/{found['id']}", plan="true")[0]["plan"], as_json)
+        ask_plan(api, "DELETE", f"/v1/clusters/{found['id']}", as_json=as_json)
         return
     if not yes:
         typer.confirm(f"Delete {found['name']} with all its data?", abort=True, err=True)
