@@ -30,7 +30,8 @@ down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
 test: test-setup fast ## everything: the fast checks and unit tests first, then all others, on real hosts
-	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+		--durations=40 --durations-min=15
 
 test-openstack: test-setup ## contract and main job on the OpenStack that OS_CLOUD names, or that RIG=/a/program brings up
 	@sh scripts/openstack.sh .venv/bin/python -m pytest tests/contract/test_providers.py tests/openstack -k openstack

@@ -71,9 +71,9 @@ class Installation:
         """The JSON answer of a GET."""
         return self.ask("GET", path).json()
 
-    def create(self, name: str, datastore: str) -> tuple[str, str]:
+    def create(self, name: str, datastore: str, size: int = 1, **more: Any) -> tuple[str, str]:
         """Ask for a cluster; returns its id and the operation's."""
-        answer = self.ask("POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": 1})
+        answer = self.ask("POST", "/v1/clusters", {"name": name, "datastore": datastore, "size": size, **more})
         return str(answer.json()["id"]), operation_of(answer)
 
     def perform(self, instance: str, *commands: str) -> str:

@@ -1,7 +1,9 @@
-"""Many clusters at once: copies of one that DTrove has made, written into the API's own tables."""
+"""Many clusters at once: copies of one that DTrove has made, written into the services' own tables."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -39,3 +41,31 @@ def multiply(file: Path, cluster_id: str, total: int) -> None:
                 tx.connection.execute(insert(i), instances)
     finally:
         database.engine.dispose()
+
+
+def watched(api: Path, databases: Path, cluster_id: str, total: int) -> None:
+    """Let there be `total` clusters in all that serve, for the API and for datastore_agentless: copies under other ids.
+
+    What is sealed is copied as it stands: it is sealed for the installation, not for the row.
+    """
+    with closing(sqlite3.connect(api, timeout=10)) as shown, closing(sqlite3.connect(databases, timeout=10)) as known:
+        there = shown.execute("SELECT count(*) FROM clusters").fetchone()[0]
+        node = shown.execute("SELECT id FROM instances WHERE cluster_id = ?", (cluster_id,)).fetchone()[0]
+        for number in range(there, total):
+            ids = {cluster_id: str(uuid4()), node: str(uuid4())}
+            for connection in (shown, known):
+                _copy(connection, "clusters", "id", cluster_id, ids, f"many-{number}")
+                _copy(connection, "instances", "id", node, ids, f"many-{number}-1")
+            _copy(known, "keys", "cluster_id", cluster_id, ids, f"many-{number}")
+        shown.commit()
+        known.commit()
+
+
+def _copy(connection: sqlite3.Connection, table: str, key: str, of: str, ids: dict[str, str], name: str) -> None:
+    """One row more, with other ids, and another name."""
+    found = connection.execute(f"SELECT * FROM {table} WHERE {key} = ?", (of,))
+    columns, values = [one[0] for one in found.description], found.fetchone()
+    made = [name if column == "name" else ids.get(value, value) if isinstance(value, str) else value
+            for column, value in zip(columns, values, strict=True)]  # fmt: skip
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    connection.execute(f"INSERT INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})", made)

@@ -11,6 +11,7 @@ import typer
 
 from client.commands import (
     access,
+    accounts,
     audit,
     catalogue,
     check,
@@ -22,7 +23,10 @@ from client.commands import (
     local,
     operations,
     orphans,
+    parameter_groups,
+    parameters,
     parked,
+    rolls,
     secrets,
 )
 from client.exits import MEANINGS, Exit
@@ -42,10 +46,18 @@ config.register(app)
 demo.register(app)
 check.register(app)
 audit.register(app)
+rolls.register(clusters.app)
+parameters.register(clusters.app, catalogue.datastores)
 app.add_typer(clusters.app, name="cluster", help="Make, look at, change and delete clusters.")
+clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log in, or no more.")
+app.add_typer(accounts.databases, name="database", help="A cluster's databases.")
+app.add_typer(accounts.users, name="user", help="A cluster's users, their passwords, and what they may.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")
 app.add_typer(operations.app, name="operation", help="Watch, cancel, retry; what exactly ran.")
 app.add_typer(catalogue.datastores, name="datastore", help="What databases there are.")
+app.add_typer(
+    parameter_groups.app, name="parameter-group", help="Parameters under a name, which several clusters share."
+)
 app.add_typer(catalogue.flavors, name="flavor", help="What sizes there are.")
 app.add_typer(events.app, name="event")
 app.add_typer(access.tokens, name="token", help="Who may come in.")

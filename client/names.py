@@ -61,6 +61,16 @@ def datastore_wish(api: Api, wanted: str) -> str:
     return str(versions[0]["id"]) if len(versions) == 1 else wanted
 
 
+def parameter_group(api: Api, wanted: str) -> Thing:
+    """A parameter group, with the clusters that have it. Raises ApiError (3) where there is none."""
+    if found := _by_id(api, f"/v1/parameter-groups/{wanted}", wanted):
+        return found
+    named = [one for one in api.all("/v1/parameter-groups", "parameter_groups", limit=100) if one["name"] == wanted]
+    one = _one(named, "parameter group", wanted, "dtrove parameter-group list")
+    shown: Thing = api.get(f"/v1/parameter-groups/{one['id']}")
+    return shown
+
+
 def project(api: Api, wanted: str) -> Thing:
     """A project. Raises ApiError (3) where there is none."""
     found = [one for one in api.all("/v1/projects", "projects") if wanted in (one["id"], one["name"])]

@@ -108,11 +108,16 @@ def cell(item: dict[str, Any], path: str) -> str:
 
 def age(moment: str) -> str:
     """How long ago a moment was, as in 5m."""
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    return span((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """A length of time, as in 5m."""
+    whole = int(seconds)
     for length, letter in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{letter}"
-    return f"{max(0, seconds)}s"
+        if whole >= 2 * length:
+            return f"{whole // length}{letter}"
+    return f"{max(0, whole)}s"
 
 
 def _text(value: Any) -> str:

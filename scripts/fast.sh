@@ -2,16 +2,36 @@
 # The fast checks: style, types, import rules, and the unit tests on each Python from 3.11 to 3.13 that is here.
 set -eu
 cd "$(dirname "$0")/.."
-sh scripts/check.sh
 main=$(.venv/bin/python -c 'import sys; print(*sys.version_info[:2], sep=".")')
-for python in $(sh scripts/python.sh --all); do
-    version=$("$python" -c 'import sys; print(*sys.version_info[:2], sep=".")')
-    venv=.venv
-    if [ "$version" != "$main" ]; then
-        "$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "Python $version has no venv module; left out"; continue; }
-        venv=".venv-$version"
-        sh scripts/venv.sh "$python" "$venv" --test
-    fi
-    echo "== unit tests on Python $version"
-    "$venv/bin/python" -m pytest --quiet -p no:cacheprovider -n auto --maxprocesses=4 tests/unit
-done
+
+# Prints VERSION and PYTHON for each other one that can be used.
+others() {
+    for python in $(sh scripts/python.sh --all); do
+        version=$("$python" -c 'import sys; print(*sys.version_info[:2], sep=".")')
+        [ "$version" != "$main" ] || continue
+        "$python" -c 'import ensurepip, venv' 2>/dev/null || { echo "Python $version has no venv module; left out" >&2; continue; }
+        echo "$version $python"
+    done
+}
+make_others() {
+    while read -r version python; do
+        sh scripts/venv.sh "$python" ".venv-$version" --test || exit 1
+    done
+}
+unit_tests() {
+    echo "== unit tests on Python $1"
+    "$2/bin/python" -m pytest --quiet -p no:cacheprovider -n auto --maxprocesses=4 tests/unit </dev/null
+}
+
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+others >"$list"
+# Filling a virtual environment is a wait for most of its time: it goes on beside the checks.
+make_others <"$list" &
+making=$!
+sh scripts/check.sh
+unit_tests "$main" .venv
+wait "$making"
+while read -r version _; do
+    unit_tests "$version" ".venv-$version"
+done <"$list"

@@ -20,15 +20,20 @@ from client.cli import app as cli
 from client.configuration import declared
 from client.exits import MEANINGS as EXITS
 from client.local.configuration import load
+from services.api.domain.seen import Answer, Seen
+from services.api.gauges import gauges
+from services.api.node_metrics import FAMILIES, LABELS
 from services.api.openapi import document
 from services.api.routes import ROUTES
 from shared.config import REQUIRED
 from shared.contracts import REGISTRY, dump
 from shared.contracts.glossary import meaning_of
+from shared.contracts.state import ProviderState, ServiceState
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER, CONFIG = ROOT / "docs" / "reference", ROOT / "config.yaml"
 NOTE = "<!-- Made by `make docs` from the code. Change the code, not this page. -->\n"
+_MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 EXAMPLE_ID = "6f1c0f0e-6f2b-4a5e-9b0a-0c5a4a3d2f10"
 WORDS = {
     "addr": "10.9.0.2", "host": "orders-1", "name": "orders", "manager": "pgsql", "version": "15", "status": "running",
@@ -104,8 +109,33 @@ def cli_page() -> str:
     return "\n".join(("# Command line", NOTE, *codes, "", text.replace("# `dtrove`", "## `dtrove`", 1), ""))
 
 
+def metrics_page() -> str:
+    """Every metric of nodes and engines, and those of the control plane that are seen from time to time."""
+    state = ServiceState(
+        service="provisioner", now=_MOMENT, provider=ProviderState(name="local", answers=True), orphans={}
+    )
+    seen = Seen(at=_MOMENT, services={"provisioner": Answer(state=state)})
+    of_control = [(f"`{one.name}`", one.type, one.documentation) for one in gauges(seen, 0.0)]
+    of_nodes = [(f"`{one.name}`", one.kind, one.words) for one in FAMILIES]
+    return "\n".join((
+        "# Metrics", NOTE,
+        "What `GET /metrics` of the API shows to Prometheus. Bytes and seconds; what ends in `_total` only grows while the engine "
+        "runs. [How to use them](../guides/monitoring.md).\n",
+        "## Of each node", "",
+        f"For whoever sends a token. Labels: {', '.join(f'`{one}`' for one in LABELS)}; `verdict`, and `disk` (data, root, tmp), where "
+        "the name says so.\n",
+        *_table(("metric", "kind", "meaning"), of_nodes), "",
+        "## Of DTrove itself", "",
+        "Besides these: `dtrove_clusters`, `dtrove_instances` and `dtrove_operations` by `status`, `dtrove_nodes` by `verdict`, "
+        "`dtrove_nodes_seen_seconds_ago`, `dtrove_parked_messages`, `dtrove_http_requests_total` by `route`, `method` and `status`, "
+        "`dtrove_http_request_seconds` by `route` and `method`.\n",
+        *_table(("metric", "kind", "meaning"), of_control), "",
+    ))  # fmt: skip
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page, "events.md": events_page, "http.md": http_page, "cli.md": cli_page,
+    "metrics.md": metrics_page,
 }  # fmt: skip
 
 
@@ -192,7 +222,7 @@ def _example(kind: Any, name: str) -> Any:
         made = {item.name: _example(hints[item.name], item.name) for item in dataclasses.fields(kind)}
         return kind(**made)
     if kind is datetime:
-        return datetime(2026, 1, 31, 12, tzinfo=UTC)
+        return _MOMENT
     if kind is str:
         return WORDS.get(name, EXAMPLE_ID if name.endswith("id") else "...")
     return {int: {"port": 5432, "percent": 40, "ram_mb": 1024, "sequence": 7}.get(name, 1), float: 1.5, bool: False}[

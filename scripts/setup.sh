@@ -15,7 +15,7 @@ fi
 
 answers() { command -v "$1" >/dev/null && "$1" info >/dev/null 2>&1 </dev/null; }
 
-packages="openssh-client zstd e2fsprogs"
+packages="openssh-client zstd e2fsprogs xfsprogs"
 [ -n "${AMQP_URI:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages="$packages rabbitmq-server"
 if answers docker || answers podman; then
     answers docker || packages="$packages mmdebstrap"

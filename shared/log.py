@@ -29,6 +29,10 @@ def configure(service: str, level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(default=_plain),
         ],
     )
+    # No line says from where it was logged or by which thread; not to find that out halves what a line costs. Source: the
+    # section "Optimization" of Python's logging HOWTO.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     root = logging.getLogger()

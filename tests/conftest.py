@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from client.rabbitmq import PrivateRabbit
+from tests.support.blanks import Blanks
 from tests.support.installation import Installation
 from tests.support.postgres import PrivatePostgres
 from tests.support.rabbit import running
 
 pytest_plugins = ("tests.support.faults",)
+
+
+@event.listens_for(Pool, "checkout")
+def spare_the_disk(connection: Any, record: Any, _proxy: Any) -> None:
+    """No power fails in a test: what this process writes into SQLite is not waited for until it lies on the disk.
+
+    The services of an installation are other processes: those write as everywhere.
+    """
+    if isinstance(connection, sqlite3.Connection) and not record.info.get("spared"):
+        connection.execute("PRAGMA synchronous=OFF")
+        record.info["spared"] = True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes: what is quick then fills the time of whichever worker is done first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,8 +66,30 @@ def postgres() -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database; a test that takes it runs once on each engine."""
-    if request.param == "sqlite":
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """A test that takes it runs once on each engine that services may keep their data in."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each engine."""
+    if engine_name == "sqlite":
         return f"sqlite:///{tmp_path}/test.sqlite"
     return str(request.getfixturevalue("postgres").fresh(request.node.name))
+
+
+@pytest.fixture(scope="session")
+def blanks(tmp_path_factory: pytest.TempPathFactory) -> Blanks:
+    """Where databases come from that are migrated already."""
+    return Blanks(tmp_path_factory.mktemp("blanks"))
+
+
+@pytest.fixture
+def with_tables(
+    engine_name: str, blanks: Blanks, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[str], str]:
+    """Makes a service's database with its tables, and returns its URL, on each engine."""
+    if engine_name == "sqlite":
+        return lambda service: blanks.file(service, tmp_path)
+    return lambda service: blanks.on(request.getfixturevalue("postgres"), service)

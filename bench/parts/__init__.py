@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping
 
 from bench.figures import Outcome
 from bench.installation import Say
-from bench.parts import accept, create, hundred, openstack, pages, ssh
+from bench.parts import accept, create, hundred, openstack, pages, ssh, three, watch
 
 Part = Callable[[Say], Outcome]
 
 PARTS: Mapping[str, Part] = {
     "create": create.measure,
+    "three": three.measure,
     "accept": accept.measure,
     "ssh": ssh.measure,
     "pages": pages.measure,
     "hundred": hundred.measure,
+    "watch": watch.measure,
 }
 # Measured only where it is asked for by name: it needs a cloud.
 BY_NAME: Mapping[str, Part] = {"openstack": openstack.measure}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
@@ -17,7 +17,7 @@ from bench.figures import Line, Outcome, at_most, median, percentile, ratio_at_l
 from bench.installation import ROOT, Broken, Installation, Say, installation
 from bench.processes import usage
 
-CLIENTS, SECONDS, ROUNDS = 4, 4.0, 3
+CLIENTS, SECONDS, ROUNDS = 4, 3.0, 5
 FEW, MANY, PAGE = 20, 10_000, 20
 PATH = f"/v1/clusters?limit={PAGE}"
 # The same cost among ten thousand as among twenty, but for what two runs on one machine differ by.
@@ -47,36 +47,49 @@ class Server:
     token: str
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The API and the bare application over the same tables, and what each round gave."""
+
+    api: Server
+    bare: Server
+    ours: list[Load] = field(default_factory=list)
+    theirs: list[Load] = field(default_factory=list)
+
+
 def measure(say: Say) -> Outcome:
-    """Rounds of both servers in turn, first with few clusters, then with many."""
-    found: dict[int, tuple[list[Load], list[Load]]] = {}
-    with installation(say, "fake") as dtrove:
-        say("making the cluster whose copies fill the tables")
-        model = dtrove.cluster("model", "pgsql 15")
-        api = Server(int(dtrove.url.rpartition(":")[2]), dtrove.pids()["api"], dtrove.token)
-        with _bare(dtrove, model["project"]) as bare:
-            for total in (FEW, MANY):
-                say(f"a page of {PAGE} among {total} clusters")
-                rows.multiply(dtrove.database("api"), model["id"], total)
-                _same_answers(dtrove, bare)
-                found[total] = _rounds(api, bare)
+    """Rounds of both servers in turn, and of an installation with few clusters and one with many.
+
+    All in turn: a machine is not the same from one minute to the next.
+    """
+    with ExitStack() as stack:
+        pairs = {total: _pair(total, say, stack) for total in (FEW, MANY)}
+        for number in range(ROUNDS):
+            say(f"a page of {PAGE} among {FEW} clusters and among {MANY}, round {number + 1} of {ROUNDS}")
+            turns = [(loads, server) for pair in pairs.values()
+                     for loads, server in ((pair.ours, pair.api), (pair.theirs, pair.bare))]  # fmt: skip
+            for loads, server in reversed(turns) if number % 2 else turns:
+                loads.append(_load(server))
+    found = {total: (pair.ours, pair.theirs) for total, pair in pairs.items()}
     note = (
         f"pages: {CLIENTS} client processes, each on one kept connection, {ROUNDS} rounds of {SECONDS:.0f} s, API and bare "
-        "application in turn; the bare one checks no token and reads SQLite without SQLAlchemy, and its body was "
-        "compared with the API's"
+        f"application in turn, and in turn an installation of {FEW} and one of {MANY:,} clusters; the bare one checks no token and "
+        "reads SQLite without SQLAlchemy, and its body was compared with the API's"
     )
     facts = {str(total): {"api": _shown(ours), "bare": _shown(theirs)} for total, (ours, theirs) in found.items()}
     return Outcome(tuple(_lines(found)), notes=(note,), facts=facts)
 
 
-def _rounds(api: Server, bare: Server) -> tuple[list[Load], list[Load]]:
-    ours: list[Load] = []
-    theirs: list[Load] = []
-    for number in range(ROUNDS):
-        turns = [(ours, api), (theirs, bare)]
-        for loads, server in reversed(turns) if number % 2 else turns:
-            loads.append(_load(server))
-    return ours, theirs
+def _pair(total: int, say: Say, stack: ExitStack) -> Pair:
+    """An installation with `total` clusters, and a bare application over its file."""
+    dtrove = stack.enter_context(installation(say, "fake"))
+    say(f"making the cluster whose copies are {total} clusters")
+    model = dtrove.cluster("model", "pgsql 15")
+    rows.multiply(dtrove.database("api"), model["id"], total)
+    api = Server(int(dtrove.url.rpartition(":")[2]), dtrove.pids()["api"], dtrove.token)
+    bare = stack.enter_context(_bare(dtrove, model["project"]))
+    _same_answers(dtrove, bare)
+    return Pair(api, bare)
 
 
 def _load(server: Server) -> Load:

@@ -8,6 +8,7 @@ import typer
 
 from client import names
 from client.arguments import Json, Yes
+from client.commands.parameters import pairs
 from client.http import Api
 from client.terminal import Column, print_json, show, show_list
 
@@ -44,7 +45,7 @@ def create_datastore(
 ) -> None:
     """Add a version; from then on it can be chosen. Needs an administrator's token."""
     body = {"manager": manager, "version": version, "packages": packages, "image": image,
-            "default_parameters": _pairs(parameter or [])}  # fmt: skip
+            "default_parameters": pairs(parameter or [])}  # fmt: skip
     show(Api().send("POST", "/v1/datastores", body)[0], as_json)
 
 
@@ -59,7 +60,7 @@ def update_datastore(
     as_json: Json = False,
 ) -> None:
     """Change image, packages or default parameters; clusters that exist stay as they are."""
-    wanted = {"image": image, "packages": package, "default_parameters": _pairs(parameter) if parameter else None}
+    wanted = {"image": image, "packages": package, "default_parameters": pairs(parameter) if parameter else None}
     changes = {name: value for name, value in wanted.items() if value}
     if not changes:
         raise typer.BadParameter("say what to change: --image, --package or --parameter")
@@ -87,10 +88,3 @@ def list_flavors(
     """What sizes there are."""
     params = {"datastore": datastore} if datastore else {}
     show_list(Api().get("/v1/flavors", **params)["flavors"], as_json, FLAVOR_COLUMNS, "there are no flavors")
-
-
-def _pairs(given: list[str]) -> dict[str, str]:
-    for one in given:
-        if "=" not in one:
-            raise typer.BadParameter(f"{one!r} is not NAME=VALUE")
-    return dict(one.split("=", 1) for one in given)

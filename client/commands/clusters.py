@@ -8,15 +8,26 @@ import typer
 
 from client import completion, names
 from client.arguments import ClusterName, InstanceName, Json, Plan, Timeout, Wait, Yes
+from client.changing import Wish, change, end, finish, named
+from client.commands.parameters import Chosen, pairs
 from client.http import Api
 from client.plans import ask_plan
-from client.terminal import Column, err, out, show, show_list
-from client.topology import drawn
+from client.terminal import Column, age, out, print_json, show, show_list, span
+from client.topology import drawn, lag
 from client.watching import follow
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = (Column("name", cut=True), Column("status"), Column("datastore", "datastore.name"),
            Column("flavor", "flavor.name"), Column("size"), Column("endpoint"))  # fmt: skip
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="The replica that takes over, by name or id; without one whoever has received most.",
+                 autocompletion=completion.instances),
+]  # fmt: skip
+HEALTH = (Column("name"), Column("role"), Column("verdict"), Column("for"), Column("seen"), Column("lag"),
+          Column("message", cut=True))  # fmt: skip
+HISTORY = (Column("ago"), Column("name"), Column("verdict"), Column("message", cut=True))
+CHANGES = 10
 
 
 @app.command()
@@ -39,8 +50,16 @@ def create(
             help="Of several nodes: `sync`, where a write waits until a replica has it, or `async`, which is usual."
         ),
     ] = None,
+    failover: Annotated[
+        str | None,
+        typer.Option(help="Of several nodes: `automatic`, which is usual, or `manual`: nobody is promoted unasked."),
+    ] = None,
     volume_gb: Annotated[int | None, typer.Option(help="A disk of its own for the data, in GB.")] = None,
     protected: Annotated[bool, typer.Option("--protected", help="Refuse to delete it until that is lifted.")] = False,
+    parameter: Chosen = None,
+    parameter_group: Annotated[
+        str | None, typer.Option(help="A parameter group by name or id; its own parameters go before the group's.")
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     plan: Plan = False,
@@ -48,13 +67,14 @@ def create(
 ) -> None:
     """Ask for a cluster."""
     api = Api()
+    chosen = {"parameters": pairs(parameter or []), "parameter_group": parameter_group}
     body = {"name": name, "datastore": names.datastore_wish(api, datastore), "flavor": flavor, "size": size, "volume_gb": volume_gb,
-            "deletion_protection": protected, "topology": {"mode": mode} if mode else None}  # fmt: skip
+            "deletion_protection": protected, "topology": _topology(mode, failover), **{key: value for key, value in chosen.items() if value}}  # fmt: skip
     if plan:
         ask_plan(api, "POST", "/v1/clusters", body, as_json=as_json)
         return
     made, operation = api.send("POST", "/v1/clusters", body)
-    _finish(api, made, operation, wait=wait, timeout=timeout, as_json=as_json)
+    finish(api, made, operation, wait=wait, timeout=timeout, as_json=as_json)
 
 
 @app.command("list")
@@ -71,13 +91,34 @@ def list_clusters(
 
 @app.command("show")
 def show_cluster(cluster: ClusterName, as_json: Json = False) -> None:
-    """One cluster, and who follows whom in it."""
-    found = names.cluster(Api(), cluster)
-    if as_json or found["size"] == 1:
+    """One cluster, who follows whom in it, and how its nodes were when they were last seen."""
+    api = Api()
+    found = api.get(f"/v1/clusters/{names.cluster(api, cluster)['id']}")
+    if as_json:
         show(found, as_json)
         return
-    show({name: value for name, value in found.items() if name != "instances"}, as_json)
-    out().print(drawn(found))
+    show({name: value for name, value in found.items() if name not in ("instances", "health")}, as_json)
+    if found["instances"]:
+        out().print(drawn(found))
+
+
+@app.command()
+def health(cluster: ClusterName, as_json: Json = False) -> None:
+    """How a cluster's nodes were when they were last seen, and how that has changed."""
+    api = Api()
+    report = api.get(f"/v1/clusters/{names.cluster(api, cluster)['id']}/health")
+    if as_json:
+        print_json(report)
+        return
+    nodes = report["health"]["nodes"] if report["health"] else []
+    shown = [
+        one | {"seen": f"{span(one['age_seconds'])} ago", "lag": lag(one), "for": age(one["since"])} for one in nodes
+    ]
+    show_list(shown, as_json, HEALTH, "nothing was seen of it yet")
+    changes = [one | {"ago": age(one["at"])} for one in report["history"][:CHANGES]]
+    if changes:
+        out().print()
+        show_list(changes, as_json, HISTORY, "")
 
 
 @app.command()
@@ -87,12 +128,14 @@ def update(
     protected: Annotated[
         bool | None, typer.Option("--protected/--unprotected", help="Whether to refuse to delete it.")
     ] = None,
+    failover: Annotated[str | None, typer.Option(help="`automatic`, or `manual`: nobody is promoted unasked.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Change a cluster's name, or its protection from deletion."""
-    changes = {key: value for key, value in (("name", name), ("deletion_protection", protected)) if value is not None}
+    """Change a cluster's name, its protection from deletion, or who decides over failovers."""
+    wanted = (("name", name), ("deletion_protection", protected), ("failover", failover))
+    changes = {key: value for key, value in wanted if value is not None}
     if not changes:
-        raise typer.BadParameter("say what to change: --name, --protected or --unprotected")
+        raise typer.BadParameter("say what to change: --name, --protected, --unprotected or --failover")
     api = Api()
     show(api.send("PATCH", f"/v1/clusters/{names.cluster(api, cluster)['id']}", changes)[0], as_json)
 
@@ -108,13 +151,8 @@ def add_node(
 ) -> None:
     """Add replicas to a cluster that serves."""
     api = Api()
-    found = names.cluster(api, cluster)
-    path = f"/v1/clusters/{found['id']}/nodes"
-    if plan:
-        ask_plan(api, "POST", path, {"count": count}, as_json=as_json)
-        return
-    _, operation = api.send("POST", path, {"count": count})
-    _finish(api, found, operation, wait=wait, timeout=timeout, as_json=as_json)
+    wish = Wish(names.cluster(api, cluster), "POST", "nodes", {"count": count})
+    change(api, wish, plan=plan, wait=wait, timeout=timeout, as_json=as_json)
 
 
 @app.command("remove-node")
@@ -130,14 +168,49 @@ def remove_node(
     """Remove a replica from a cluster, with its server and volume."""
     api = Api()
     found, node = names.cluster(api, cluster), names.instance(api, instance)
-    path = f"/v1/clusters/{found['id']}/nodes/{node['id']}"
-    if plan:
-        ask_plan(api, "DELETE", path, as_json=as_json)
-        return
-    if not yes:
-        typer.confirm(f"Remove {node['name']} with its copy of the data?", abort=True, err=True)
-    _, operation = api.send("DELETE", path)
-    _finish(api, found, operation, wait=wait, timeout=timeout, as_json=as_json)
+    question = "" if yes else f"Remove {node['name']} with its copy of the data?"
+    wish = Wish(found, "DELETE", f"nodes/{node['id']}", question=question)
+    change(api, wish, plan=plan, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@app.command()
+def switchover(
+    cluster: ClusterName,
+    to: To = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Have a replica take the writes of a primary that is well."""
+    api = Api()
+    wish = Wish(names.cluster(api, cluster), "POST", "switchover", {"instance": named(api, to)})
+    change(api, wish, plan=plan, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@app.command()
+def failover(
+    cluster: ClusterName,
+    to: To = None,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Also where acknowledged writes may be lost, for want of a node that has them."
+        ),
+    ] = False,
+    yes: Yes = False,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Have a replica take the place of a primary that is dead, once that is proven and its server is switched off."""
+    api = Api()
+    found = names.cluster(api, cluster)
+    body = {"instance": named(api, to), "accept_loss": accept_loss}
+    question = "" if yes else f"Switch the primary of {found['name']} off, and have a replica take its place?"
+    wish = Wish(found, "POST", "failover", body, question)
+    change(api, wish, plan=plan, wait=wait, timeout=timeout, as_json=as_json)
 
 
 @app.command()
@@ -168,27 +241,12 @@ def delete(
     if wait:
         follow(api, operation, timeout)
         gone = gone | {"status": "deleted"}
-    _end(gone, operation, as_json, told=wait)
+    end(gone, operation, as_json, told=wait)
 
 
-def _finish(
-    api: Api, made: dict[str, Any], operation: str, *, wait: bool, timeout: float | None, as_json: bool
-) -> None:
-    if wait:
-        try:
-            follow(api, operation, timeout)
-        except typer.Exit:
-            if as_json:
-                show(api.get(f"/v1/clusters/{made['id']}"), as_json)
-            raise
-        made = api.get(f"/v1/clusters/{made['id']}")
-    _end(made, operation, as_json, told=wait)
-
-
-def _end(shown: dict[str, Any], operation: str, as_json: bool, *, told: bool) -> None:
-    show(shown, as_json)
-    if not told and not as_json:
-        err().print(f"see how it goes: dtrove operation watch {operation}")
+def _topology(mode: str | None, policy: str | None) -> dict[str, str] | None:
+    chosen = {name: value for name, value in (("mode", mode), ("failover", policy)) if value}
+    return chosen or None
 
 
 def _address(cluster: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from client import completion, names
+from client import completion, logs, names
 from client.arguments import InstanceName, Json
 from client.exits import Exit
 from client.http import Api
@@ -69,6 +69,25 @@ def perform(
         err().print(f"`{one['command']}` ended with {one['exit_code']}", style="red", markup=False, soft_wrap=True)
     if bad:
         raise typer.Exit(Exit.FAILED)
+
+
+@app.command("logs")
+def show_logs(
+    instance: InstanceName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.", min=0, max=2000)] = 200,
+    as_json: Json = False,
+) -> None:
+    """The database's own log on an instance. What became of the file meanwhile is told on standard error."""
+    api = Api()
+    found = names.instance(api, instance)
+    if not follow:
+        logs.show(api.get(f"/v1/instances/{found['id']}/logs", lines=lines), as_json=as_json)
+        return
+    try:
+        logs.follow(api, found["id"], lines, as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def _stream(api: Api, operation: str, *, quiet: bool) -> dict[str, Any]:

@@ -10,7 +10,15 @@ from typing import Any
 
 from examples.provider.tinycloud import TinyCloud, TinyError
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting, refuse_stale
+from services.provisioner.providers.base import (
+    BaseProvider,
+    Found,
+    ProviderBusy,
+    ProviderError,
+    fitting,
+    no_server,
+    refuse_stale,
+)
 from shared.contracts.values import Flavor
 
 STATES = {"starting": "BUILD", "running": "ACTIVE", "stopped": "SHUTOFF"}
@@ -113,8 +121,10 @@ class TinyProvider(BaseProvider):
                 delete(found.id)
 
     def power_off(self, instance: Instance) -> None:
-        """Off."""
+        """Off; who fences a server that is gone is told so by `NoServer`."""
         with translated("power a server off"):
+            if self._machine(instance.id) is None:
+                raise no_server(instance)
             self.cloud.power(instance.server, on=False)
 
     def power_on(self, instance: Instance) -> None:

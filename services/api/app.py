@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import falcon
 from sqlalchemy.exc import IntegrityError
@@ -27,8 +29,14 @@ def make_app(context: http.Context) -> falcon.App[falcon.Request, falcon.Respons
     app.add_error_handler(IntegrityError, http.handle_clash)
     app.add_error_handler(falcon.HTTPError, http.handle_http)
     app.add_error_handler(DtroveError, http.handle_known)
-    description = Description(document(ROUTES, version("dtrove")))
+    description = Description(_document())
     for path, resource, suffix in ROUTES:
         served = description if resource is Description else resource(context)
         app.add_route(path, served, suffix=suffix or None)
     return app
+
+
+@cache
+def _document() -> dict[str, Any]:
+    """What all of this is, in OpenAPI: it takes a while to put together, and depends on nothing."""
+    return document(ROUTES, version("dtrove"))

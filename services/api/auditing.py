@@ -11,6 +11,8 @@ from shared.db import Database
 from shared.errors import Unavailable
 
 CHANGES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+# What the table has room for.
+SUBJECT = 64
 log = logging.getLogger(__name__)
 
 
@@ -39,8 +41,10 @@ class Auditing:
 
 def _subject(request: falcon.Request, response: falcon.Response) -> str:
     """The last id of the path; for what was made, its own."""
-    named = list((getattr(request.context, "ids", None) or {}).values())
-    if named:
-        return str(named[-1])
+    ids: dict[str, str] = getattr(request.context, "ids", None) or {}
+    if ids:
+        # What has no id is known by its name, and by whose it is.
+        named = [value for name, value in ids.items() if not name.endswith("_id")]
+        return "/".join([next(iter(ids.values())), *named])[:SUBJECT] if named else list(ids.values())[-1]
     made = response.media if isinstance(response.media, dict) else {}
     return str(made.get("id", ""))

@@ -11,6 +11,7 @@ import falcon
 from nameko import config
 
 from services.api import idempotency
+from services.api.actions import health, readings
 from services.api.actions.access import bootstrap
 from services.api.app import make_app
 from services.api.changes import Changes
@@ -109,6 +110,7 @@ def app() -> falcon.App[falcon.Request, falcon.Response]:
             seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
             reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
             observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
+            metrics_token_hash=settings().metrics_token_hash,
         )
     )  # fmt: skip
 
@@ -128,8 +130,12 @@ def relay() -> tuple[Outbox, Subscribe]:
 
 
 def forget_old() -> None:
-    """Drop what nobody can ask for any more: old Idempotency-Keys, and events long since handled."""
+    """Drop what nobody can ask for any more: old Idempotency-Keys, how nodes were a month ago, what readers of logs
+    have left behind, and events long since handled.
+    """
     idempotency.forget_old(database())
+    health.forget_old(database())
+    readings.forget_old(database())
     database().forget_old()
 
 

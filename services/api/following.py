@@ -13,6 +13,7 @@ from typing import Any
 import falcon
 
 from services.api.actions.access import Credential
+from services.api.domain.limits import TooManyRequests
 from services.api.http import Context
 from services.api.serving import EVENT_STREAM
 from shared.errors import DtroveError, Unauthorized, Unavailable
@@ -25,12 +26,15 @@ PAUSE_SECONDS = 0.05
 
 @dataclass
 class Stream:
-    """One follower's view of one subject. `look` gives the messages that are new, and whether they are the last."""
+    """One follower's view of one subject. `look` gives the messages that are new, and whether they are the last; `over` is
+    called once he is gone.
+    """
 
     context: Context
     credential: Credential
     subject: str
     look: Callable[[], tuple[list[bytes], bool]]
+    over: Callable[[], None] = lambda: None
 
     def answer(self, response: falcon.Response) -> None:
         """Make the response this stream. Raises TooManyRequests."""
@@ -39,7 +43,17 @@ class Stream:
         # Proxies that gather answers before they pass them on are told not to.
         response.set_header("X-Accel-Buffering", "no")
         token_id = self.context.callers.of(self.credential).token_id
-        response.stream = self.context.traffic.stream(token_id, self._messages())
+        try:
+            response.stream = self.context.traffic.stream(token_id, self._until_over())
+        except TooManyRequests:
+            self.over()
+            raise
+
+    def _until_over(self) -> Iterator[bytes]:
+        try:
+            yield from self._messages()
+        finally:
+            self.over()
 
     def _messages(self) -> Iterator[bytes]:
         clock = self.context.database.clock
@@ -69,7 +83,7 @@ class Stream:
                 changed.wait(LOOK_SECONDS)
 
 
-def message(kind: str, data: Any, event_id: int | None = None) -> bytes:
+def message(kind: str, data: Any, event_id: int | str | None = None) -> bytes:
     """One message of the stream."""
     mark = "" if event_id is None else f"id: {event_id}\n"
     return f"{mark}event: {kind}\ndata: {json.dumps(data)}\n\n".encode()

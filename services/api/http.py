@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import falcon
 from sqlalchemy.exc import IntegrityError
 
-from services.api.actions.access import Caller, Callers, Credential, Judge
+from services.api.actions.access import Caller, Callers, Credential, Judge, digest
 from services.api.changes import Changes
 from services.api.domain.limits import Limits, TooManyRequests
 from services.api.limiting import Traffic
@@ -64,6 +65,7 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     keystone: Judge | None = None
     keystone_seconds: float = 30.0
+    metrics_token_hash: str = ""
     callers: Callers = field(init=False)
     traffic: Traffic = field(init=False)
 
@@ -103,6 +105,20 @@ def _credential(request: falcon.Request) -> Credential:
         return Credential(of_keystone, of_keystone=True)
     raise Unauthorized("no token was given", what_to_do="send the header `Authorization: Bearer <token>`, or a Keystone "
                                                         "token in `X-Auth-Token`")  # fmt: skip
+
+
+def nodes_seen_by(context: Context, request: falcon.Request) -> str | None:
+    """The project whose nodes are shown to who asks, where anybody may ask: empty for all, None for somebody without a token.
+
+    Raises Unauthorized for a bad token.
+    """
+    if not (request.get_header("Authorization") or request.get_header("X-Auth-Token")):
+        return None
+    credential, reader = _credential(request), context.metrics_token_hash
+    if reader and not credential.of_keystone and hmac.compare_digest(digest(credential.token), reader):
+        return ""
+    found = context.callers.of(credential)
+    return "" if found.role == "admin" else found.project_id
 
 
 def caller(request: falcon.Request, role: str = "reader") -> Caller:

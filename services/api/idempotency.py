@@ -96,10 +96,11 @@ def _claim(tx: Tx, project: str, key: str, digest: str) -> Answer | None:
     t, now = tables.idempotency, tx.database.clock.now()
     old = (t.c.created_at < now - KEPT) | (t.c.body.is_(None) & (t.c.created_at < now - ABANDONED))
     tx.connection.execute(delete(t).where(*_at(project, key), old))
-    if tx.insert_new(t, project_id=project, key=key, request_hash=digest, status=0, location="", created_at=now):
+    fresh = {"request": Secret(digest), "request_hash": "", "status": 0, "location": "", "created_at": now}
+    if tx.insert_new(t, project_id=project, key=key, **fresh):
         return None
     row = tx.connection.execute(select(t).where(*_at(project, key))).first()
-    if row is not None and row.request_hash != digest:
+    if row is not None and (row.request or Secret(row.request_hash)) != Secret(digest):
         reason = (FieldError("Idempotency-Key", "was used with another request"),)
         raise Invalid("this Idempotency-Key belongs to another request", reason, what_to_do="use a new key")
     if row is None or row.body is None:
@@ -121,4 +122,6 @@ def _at(project: str, key: str) -> tuple[Any, Any]:
 
 
 def _digest(request: falcon.Request) -> str:
-    return hashlib.sha256(f"{request.method} {request.relative_uri} ".encode() + request.context.raw).hexdigest()
+    # A DELETE has no body that anybody has read.
+    raw: bytes = getattr(request.context, "raw", b"")
+    return hashlib.sha256(f"{request.method} {request.relative_uri} ".encode() + raw).hexdigest()

@@ -32,6 +32,8 @@ _WHY = {
     429: "this client asks too much; see `Retry-After`", 503: "a dependency is away; see `Retry-After`",
 }  # fmt: skip
 
+# Streams that go on after the last event that was seen.
+RESUMED = ("/v1/events", "/v1/instances/{instance_id}/logs")
 Route = tuple[str, type[Any], str]
 
 
@@ -41,6 +43,9 @@ def methods_of(route: Route) -> dict[str, Callable[..., Any]]:
     ending = f"_{suffix}" if suffix else ""
     found = {method: getattr(resource, f"on_{method}{ending}", None) for method in METHODS}
     return {method: responder for method, responder in found.items() if responder is not None}
+
+
+_ID = {"type": "string", "format": "uuid"}
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
@@ -80,14 +85,14 @@ def _operation(route: Route, method: str, responder: Callable[..., Any]) -> dict
 
 def _parameters(path: str, method: str, call: Call) -> list[Any]:
     found: list[Any] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": name, "in": "path", "required": True, "schema": _ID if name.endswith("_id") else {"type": "string"}}
         for name in re.findall(r"{(\w+)}", path)
     ]
     if call.query is not queries.Nothing:
         found.append({"in": "query", "schema": call.query})
     if method == "post":
         found.append(_IDEMPOTENCY)
-    if path == "/v1/events":
+    if path in RESUMED:
         found.append(_LAST_EVENT)
     return found
 
@@ -117,6 +122,9 @@ def _responses(path: str, call: Call) -> dict[str, Any]:
 
 def _refusals(path: str, call: Call) -> list[int]:
     wrong = [400, 422, 429, 503]
+    if path == "/metrics":
+        # It is open, and takes a token all the same: a bad one is refused.
+        wrong.append(401)
     if call.role:
         wrong += [401] if call.role == "reader" else [401, 403]
     if "{" in path:

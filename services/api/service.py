@@ -12,7 +12,7 @@ from shared.bus.parking import ParkedMessage
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
-from shared.contracts.operations import OperationProgressed
+from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
 
 TIDY_SECONDS, REMIND_SECONDS, LOOK_SECONDS, COUNT_SECONDS = 600.0, 5.0, 15.0, 20.0
 log = logging.getLogger(__name__)
@@ -48,15 +48,25 @@ class ApiService:
 
     @on(OperationProgressed, "provisioner")
     @on(OperationProgressed, "datastore_agentless")
+    @on(OperationBegun)
+    @on(OperationEnded)
     @on(provisioner.InstanceActive)
     @on(provisioner.InstanceFailed)
     @on(provisioner.InstanceDeleted)
+    @on(provisioner.InstanceFenced)
+    @on(provisioner.InstancePowered)
+    @on(provisioner.InstancePowerFailed)
     @on(provisioner.FlavorsListed)
     @on(databases.NodeReady)
     @on(databases.NodeIdentityChanged)
     @on(databases.ClusterActive)
     @on(databases.ClusterFailed)
     @on(databases.ClusterDeleted)
+    @on(databases.ClusterResized)
+    @on(databases.ClusterStopped)
+    @on(databases.ClusterStarted)
+    @on(databases.ClusterRestarted)
+    @on(databases.PrimaryChanged)
     @on(databases.NodesFailed)
     @on(databases.NodeReleased)
     @on(databases.NodesRemoved)
@@ -65,10 +75,17 @@ class ApiService:
     @on(databases.PerformFailed)
     @on(databases.BackupCompleted)
     @on(databases.BackupFailed)
+    @on(databases.LogsRead)
     @on(databases.AccessGranted)
     @on(databases.AccessRevoked)
     @on(databases.AccessFailed)
+    @on(databases.HealthSeen)
+    @on(databases.AccountsSeen)
+    @on(databases.ClusterDegraded)
+    @on(databases.ClusterRecovered)
     @on(databases.DatastoreRegistered)
+    @on(databases.ParametersDefined)
+    @on(databases.ParametersSeen)
     @on(databases.TranscriptRecorded)
     @on(scheduler.BackupDue)
     def heard(self, event: Event) -> None:

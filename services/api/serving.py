@@ -12,7 +12,8 @@ import falcon
 import marshmallow as ma
 
 from services.api.http import body, caller
-from services.api.schemas import Empty, accept, queries
+from services.api.schemas import Empty, accept, accept_query, queries
+from services.api.schemas.base import NO_TEXT
 from shared.errors import NotFound
 
 Responder = Callable[..., None]
@@ -53,8 +54,8 @@ def serves(**declared: Any) -> Callable[[Responder], Responder]:
             request.context.ids = ids
             if call.role:
                 caller(request, call.role)
-            known = {name: _uuid(name, value) for name, value in ids.items()}
-            request.context.query = accept(call.query, request.params) if request.params else defaults
+            known = {name: _known(name, value) for name, value in ids.items()}
+            request.context.query = accept_query(call.query, request.params) if request.params else defaults
             if call.takes is not None:
                 request.context.asked = accept(call.takes, body(request))
             response.status = call.status
@@ -75,6 +76,17 @@ def call_of(responder: Any) -> Call | None:
 def action(**declared: Any) -> Callable[[Responder], Responder]:
     """Declare a POST that needs no body."""
     return serves(takes=Empty, **declared)
+
+
+def _known(name: str, value: str) -> str:
+    """What stands in the path: an id, or a thing's own name. Raises NotFound for what can be neither."""
+    return _uuid(name, value) if name.endswith("_id") else _named(name, value)
+
+
+def _named(name: str, value: str) -> str:
+    if NO_TEXT.search(value):
+        raise NotFound(f"there is no {name} of that name")
+    return value
 
 
 def _uuid(name: str, value: str) -> str:

@@ -112,6 +112,10 @@ class Settings:
         "DTROVE_OPEN_PATHS", "paths that need no token, with blanks between them; `none` closes them all",
         default=OPEN_PATHS, parse=parse_open_paths,
     )  # fmt: skip
+    metrics_token_hash: str = option(
+        "DTROVE_METRICS_TOKEN_HASH", "SHA-256 (hex) of a token that sees the nodes of all projects at /metrics, and can do nothing "
+        "else; empty: only an administrator's token does", default="", parse=parse_hash,
+    )  # fmt: skip
     stuck_seconds: float = option(
         "DTROVE_STUCK_SECONDS", "an open operation of which nobody has spoken for so many seconds counts as stuck",
         default=600.0,

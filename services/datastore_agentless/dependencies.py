@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nameko import config
 
+from services.datastore_agentless.actions.repairing import consider
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
+from services.datastore_agentless.domain.health import Limits
 from services.datastore_agentless.hosts.base import Target
 from services.datastore_agentless.hosts.simulated import SimulatedHosts
-from services.datastore_agentless.hosts.ssh import SshPool
+from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store.tables import metadata
+from services.datastore_agentless.watching import Looker, Pace, Watch
 from services.datastore_agentless.workflows.backup_node import BackupNode
+from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
+from services.datastore_agentless.workflows.change_parameters import ChangeParameters
+from services.datastore_agentless.workflows.fail_over import FailOver
+from services.datastore_agentless.workflows.grow_cluster import GrowCluster
+from services.datastore_agentless.workflows.hand_over import HandOver
 from services.datastore_agentless.workflows.join_node import JoinNode
 from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
+from services.datastore_agentless.workflows.read_log import ReadLog
+from services.datastore_agentless.workflows.resize_node import ResizeNode
+from services.datastore_agentless.workflows.roll import RollNodes
+from services.datastore_agentless.workflows.start_node import StartNode
+from services.datastore_agentless.workflows.take_over import TakeOver
+from shared.bus import RpcCaller
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
 from shared.db.outbox import Outbox
@@ -80,12 +96,37 @@ def manager_for(datastore: Datastore) -> BaseManager:
 def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
-    access, leaving = OpenAccess(hosts()), LeaveNode(hosts())
+    access, joining, leaving = OpenAccess(hosts()), JoinNode(hosts()), LeaveNode(hosts())
     flows = (
-        PrepareNode(hosts()).workflow(), JoinNode(hosts()).workflow(), leaving.leave(), leaving.dismiss(),
+        PrepareNode(hosts()).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
+        HandOver(hosts()).workflow(), FailOver(hosts()).workflow(), TakeOver(hosts()).workflow(),
+        StartNode(hosts()).workflow(), *RollNodes(hosts()).workflows(), ChangeParameters(hosts()).workflow(),
+        ChangeAccounts(hosts()).workflow(), GrowCluster(hosts()).workflow(), ResizeNode(hosts()).workflow(),
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
+        ReadLog(hosts()).workflow(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
+
+
+def watch() -> Watch | None:
+    """Who watches the databases; None: nobody is to.
+
+    It has connections of its own: a dead host keeps no work waiting that way, and work on a host no look. They stay open
+    from one look to the next, and look up less often meanwhile, for there is one to each host.
+    """
+    chosen, usual = settings(), PoolSettings()
+    if not chosen.watch_seconds:
+        return None
+    pool = SshPool(PoolSettings(connect_timeout=3.0, channels=2, poll=2.0, idle_ttl=usual.idle_ttl + 2.0 * chosen.watch_seconds,
+                                breaker_cap=5.0))  # fmt: skip
+    looker = Looker(replace(hosts(), pool=pool), manager_for, _server_status, Limits(lag_seconds=chosen.lag_seconds))
+    return Watch(database(), looker.look, Pace(seconds=chosen.watch_seconds), consider)
+
+
+def _server_status(instance_id: str) -> tuple[str, str]:
+    """The provider's word for the state of a server, and its message. Raises DtroveError where it does not say."""
+    said = RpcCaller("provisioner", timeout=5).call("server_status", instance_id)
+    return str(said["status"]), str(said["message"])
 
 
 def relay() -> tuple[Outbox, Subscribe]:

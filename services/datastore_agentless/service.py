@@ -6,26 +6,51 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from services.datastore_agentless import actions, catalogue, dependencies, planning
+from services.datastore_agentless import actions, catalogue, dependencies, parameter_plans, planning, resize_plans
+from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import catalogue as catalogue_store
 from services.datastore_agentless.store import clusters as cluster_store
-from shared.bus import Relay, Steps, Ticker, on, rpc
+from services.datastore_agentless.store import health
+from services.datastore_agentless.store import parameters as parameter_store
+from shared.bus import Keeps, Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
+    AccountsRequested,
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
+    ClusterResizeRequested,
+    ClusterRestartRequested,
+    ClusterStartRequested,
+    ClusterStopRequested,
+    FailoverChosen,
+    FailoverRequested,
+    LogsRequested,
     NodesRemoveRequested,
     NodesRequested,
     OperationCancelRequested,
     OperationReminded,
     OperationRetryRequested,
+    ParametersRequested,
     PerformRequested,
+    SwitchoverRequested,
 )
-from shared.contracts.base import dump
-from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
+from shared.contracts.base import dump, load
+from shared.contracts.provisioner import (
+    InstanceActive,
+    InstanceDeleted,
+    InstanceFailed,
+    InstanceFenced,
+    InstancePowered,
+    InstancePowerFailed,
+    InstanceResized,
+    InstanceResizeFailed,
+)
 from shared.contracts.scheduler import BackupDue
+from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
@@ -41,11 +66,27 @@ def announce_catalogue() -> None:
 def forget_old() -> None:
     """Drop events and tasks that were done with long ago."""
     dependencies.database().forget_old()
+    health.forget_old(dependencies.database())
 
 
 def count_secrets() -> None:
     """See by which keys secrets are sealed."""
     dependencies.state().count_secrets()
+
+
+def _known(cluster_id: str, is_known: bool) -> None:
+    """Have an event come again later whose cluster is not known here yet. Raises Retryable."""
+    if not is_known:
+        raise Retryable(f"cluster {cluster_id} is not known here yet")
+
+
+def _at_hand(cluster_id: str) -> tuple[BaseManager, Cluster, list[Instance]]:
+    """Of what a plan is made: the datastore's manager, the cluster, and its instances. Raises NotFound."""
+    with dependencies.database().read() as connection:
+        cluster = cluster_store.cluster(connection, cluster_id)
+        there = cluster_store.instances(connection, cluster.id)
+        entry = catalogue_store.datastore(connection, cluster.datastore_id)
+    return dependencies.manager_for(entry), cluster, there
 
 
 class DatastoreService:
@@ -58,11 +99,15 @@ class DatastoreService:
     catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
     counting = Ticker(count_secrets, COUNT_SECONDS)
+    watch = Keeps(dependencies.watch)
 
     @on(ClusterRequested)
     def expect_cluster(self, event: ClusterRequested) -> None:
         """Record a cluster and the nodes to come."""
-        actions.expect_cluster(dependencies.database(), event, lambda entry: dependencies.manager_for(entry).admin_user)
+        actions.expect_cluster(
+            dependencies.database(), event, lambda entry: dependencies.manager_for(entry).admin_user,
+            dependencies.keyring().open,
+        )  # fmt: skip
 
     @on(InstanceActive)
     def prepare_node(self, event: InstanceActive) -> None:
@@ -73,20 +118,78 @@ class DatastoreService:
     @on(NodesRequested)
     def expect_nodes(self, event: NodesRequested) -> None:
         """Record nodes to come."""
-        if not actions.expect_nodes(dependencies.database(), event):
-            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+        _known(event.cluster_id, actions.expect_nodes(dependencies.database(), event))
 
     @on(NodesRemoveRequested)
     def remove_nodes(self, event: NodesRemoveRequested) -> None:
         """File the leaving of nodes."""
-        if not actions.remove_nodes(dependencies.database(), event):
-            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+        _known(event.cluster_id, actions.remove_nodes(dependencies.database(), event))
+
+    @on(SwitchoverRequested)
+    def request_switchover(self, event: SwitchoverRequested) -> None:
+        """File the handing over of a cluster's writes."""
+        _known(event.cluster_id, actions.request_switchover(dependencies.database(), event))
+
+    @on(FailoverRequested)
+    def request_failover(self, event: FailoverRequested) -> None:
+        """File the proof that a primary is dead."""
+        _known(event.cluster_id, actions.request_failover(dependencies.database(), event))
+
+    @on(ParametersRequested)
+    def request_parameters(self, event: ParametersRequested) -> None:
+        """File a change of a cluster's parameters."""
+        _known(event.cluster_id, actions.request_parameters(dependencies.database(), event))
+
+    @on(ClusterStartRequested)
+    def start_cluster(self, event: ClusterStartRequested) -> None:
+        """File the start of a cluster's nodes."""
+        _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
+
+    @on(ClusterStopRequested)
+    def stop_cluster(self, event: ClusterStopRequested) -> None:
+        """File the stop of a cluster's nodes."""
+        _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
+
+    @on(ClusterRestartRequested)
+    def restart_cluster(self, event: ClusterRestartRequested) -> None:
+        """File the restart of a cluster's nodes."""
+        _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
+
+    @on(ClusterResizeRequested)
+    def resize_cluster(self, event: ClusterResizeRequested) -> None:
+        """File the growing of a cluster's volumes, and the change of its servers."""
+        _known(event.cluster_id, actions.request_resize(dependencies.database(), event))
+
+    @on(InstanceResized)
+    @on(InstanceResizeFailed)
+    def size_changed(self, event: InstanceResized | InstanceResizeFailed) -> None:
+        """Keep what the provider says of a volume, or of a server that has become another."""
+        actions.size_changed(dependencies.database(), event)
+
+    @on(FailoverChosen)
+    def choose_policy(self, event: FailoverChosen) -> None:
+        """Keep who decides over a cluster's failovers."""
+        _known(event.cluster_id, actions.choose_policy(dependencies.database(), event))
+
+    @on(InstanceFenced)
+    def take_over(self, event: InstanceFenced) -> None:
+        """File the promotion of another node."""
+        actions.take_over(dependencies.database(), event)
+
+    @on(InstancePowered)
+    def take_back(self, event: InstancePowered) -> None:
+        """File the return of a node that was off."""
+        actions.take_back(dependencies.database(), event)
+
+    @on(InstancePowerFailed)
+    def power_failed(self, event: InstancePowerFailed) -> None:
+        """End what needed the server off, or on."""
+        actions.power_failed(dependencies.database(), event)
 
     @on(InstanceFailed)
     def fail_cluster(self, event: InstanceFailed) -> None:
         """Fail the cluster with its server."""
-        if not actions.fail_cluster(dependencies.database(), event):
-            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+        _known(event.cluster_id, actions.fail_cluster(dependencies.database(), event))
 
     @on(ClusterDeleteRequested)
     def release_cluster(self, event: ClusterDeleteRequested) -> None:
@@ -96,8 +199,7 @@ class DatastoreService:
     @on(InstanceDeleted)
     def forget_instance(self, event: InstanceDeleted) -> None:
         """Forget a server, and the cluster with its last one."""
-        if not actions.forget_instance(dependencies.database(), event):
-            raise Retryable(f"cluster {event.cluster_id} is not known here yet")
+        _known(event.cluster_id, actions.forget_instance(dependencies.database(), event))
 
     @on(OperationCancelRequested)
     def cancel_operation(self, event: OperationCancelRequested) -> None:
@@ -119,6 +221,11 @@ class DatastoreService:
         """File commands to run."""
         actions.request_perform(dependencies.database(), event)
 
+    @on(LogsRequested)
+    def request_logs(self, event: LogsRequested) -> None:
+        """File the reading of a log, or keep one up."""
+        actions.request_logs(dependencies.database(), event)
+
     @on(AccessRequested)
     def request_access(self, event: AccessRequested) -> None:
         """File the opening of an instance for a person's key."""
@@ -128,6 +235,11 @@ class DatastoreService:
     def end_access(self, event: AccessRevokeRequested) -> None:
         """File its shutting."""
         actions.request_access(dependencies.database(), event)
+
+    @on(AccountsRequested)
+    def request_accounts(self, event: AccountsRequested) -> None:
+        """File a change of databases and users."""
+        _known(event.cluster_id, actions.request_accounts(dependencies.database(), event, dependencies.keyring().open))
 
     @on(BackupRequested)
     def request_backup(self, event: BackupRequested) -> None:
@@ -192,16 +304,48 @@ class DatastoreService:
             entry = catalogue_store.datastore(connection, spec["datastore_id"])
         manager = dependencies.manager_for(entry)
         return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0,
-                                    spec.get("mode") or "")  # fmt: skip
+                                    spec.get("mode") or "", spec.get("parameters"))  # fmt: skip
 
     @rpc
     def plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:
         """What adding replicas to a cluster would run on its hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        return planning.plan_nodes(manager, cluster, there, spec["names"], spec["mode"])
+
+    @rpc
+    def plan_takeover(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What a switchover or a failover would run on a cluster's hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        return planning.plan_takeover(manager, cluster, there, spec["instance_id"], fenced=spec["fenced"])
+
+    @rpc
+    def plan_parameters(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What a change of a cluster's parameters would write and run on its hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
         with dependencies.database().read() as connection:
-            cluster = cluster_store.cluster(connection, spec["cluster_id"])
-            there = cluster_store.instances(connection, cluster.id)
-            entry = catalogue_store.datastore(connection, cluster.datastore_id)
-        return planning.plan_nodes(dependencies.manager_for(entry), cluster, there, spec["names"], spec["mode"])
+            known = parameter_store.definitions(connection, cluster.datastore_id)
+        return parameter_plans.plan_change(
+            manager, cluster, there, spec["values"], known, restart_now=spec["restart_now"]
+        )
+
+    @rpc
+    def plan_roll(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What starting, stopping or restarting a cluster would run on its hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        return planning.plan_roll(manager, cluster, there, spec["action"], spec["instance_id"])
+
+    @rpc
+    def plan_accounts(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What changing databases and users would run on a cluster's hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        return planning.plan_accounts(manager, cluster, there, spec["changes"])
+
+    @rpc
+    def plan_resize(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What larger volumes, or other servers, would run on a cluster's hosts."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        flavor = load(Flavor, spec["flavor"]) if spec["flavor"] else None
+        return resize_plans.plan_resize(manager, cluster, there, spec["volume_gb"], flavor)
 
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:

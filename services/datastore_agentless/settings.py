@@ -119,6 +119,12 @@ class Settings:
     )  # fmt: skip
     workers: int = option("DTROVE_DATASTORE_WORKERS", "steps of datastore_agentless that run at the same time",
                           default=32, parse=options.whole(1, 256))  # fmt: skip
+    watch_seconds: int = option(
+        "DTROVE_WATCH_SECONDS", "seconds from one look at a database to the next; 0: nobody watches", default=10,
+        parse=options.whole(0, 600),
+    )  # fmt: skip
+    lag_seconds: int = option("DTROVE_LAG_SECONDS", "seconds that a replica may be behind before it is called lagging",
+                              default=30, parse=options.whole(1, 86_400))  # fmt: skip
     log_level: str = options.log_level()
 
     @property

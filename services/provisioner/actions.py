@@ -9,6 +9,8 @@ from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.providers.base import Found
 from services.provisioner.providers.clouds import OWN
 from services.provisioner.store import instances
+from services.provisioner.workflows.remove_thing import REMOVE
+from services.provisioner.workflows.resize_instance import GROW
 from shared.contracts.api import (
     ClusterDeleteRequested,
     ClusterRequested,
@@ -26,6 +28,8 @@ from shared.workflow import TaskDraft
 BUILD, DELETE = "build_instance", "delete_instance"
 CREATE_VOLUME, ATTACH_VOLUME = "create_volume", "attach_volume"
 UNMADE = (Status.REQUESTED, Status.BUILDING, Status.FAILED)
+# What goes on when a user retries an operation. Power and sizes are not among it: whoever wants them judges anew, and asks.
+AGAIN = (BUILD, DELETE, CREATE_VOLUME, ATTACH_VOLUME, REMOVE)
 Wish = ClusterRequested | NodesRequested
 End = ClusterDeleteRequested | NodeReleased
 
@@ -75,27 +79,31 @@ def delete_instance(database: Database, event: NodeReleased) -> None:
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
-    """Ask the work under an operation to stop and undo itself."""
+    """Ask the work under an operation to stop and undo itself; a server that becomes another does so to the end, and that is told."""
     with database.write() as tx:
         if tx.first_seen(event.event_id, "cancel_operation"):
-            tasks.cancel(tx, operation_id=event.operation_id, kinds=(BUILD,))
+            tasks.cancel(tx, operation_id=event.operation_id, kinds=(BUILD, GROW))
 
 
 def retry_operation(database: Database, event: OperationRetryRequested) -> None:
     """Let failed work under an operation go on."""
     with database.write() as tx:
         if tx.first_seen(event.event_id, "retry_operation"):
-            tasks.reopen(tx, event.operation_id)
+            tasks.reopen(tx, event.operation_id, kinds=AGAIN)
 
 
 def announce_flavors(
-    database: Database, provider: str, flavors: list[Flavor], *, volumes: bool, snapshots: bool
+    database: Database, provider: str, flavors: list[Flavor], *, volumes: bool, snapshots: bool, resize: bool
 ) -> None:
     """Tell everybody what sizes there are."""
     with database.write() as tx:
         tx.emit(
             FlavorsListed(
-                provider=provider, flavors=tuple(flavors), supports_volumes=volumes, supports_snapshots=snapshots
+                provider=provider,
+                flavors=tuple(flavors),
+                supports_volumes=volumes,
+                supports_snapshots=snapshots,
+                supports_resize=resize,
             )
         )
 
@@ -164,7 +172,7 @@ def _file_again(
     tx: Tx, kind: str, instance: Instance, payload: dict[str, str] | None = None, operation_id: str = ""
 ) -> str:
     """File a task that may have been filed, and have ended, before; return the id of the one that is open now."""
-    there = instances.open_task(tx, kind, instance.id)
+    there = instances.open_task(tx.connection, tx.database, kind, instance.id)
     if there:
         return there
     # Milliseconds in hexadecimal: an id has room for 64 characters.

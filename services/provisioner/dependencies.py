@@ -10,6 +10,7 @@ from services.provisioner.providers import get_provider
 from services.provisioner.providers.base import BaseProvider
 from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.watch import ProviderWatch
+from services.provisioner.providers.witness import Witness
 from services.provisioner.settings import Settings
 from services.provisioner.store.delegations import Delegations
 from services.provisioner.store.tables import metadata
@@ -17,6 +18,8 @@ from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
 from services.provisioner.workflows.remove_thing import RemoveThing
+from services.provisioner.workflows.resize_instance import ResizeInstance
+from services.provisioner.workflows.switch_power import SwitchPower
 from shared.bus import RpcCaller
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, migrate
@@ -67,6 +70,12 @@ def watch() -> ProviderWatch:
 
 
 @once
+def witness() -> Witness:
+    """Who asks the provider about one server."""
+    return Witness(clouds())
+
+
+@once
 def state() -> StateOf:
     """What this service knows of itself."""
     return StateOf(database(), settings().home, keyring())
@@ -79,7 +88,9 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     delete = DeleteInstance(base, cloud).workflow()
     attach = AttachVolume(base, cloud)
     remove = RemoveThing(base, cloud).workflow()
-    flows = (build, delete, remove, attach.create_workflow(), attach.attach_workflow())
+    power = SwitchPower(base, cloud, chosen.server_deadline)
+    flows = (build, delete, remove, attach.create_workflow(), attach.attach_workflow(), power.fence_workflow(),
+             power.power_on_workflow(), *ResizeInstance(base, cloud, chosen.server_deadline).workflows())  # fmt: skip
     engine = StepEngine(base, {flow.name: flow for flow in flows})
     return engine, chosen.workers, base.on_tasks
 

@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 
 from services.provisioner import actions
 from services.provisioner.domain.findings import Finding, Found, Known, Why, absent, compare, gone, words
-from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.domain.instance import HOLDING, Instance
 from services.provisioner.store import findings, instances
 from services.provisioner.workflows.remove_thing import IRREMOVABLE, REMOVE, payload
 from shared.db import Database, Tx
@@ -119,7 +119,7 @@ def _is_gone(database: Database, known: Known, status_of: StatusOf) -> bool:
         return False
     with database.read() as connection:
         now = instances.get(connection, known.id)
-        return now.status == Status.ACTIVE and known.id not in instances.busy(connection, database, BUSY)
+        return now.status in HOLDING and known.id not in instances.busy(connection, database, BUSY)
 
 
 def _file_certain(tx: Tx, differences: Iterable[Finding], known: dict[str, Known], now: datetime) -> list[Found]:

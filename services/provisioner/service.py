@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from services.provisioner import actions, delegating, dependencies, reconciler
+from services.provisioner import actions, delegating, dependencies, powering, reconciler, resizing
 from services.provisioner.domain.delegation import Delegation, Kind
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
@@ -19,10 +19,15 @@ from shared.contracts.api import (
     OperationRetryRequested,
 )
 from shared.contracts.base import dump
-from shared.contracts.datastore_agentless import NodeReleased
+from shared.contracts.datastore_agentless import (
+    NodeFenceRequested,
+    NodePowerRequested,
+    NodeReleased,
+    NodeResizeRequested,
+)
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
-from shared.errors import Conflict
+from shared.errors import Conflict, Retryable
 from shared.secrets import Secret
 
 FLAVORS_SECONDS, SWEEP_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 20.0, 3600.0, 20.0
@@ -38,6 +43,7 @@ def announce_flavors() -> None:
         watch.look_at_flavors(),
         volumes=watch.clouds.own.supports_volumes,
         snapshots=watch.clouds.own.supports_snapshots,
+        resize=watch.clouds.own.supports_resize,
     )
 
 
@@ -98,6 +104,24 @@ class ProvisionerService:
     def delete_instance(self, event: NodeReleased) -> None:
         """File the deletion of one instance."""
         actions.delete_instance(dependencies.database(), event)
+
+    @on(NodeFenceRequested)
+    def fence_instance(self, event: NodeFenceRequested) -> None:
+        """File the switching off of a server."""
+        if not powering.fence_instance(dependencies.database(), event):
+            raise Retryable(f"instance {event.instance_id} is not known here yet")
+
+    @on(NodePowerRequested)
+    def power_instance(self, event: NodePowerRequested) -> None:
+        """File the switching on of a server."""
+        if not powering.power_instance(dependencies.database(), event):
+            raise Retryable(f"instance {event.instance_id} is not known here yet")
+
+    @on(NodeResizeRequested)
+    def resize_instance(self, event: NodeResizeRequested) -> None:
+        """File the growing of a server's volume, or the change of its flavor."""
+        if not resizing.resize_instance(dependencies.database(), event):
+            raise Retryable(f"instance {event.instance_id} is not known here yet")
 
     @on(OperationCancelRequested)
     def cancel_operation(self, event: OperationCancelRequested) -> None:
@@ -169,6 +193,11 @@ class ProvisionerService:
     def clean_orphans(self, ids: list[str]) -> list[dict[str, Any]]:
         """File the removal of some of them, by their ids; returns these, as they stand now."""
         return reconciler.clean(dependencies.database(), ids)
+
+    @rpc
+    def server_status(self, instance_id: str) -> dict[str, str]:
+        """What the provider says of one server, asked now: its `status`, a `message`, the last lines of its `console`."""
+        return powering.server_status(dependencies.database(), dependencies.witness(), instance_id)
 
     @rpc
     def create_server(self, instance_id: str, volume_id: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from shared.bus.certificate import Certificate
 from shared.bus.events import on
+from shared.bus.keeping import Keeps
 from shared.bus.parked import on_parked
 from shared.bus.protocol import Door
 from shared.bus.relay import Relay
@@ -9,4 +10,4 @@ from shared.bus.rpc import RpcCaller, rpc
 from shared.bus.steps import Steps, Ticker
 from shared.bus.web import Web
 
-__all__ = ["Certificate", "Door", "Relay", "RpcCaller", "Steps", "Ticker", "Web", "on", "on_parked", "rpc"]
+__all__ = ["Certificate", "Door", "Keeps", "Relay", "RpcCaller", "Steps", "Ticker", "Web", "on", "on_parked", "rpc"]

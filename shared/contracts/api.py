@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from shared.contracts.accounts import AccountChange
 from shared.contracts.base import Event, event
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
 
@@ -23,6 +24,8 @@ class ClusterRequested(Event):
     instances: tuple[InstanceRef, ...]
     volume_gb: int | None = None
     topology: Topology | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    accounts: tuple[AccountChange, ...] = ()
 
 
 @event("nodes.requested", publisher="api")
@@ -49,6 +52,100 @@ class NodesRemoveRequested(Event):
     operation_id: str
     project_id: str
     instance_ids: tuple[str, ...]
+
+
+@event("switchover.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class SwitchoverRequested(Event):
+    """Another node is to become the primary while the present one is well: `instance_id`, or for empty the one that is furthest."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    instance_id: str = ""
+
+
+@event("failover.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class FailoverRequested(Event):
+    """A user holds the primary for dead: another node is to take its place, once that is proven and the old one is off.
+
+    With `accept_loss` also where writes that were acknowledged may be lost, for want of a node that has them.
+    """
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    instance_id: str = ""
+    accept_loss: bool = False
+
+
+@event("failover.chosen", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class FailoverChosen(Event):
+    """A user has chosen for a cluster who decides over failovers; of several such words the latest counts."""
+
+    cluster_id: str
+    project_id: str
+    failover: str
+
+
+@event("cluster.start_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterStartRequested(Event):
+    """A cluster that is stopped is to serve again: its primary is started first, then the replicas, one after the other."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+
+
+@event("cluster.stop_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterStopRequested(Event):
+    """A cluster is to serve nobody until it is started; its servers run on."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+
+
+@event("cluster.restart_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterRestartRequested(Event):
+    """Each database of a cluster is to be restarted, one after the other, or only that of `instance_id`."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    instance_id: str = ""
+
+
+@event("cluster.resize_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ClusterResizeRequested(Event):
+    """The nodes of a cluster that serves are to have larger volumes, or be servers of another flavor, one after the other.
+
+    `volume_gb` 0 and `flavor` null are as it has them. `former` is the id of the flavor that its nodes have had so far.
+    """
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    volume_gb: int = 0
+    flavor: Flavor | None = None
+    former: str = ""
+
+
+@event("accounts.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class AccountsRequested(Event):
+    """Databases and users of a cluster are to be changed in this order; without changes only listed anew."""
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    changes: tuple[AccountChange, ...] = ()
 
 
 @event("cluster.delete_requested", publisher="api")
@@ -106,6 +203,25 @@ class PerformRequested(Event):
     commands: tuple[str, ...]
 
 
+@event("logs.requested", publisher="api", lasting=False)
+@dataclass(frozen=True, kw_only=True)
+class LogsRequested(Event):
+    """Somebody wants the last lines of an instance's log, and with `follow` what comes after; again and again while he does.
+
+    What is not asked for again within `seconds` ends. `after` is a place that was told before: the lines after it are wanted.
+    """
+
+    reading_id: str
+    cluster_id: str
+    project_id: str
+    instance_id: str
+    lines: int
+    follow: bool
+    seconds: float
+    after: str = ""
+    goes_on: bool = False
+
+
 @event("backup.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class BackupRequested(Event):
@@ -141,3 +257,20 @@ class AccessRevokeRequested(Event):
     project_id: str
     instance_id: str
     access: str
+
+
+@event("parameters.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ParametersRequested(Event):
+    """A cluster's databases are to run with `values`, and with nothing else that a user has chosen; `version` is their number.
+
+    With `restart_now` node by node also what is read only when an engine starts. `author` is who wants it.
+    """
+
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    version: int
+    values: dict[str, str]
+    restart_now: bool = False
+    author: str = ""

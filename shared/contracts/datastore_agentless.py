@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from shared.contracts.accounts import Accounts
 from shared.contracts.base import Event, event
-from shared.contracts.values import CommandResult, Endpoint, Problem, TranscriptEntry
+from shared.contracts.parameters import NodeParameters, ParameterDefinition
+from shared.contracts.values import CommandResult, Endpoint, Flavor, NodeHealth, Problem, TranscriptEntry
 
 
 @event("datastore.registered", publisher="datastore_agentless")
@@ -23,8 +26,28 @@ class DatastoreRegistered(Event):
     min_ram_mb: int = 0
     port: int = 0
     modes: tuple[str, ...] = ()
+    dialect: str = ""
     default_parameters: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
+
+
+@event("parameters.defined", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ParametersDefined(Event):
+    """What parameters a version of a datastore has, as a running engine of it says; `engine` is that one's own version."""
+
+    datastore_id: str
+    engine: str
+    definitions: tuple[ParameterDefinition, ...]
+
+
+@event("parameters.seen", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ParametersSeen(Event):
+    """With what parameters nodes of a cluster run by now, of those that were ever set."""
+
+    cluster_id: str
+    nodes: tuple[NodeParameters, ...]
 
 
 @event("node.ready", publisher="datastore_agentless")
@@ -70,6 +93,66 @@ class ClusterFailed(Event):
     problem: Problem
 
 
+@event("cluster.stopped", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterStopped(Event):
+    """A user's wish has come about: no database of a cluster runs, and none is started before a user wishes so."""
+
+    cluster_id: str
+    operation_id: str
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@event("cluster.started", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterStarted(Event):
+    """A cluster that was stopped serves again where it did before. `problem`: what one of its replicas lacks, if one does."""
+
+    cluster_id: str
+    operation_id: str
+    problem: Problem | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@event("cluster.restarted", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterRestarted(Event):
+    """The databases of a cluster were restarted, all or the one that was named; `result` says since when each lives."""
+
+    cluster_id: str
+    operation_id: str
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@event("node.resize_requested", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodeResizeRequested(Event):
+    """Either the volume of a server is to be `volume_gb` large, while it is in use: what the provider has not mounted itself is
+    grown over SSH afterwards. Or the server is to be one of `flavor`: its engine is stopped.
+    """
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    project_id: str
+    volume_gb: int = 0
+    flavor: Flavor | None = None
+
+
+@event("cluster.resized", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterResized(Event):
+    """Each node of a cluster has a volume of `volume_gb`, whose file system fills it, and is a server of `flavor`; 0 and null: as
+    before. `result` says how each node is.
+    """
+
+    cluster_id: str
+    operation_id: str
+    volume_gb: int = 0
+    flavor: Flavor | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
 @event("nodes.failed", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class NodesFailed(Event):
@@ -100,6 +183,78 @@ class NodesRemoved(Event):
     operation_id: str
     instance_ids: tuple[str, ...]
     endpoint: Endpoint
+
+
+@event("primary.changed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class PrimaryChanged(Event):
+    """Another node takes writes from now on; clients find it at `endpoint`. `former_id` was the primary before."""
+
+    cluster_id: str
+    operation_id: str
+    primary_id: str
+    former_id: str
+    endpoint: Endpoint
+
+
+@event("node.fence_requested", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodeFenceRequested(Event):
+    """A server is to be switched off at once, so that nothing on it can write any more. `project_id` is the cluster's."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    project_id: str
+
+
+@event("node.power_requested", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class NodePowerRequested(Event):
+    """A server that was switched off is to run again: its database is not started by that."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    project_id: str
+
+
+@event("cluster.degraded", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterDegraded(Event):
+    """Something is wrong with a cluster that served: `verdict` names the cause, of the node that it is worst with."""
+
+    cluster_id: str
+    instance_id: str
+    verdict: str
+    message: str
+
+
+@event("cluster.recovered", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class ClusterRecovered(Event):
+    """All nodes of a cluster are well again."""
+
+    cluster_id: str
+
+
+@event("health.seen", publisher="datastore_agentless", lasting=False)
+@dataclass(frozen=True, kw_only=True)
+class HealthSeen(Event):
+    """How nodes were when they were looked at last; nodes of several clusters may come together."""
+
+    nodes: tuple[NodeHealth, ...]
+
+
+@event("accounts.seen", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class AccountsSeen(Event):
+    """What databases and users a cluster's server lists; with that `operation_id` has come to its good end, where one is named."""
+
+    cluster_id: str
+    operation_id: str
+    accounts: Accounts
+    seen_at: datetime
 
 
 @event("cluster.deleted", publisher="datastore_agentless")
@@ -208,6 +363,22 @@ class AccessFailed(Event):
     instance_id: str
     problem: Problem
     cancelled: bool = False
+
+
+@event("logs.read", publisher="datastore_agentless", lasting=False)
+@dataclass(frozen=True, kw_only=True)
+class LogsRead(Event):
+    """Lines of an instance's log for one who reads it, with known secrets masked. The `last` one may say why it is the last."""
+
+    reading_id: str
+    cluster_id: str
+    instance_id: str
+    sequence: int
+    text: str = ""
+    notes: tuple[str, ...] = ()
+    place: str = ""
+    last: bool = False
+    problem: Problem | None = None
 
 
 @event("transcript.recorded", publisher="datastore_agentless", lasting=False)

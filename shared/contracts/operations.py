@@ -1,11 +1,13 @@
-"""The one event that every service announces: how far an operation has come."""
+"""What any service may announce of an operation: that it has begun, how far it has come, what became of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.contracts.base import Event, event
+from shared.contracts.values import Problem
 
 
 def sequence_at(moment: datetime) -> int:
@@ -40,3 +42,27 @@ class OperationProgressed(Event):
     message: str = ""
     stderr: str = ""
     output: str = ""
+
+
+@event("operation.begun", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class OperationBegun(Event):
+    """DTrove does something of itself, which nobody has asked for over the API: it records the operation now."""
+
+    operation_id: str
+    cluster_id: str
+    project_id: str
+    kind: str
+    message: str = ""
+
+
+@event("operation.ended", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class OperationEnded(Event):
+    """An operation has come to its end; `result` is what the user is shown of it, as JSON, the evidence among it."""
+
+    operation_id: str
+    cluster_id: str
+    status: str
+    problem: Problem | None = None
+    result: dict[str, Any] = field(default_factory=dict)

@@ -55,6 +55,74 @@ class InstanceDeleted(Event):
     operation_id: str
 
 
+@event("instance.fenced", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class InstanceFenced(Event):
+    """A server is off, as the provider says by itself after it was switched off: `server_status` is SHUTOFF, or DELETED where it
+    is gone. Nothing on it writes any more until `node.power_requested` was answered.
+    """
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    server_status: str
+
+
+@event("instance.powered", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class InstancePowered(Event):
+    """A server that was off runs again, at `addr`; `reach` as in `instance.active`."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    addr: str
+    reach: dict[str, str] = field(default_factory=dict)
+
+
+@event("instance.power_failed", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class InstancePowerFailed(Event):
+    """A server could not be switched: `wanted` is `off` or `on`. How it is, nobody knows for sure: nothing was fenced."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    wanted: str
+    problem: Problem
+
+
+@event("instance.resized", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class InstanceResized(Event):
+    """The volume of a server is `volume_gb` large at the provider; what is on it may not have noticed yet. Or, with a `flavor`, the
+    server is one of that, and runs at `addr`; `reach` as in `instance.active`.
+
+    `message` says what there is to know of it, as that it is a folder whose size nothing enforces; mostly empty.
+    """
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    volume_gb: int = 0
+    flavor: Flavor | None = None
+    addr: str = ""
+    reach: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+
+
+@event("instance.resize_failed", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class InstanceResizeFailed(Event):
+    """The volume of a server could not be made larger, or, with a `flavor`, the server not one of that."""
+
+    instance_id: str
+    cluster_id: str
+    operation_id: str
+    problem: Problem
+    flavor: Flavor | None = None
+
+
 @event("flavors.listed", publisher="provisioner")
 @dataclass(frozen=True, kw_only=True)
 class FlavorsListed(Event):
@@ -64,3 +132,4 @@ class FlavorsListed(Event):
     flavors: tuple[Flavor, ...]
     supports_volumes: bool
     supports_snapshots: bool
+    supports_resize: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,13 @@ class DatastoreRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
-    """How the nodes of a cluster work together. `mode`: `sync` where a write waits until a replica has it, or `async`."""
+    """How the nodes of a cluster work together. `mode`: `sync` where a write waits until a replica has it, or `async`.
+
+    `failover`: `automatic` where a dead primary is replaced without being asked, or `manual`.
+    """
 
     mode: str
+    failover: str = "automatic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,26 @@ class Endpoint:
     primary: Address
     url: str
     replicas: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeHealth:
+    """How one node was at `seen_at`, RFC 3339 in UTC, and since when it is so.
+
+    `verdict` is one of shared.contracts.verdicts.Verdict; `evidence` are the words of its witnesses by their names; `facts` are
+    numbers and words that its probe has returned (role, lag_seconds, disk_free_mb, ...), null where one is not known;
+    `numbers` are what its engine counts, by the names of shared.contracts.numbers.
+    """
+
+    instance_id: str
+    cluster_id: str
+    verdict: str
+    message: str
+    seen_at: str
+    since: str
+    evidence: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,11 +139,13 @@ def cancel(
     return tx.connection.execute(query.values(cancel_requested=True, due_at=tx.database.clock.now())).rowcount
 
 
-def reopen(tx: Tx, operation_id: str) -> int:
-    """Let the failed tasks of an operation go on from the step that failed; returns how many."""
+def reopen(tx: Tx, operation_id: str, *, kinds: tuple[str, ...] = ()) -> int:
+    """Let the failed tasks of an operation, or those of these kinds, go on from the step that failed; returns how many."""
     t, now = tx.database.tasks, tx.database.clock.now()
     tx.wakes.add(TASKS)
     query = update(t).where(t.c.operation_id == operation_id, t.c.status == "failed")
+    if kinds:
+        query = query.where(t.c.kind.in_(kinds))
     # What was undone is made again from the first step.
     tx.connection.execute(query.where(t.c.mode == "undo").values(step="", done=[]))
     values = {"status": OPEN, "mode": "forward", "attempt": 0, "claims": 0, "step_started_at": None, "due_at": now,

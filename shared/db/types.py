@@ -12,6 +12,11 @@ from shared.errors import Failure
 from shared.secrets import Sealer, Secret
 
 
+def in_utc(kept: datetime) -> datetime:
+    """A time as a database gives it, with its zone: one without is in UTC."""
+    return kept.replace(tzinfo=UTC) if kept.tzinfo is None else kept.astimezone(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept in UTC. SQLite forgets zones, so the zone is put back on reading."""
 
@@ -26,10 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        result: datetime = value
-        return result.replace(tzinfo=UTC) if result.tzinfo is None else result.astimezone(UTC)
+        return None if value is None else in_utc(value)
 
 
 class Sealed(TypeDecorator[Secret]):

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from services.datastore_agentless.datastores import load_manager
-from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.datastores.base import BaseManager, Topology
 from services.datastore_agentless.datastores.base.manager import one_line
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Result, Run
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Result, Run, Script
 from services.datastore_agentless.hosts.driver import describe
 from services.datastore_agentless.hosts.plan import plan
 from services.datastore_agentless.settings import BUILT_IN
@@ -81,6 +81,7 @@ def test_it_has_the_name_that_it_is_registered_under(manager: BaseManager) -> No
 
 
 def test_whatever_works_on_a_host_is_a_generator_of_commands(manager: BaseManager) -> None:
+    assert inspect.isgenerator(manager.at_boot(starts=False))
     for name in (
         "preflight",
         "prepare",
@@ -110,7 +111,7 @@ def test_making_it_can_be_shown_before_anything_runs(manager: BaseManager) -> No
 def test_its_shell_is_correct_and_posix(manager: BaseManager) -> None:
     host = ScriptedHost()
     for script in (manager.preflight(instance()), manager.prepare(instance()), manager.verify(instance()),
-                   manager.restart(), manager.stop()):  # fmt: skip
+                   manager.restart(), manager.stop(), manager.at_boot(starts=True), manager.at_boot(starts=False)):  # fmt: skip
         try:
             host.drive(script)
         except Failure:
@@ -224,6 +225,22 @@ def test_a_changed_configuration_restarts_what_runs(server: BaseManager) -> None
     assert stopped < started
 
 
+@pytest.mark.parametrize(("starts", "words"), [(True, ("enable", "auto")), (False, ("disable", "manual"))])
+def test_whether_it_starts_at_boot_is_told_to_the_init_system_and_stops_nothing(
+    server: BaseManager, starts: bool, words: tuple[str, str]
+) -> None:
+    host = ScriptedHost()
+    host.drive(server.at_boot(starts))
+    (command,) = host.commands
+    if server.name == "pgsql":
+        assert isinstance(command, Put)
+        assert (command.path, command.content) == ("/etc/postgresql/15/main/start.conf", f"{words[1]}\n")
+        return
+    assert isinstance(command, Run)
+    assert f"systemctl {words[0]} {server.service_name};" in command.line
+    assert f"update-rc.d {server.service_name} {words[0]};" in command.line
+
+
 @pytest.mark.parametrize("password", ODD_PASSWORDS)
 def test_any_password_is_handed_over_whole(server: BaseManager, password: str) -> None:
     node = instance(admin_password=Secret(password), admin_user="o'neil")
@@ -244,6 +261,54 @@ def test_any_password_is_handed_over_whole(server: BaseManager, password: str) -
         # Source: PostgreSQL manual, "String Constants": standard_conforming_strings is on.
         statement = next(text for text in secrets if "ALTER ROLE" in text)
         assert f"PASSWORD '{password.replace(chr(39), chr(39) * 2)}';" in statement
+
+
+def takeover_of(topology: Topology) -> dict[str, Script]:
+    """Every script by which nodes change places."""
+    secret = {"replication_password": Secret(CANARY)}
+    one, other = instance(**secret), instance(id="o", name="node-2", addr="10.0.0.8", **secret)
+    return {
+        "standing": topology.standing(one, one), "freeze": topology.freeze(one), "thaw": topology.thaw(one),
+        "promote": topology.promote(other), "demote": topology.demote(one, other),
+        "follow": topology.follow(one, other), "reset": topology.reset(one),
+    }  # fmt: skip
+
+
+def all_is_well() -> ScriptedHost:
+    """A host that answers as a simulated one does."""
+    return ScriptedHost(**{"": lambda command: Result(stdout=getattr(command, "sample", ""))})
+
+
+def test_a_takeover_s_shell_is_correct_and_posix_shows_no_secret_and_has_titles(server: BaseManager) -> None:
+    if server.topology is None:
+        return
+    for name, script in takeover_of(server.topology).items():
+        host = all_is_well()
+        host.drive(script)
+        assert host.commands, name
+        assert all(host.titles), name
+        assert "4711" not in host.lines, name
+        for command in host.commands:
+            told = command.content if isinstance(command, Put) else command.stdin
+            assert "4711" not in str(told), name
+            if not isinstance(command, Put):
+                line = command.script if isinstance(command, Job) else command.line
+                done = subprocess.run(["sh", "-n"], input=line, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{name}: {done.stderr}\n{line}"
+
+
+def test_where_all_is_well_a_replica_has_all_of_a_frozen_primary_and_follows_it(server: BaseManager) -> None:
+    topology = server.topology
+    if topology is None:
+        return
+    one, other = instance(), instance(id="o", name="node-2", addr="10.0.0.8")
+    leads, frozen, follows = (
+        all_is_well().drive(script)
+        for script in (topology.standing(one, one), topology.freeze(one), topology.standing(other, one))
+    )
+    assert (leads.writable, frozen.writable, follows.writable) == (True, False, False)
+    assert follows.received >= frozen.received >= leads.received > 0
+    assert (follows.follows, follows.streams, leads.follows, frozen.follows) == (one.addr, True, "", "")
 
 
 def test_an_answer_in_another_version_is_refused(server: BaseManager) -> None:

@@ -3,6 +3,7 @@ and in a real OpenStack where one is named."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,9 +13,10 @@ from uuid import uuid4
 import pytest
 
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import ProviderError
+from services.provisioner.providers.base import BaseProvider, NoServer, ProviderBusy, ProviderError
 from shared.errors import StaleEpoch, Unsupported
 from tests.support import clouds
+from tests.support.installation import wait_for
 from tests.support.providers import Rig, make_key
 
 RETURNS_WITHIN = 10.0
@@ -192,6 +194,58 @@ def test_power_goes_off_and_on_and_the_address_stays(rig: Rig, server: Instance)
         rig.reached(server)
 
 
+def test_a_server_that_was_off_has_its_keys_and_its_data_again(rig: Rig) -> None:
+    server = rig.up(rig.instance(volume_gb=1 if rig.real and rig.provider.supports_volumes else 0))
+    held, host_key = rig.held(server.id), server.host_key
+    places = ["/etc/kept"]
+    if server.volume is not None:
+        rig.provider.attach_volume(server)
+        if server.volume.mounted:
+            places.append(f"{server.volume.mount_point}/kept")
+        held = rig.held(server.id)
+    if rig.real:
+        rig.reached(server)
+        for place in places:
+            assert rig.run(server, f"echo data | $(command -v sudo) tee {place} && sync") == (0, "data")
+    rig.provider.power_off(server)
+    rig.wait(server, "SHUTOFF")
+    assert rig.held(server.id) == ([] if rig.name == "static" else held)
+    rig.provider.power_on(server)
+    rig.wait(server, "ACTIVE")
+    assert rig.held(server.id) == held
+    assert server.host_key == host_key
+    if rig.real:
+        rig.reached(server)
+        for place in places:
+            assert rig.run(server, f"cat {place}") == (0, "data")
+    rig.provider.destroy(server)
+
+
+def test_a_server_that_is_off_can_be_destroyed(rig: Rig) -> None:
+    server = rig.up(rig.instance())
+    rig.provider.power_off(server)
+    rig.wait(server, "SHUTOFF")
+    # A given host has to run to be wiped: it is switched on for that, and asked again.
+    wait_for(lambda: destroyed(rig, server), 120, what=f"the end of {server.id}")
+    assert rig.provider.find(server.id) is None
+
+
+def test_a_server_that_is_gone_is_known_to_be_gone_when_it_is_to_be_switched_off(rig: Rig) -> None:
+    server = rig.up(rig.instance())
+    rig.provider.destroy(server)
+    with contextlib.suppress(NoServer):
+        rig.provider.power_off(server)
+    assert rig.provider.update_status(server)[0] == "DELETED"
+
+
+def destroyed(rig: Rig, instance: Instance) -> bool:
+    try:
+        rig.provider.destroy(instance)
+    except ProviderBusy:
+        return False
+    return True
+
+
 def test_a_volume_is_made_once_and_says_where_it_is(rig: Rig) -> None:
     if not rig.provider.supports_volumes:
         with pytest.raises(Unsupported) as refused:
@@ -213,6 +267,42 @@ def test_a_volume_is_made_once_and_says_where_it_is(rig: Rig) -> None:
     assert [one.id for one in volumes] == [first.id]
     rig.provider.destroy(instance)
     assert instance.id not in {one.instance_id for one in rig.provider.list_ours()}
+
+
+def test_a_volume_grows_while_it_is_in_use_and_a_second_wish_changes_nothing(rig: Rig) -> None:
+    if not rig.provider.supports_volumes or type(rig.provider).extend_volume is BaseProvider.extend_volume:
+        with pytest.raises(Unsupported) as refused:
+            rig.provider.extend_volume(rig.instance(volume_gb=1), 2)
+        assert refused.value.what_to_do
+        return
+    instance = rig.up(rig.instance(volume_gb=1))
+    rig.provider.attach_volume(instance)
+    for provider in (rig.provider, rig.again()):
+        provider.extend_volume(instance, 2)
+        assert instance.volume is not None
+        assert instance.volume.size_gb == 2
+    rig.provider.attach_volume(instance)
+    volumes = [one for one in rig.provider.list_ours() if one.kind == "volume" and one.instance_id == instance.id]
+    assert [one.id for one in volumes] == [instance.volume.id]
+    rig.provider.destroy(instance)
+
+
+def test_a_server_becomes_one_of_another_flavor_and_stays_the_same_server(rig: Rig, server: Instance) -> None:
+    sizes = [one for one in rig.provider.flavors() if one.ram_mb > server.flavor.ram_mb]
+    larger = sizes[0] if sizes else server.flavor
+    if not rig.provider.supports_resize:
+        with pytest.raises(Unsupported) as refused:
+            rig.provider.resize(server, larger)
+        assert refused.value.what_to_do
+        return
+    before, held = server.addr, rig.held(server.id)
+    for provider in (rig.provider, rig.again()):
+        provider.resize(server, larger)
+        assert server.flavor == larger
+    rig.wait(server, "ACTIVE")
+    assert (server.addr, rig.held(server.id)) == (before, held)
+    if rig.real:
+        rig.reached(server)
 
 
 def test_a_volume_that_nobody_asked_for_is_refused_with_a_sentence(rig: Rig, server: Instance) -> None:

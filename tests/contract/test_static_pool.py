@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import ProviderBusy, ProviderError
+from services.provisioner.providers.base import NoServer, ProviderBusy, ProviderError
 from services.provisioner.providers.static import Provider
 from tests.contract.conftest import Pool
 from tests.support.providers import Rig, make_key
@@ -138,7 +138,7 @@ def test_a_dead_host_is_passed_over_and_cannot_be_given_back_until_it_is_off_the
             # Nobody listens there: the port is refused at once.
             host["port"] = 9
     pool.write(told)
-    assert rig.provider.update_status(tenant)[0] == "SHUTOFF"
+    assert rig.provider.update_status(tenant)[0] == "UNKNOWN"
     assert tenant.message
     with pytest.raises(ProviderBusy, match="cannot be wiped") as failed:
         rig.provider.destroy(tenant)
@@ -148,6 +148,49 @@ def test_a_dead_host_is_passed_over_and_cannot_be_given_back_until_it_is_off_the
     pool.write(told | {"hosts": [host for host in told["hosts"] if host["name"] != tenant.server]})
     rig.provider.destroy(tenant)
     assert rig.provider.update_status(tenant)[0] == "DELETED"
+
+
+def test_a_host_without_a_word_from_its_board_is_never_called_off(rig: Rig, pool: Pool) -> None:
+    tenant = rig.up(rig.instance())
+    told = pool.told()
+    for host in told["hosts"]:
+        host["power"].pop("status")
+    pool.write(told)
+    rig.provider.power_off(tenant)
+    assert rig.provider.update_status(tenant)[0] == "UNKNOWN"
+    assert "nobody has said how one sees" in tenant.message
+    pool.write(pool.told())
+    assert rig.provider.update_status(tenant)[0] == "SHUTOFF"
+    rig.provider.power_on(tenant)
+    rig.wait(tenant, "ACTIVE")
+
+
+def test_a_host_that_answers_is_on_whatever_its_board_says(rig: Rig, pool: Pool) -> None:
+    tenant = rig.up(rig.instance())
+    told = pool.told()
+    for host in told["hosts"]:
+        host["power"]["status"] = "echo off"
+    pool.write(told)
+    assert rig.provider.update_status(tenant)[0] == "ACTIVE"
+    assert "another host's board" in tenant.message
+
+
+def test_a_host_that_another_has_leased_by_now_is_not_switched_off(rig: Rig, pool: Pool) -> None:
+    former, tenant = rig.instance(), rig.up(rig.instance())
+    former.server = tenant.server
+    with pytest.raises(NoServer):
+        rig.provider.power_off(former)
+    assert rig.provider.update_status(tenant)[0] == "ACTIVE"
+
+
+def test_a_host_that_is_off_is_switched_on_to_be_wiped(rig: Rig, pool: Pool) -> None:
+    tenant = rig.up(rig.instance())
+    rig.provider.power_off(tenant)
+    with pytest.raises(ProviderBusy, match="it is switched on for that"):
+        rig.provider.destroy(tenant)
+    rig.wait(tenant, "ACTIVE")
+    rig.provider.destroy(tenant)
+    assert rig.provider.find(tenant.id) is None
 
 
 def test_what_stood_in_authorized_keys_stays(rig: Rig, pool: Pool) -> None:
@@ -170,7 +213,7 @@ def test_a_pool_behind_a_jump_host_is_reached_through_it(rig: Rig, pool: Pool) -
     provider.create(tenant)
     assert provider.update_status(tenant)[0] == "ACTIVE"
     wrong = Provider(options | {"DTROVE_SSH_JUMP_HOST_KEY": rig.instance().host_key})
-    assert wrong.update_status(tenant)[0] == "SHUTOFF"
+    assert wrong.update_status(tenant)[0] == "UNKNOWN"
 
 
 def test_no_private_key_is_ever_on_a_host_or_in_a_command_line(rig: Rig, pool: Pool) -> None:

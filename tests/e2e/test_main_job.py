@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ DATASTORES = {"pgsql": "pgsql 15", "mysql": "mysql 10.11", "redis": "redis 7.0"}
 
 
 @pytest.fixture(scope="module")
-def clusters(dtrove: Installation) -> dict[str, dict[str, Any]]:
+def clusters(dtrove: Installation) -> Iterator[dict[str, dict[str, Any]]]:
     """One cluster of each datastore, all asked for at once, each with a volume, with its credentials."""
     asked = {name: dtrove.create(f"main-{name}", version, volume_gb=1) for name, version in DATASTORES.items()}
     made = {}
@@ -27,7 +30,8 @@ def clusters(dtrove: Installation) -> dict[str, dict[str, Any]]:
         made[name] = dtrove.get(f"/v1/clusters/{cluster}") | {
             "creation": ended, "login": dtrove.get(f"/v1/clusters/{cluster}/credentials"),
         }  # fmt: skip
-    return made
+    yield made
+    dtrove.remove(*(one["id"] for one in made.values()))
 
 
 def run_on(dtrove: Installation, cluster: dict[str, Any], *commands: str) -> dict[str, Any]:
@@ -119,6 +123,25 @@ def test_every_step_was_shown_with_its_host_and_its_times(clusters: dict[str, di
 
 
 @pytest.mark.parametrize("datastore", DATASTORES)
+def test_the_volume_grows_while_the_database_runs_on_it(
+    dtrove: Installation, clusters: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    cluster = clusters[datastore]
+    path = f"/v1/clusters/{cluster['id']}"
+    look = ("df -B1 --output=size /var/lib/dtrove-data | tail -n 1", "pgrep -o 'postgres|mariadbd|redis-server'")
+    (size, engine) = (one["stdout"] for one in run_on(dtrove, cluster, *look)["result"]["results"])
+    for _ in range(2):
+        ended = dtrove.end_of(dtrove.ask("POST", f"{path}/resize", {"volume_gb": 2}).json()["id"])
+        assert ended["status"] == "succeeded", ended["problem"]
+    assert ended["result"]["volume_gb"] == dtrove.get(path)["volume_gb"] == 2
+    (grown, same) = (one["stdout"] for one in run_on(dtrove, cluster, *look)["result"]["results"])
+    assert int(grown) > 1.9 * int(size)
+    assert same == engine, "nobody was restarted for it"
+    refused = dtrove.ask("POST", f"{path}/resize", {"volume_gb": 1})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "volume_gb")
+
+
+@pytest.mark.parametrize("datastore", DATASTORES)
 def test_the_transcript_tells_every_command_and_no_secret(
     dtrove: Installation, clusters: dict[str, dict[str, Any]], datastore: str
 ) -> None:
@@ -159,6 +182,69 @@ def run_on_other(dtrove: Installation, instance: str, command: str) -> bool:
     )
 
 
+def counted(dtrove: Installation) -> dict[str, dict[str, float]]:
+    """What /metrics shows of each datastore's engine, by the end of the metric's name."""
+    found: dict[str, dict[str, float]] = {}
+    for line in dtrove.ask("GET", "/metrics").text.splitlines():
+        if at := re.match(r'dtrove_engine_(\w+)\{.*instance="main-(\w+)-1".*\} (\S+)', line):
+            found.setdefault(at[2], {})[at[1]] = float(at[3])
+    return found
+
+
+def test_what_a_user_does_is_counted(dtrove: Installation, clusters: dict[str, dict[str, Any]]) -> None:
+    before = wait_for(lambda: len(now := counted(dtrove)) == 3 and now, 30, 0.5, "numbers of all three")
+    for name in ("pgsql", "mysql"):
+        client = Sql(clusters[name]["login"]["url"])
+        client.rows("create schema if not exists counted")
+        client.rows("create table counted.numbers (n int)")
+        for number in range(30):
+            client.rows(f"insert into counted.numbers values ({number})")
+            if name == "mysql":
+                client.rows("commit")
+        client.close()
+    client = Redis(clusters["redis"]["login"]["url"])
+    for number in range(30):
+        assert client.ask("GET", f"nothing-{number}") == "$-1"
+    rises = [("pgsql", "commits_total"), ("mysql", "commits_total"), ("mysql", "queries_total"),
+             ("redis", "commands_total"), ("redis", "cache_misses_total")]  # fmt: skip
+
+    def grown() -> bool:
+        now = counted(dtrove)
+        return all(now[name][metric] >= before[name][metric] + 30 for name, metric in rises)
+
+    wait_for(grown, 40, 0.5, "thirty more of each")
+    now = counted(dtrove)
+    client.close()
+    assert [now[name]["up"] for name in DATASTORES] == [1.0] * 3
+    assert now["redis"]["connections"] >= 2
+    assert now["pgsql"]["connections_limit"] == 100
+    assert now["pgsql"]["data_bytes"] > 20_000_000
+    assert now["mysql"]["data_bytes"] > 10_000_000
+    assert all(now[name]["uptime_seconds"] > 0 for name in DATASTORES)
+
+
+@pytest.mark.parametrize("datastore", DATASTORES)
+def test_a_line_of_a_database_s_log_is_seen_as_it_is_written(
+    dtrove: Installation, clusters: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    cluster = clusters[datastore]
+    path = f"/v1/instances/{cluster['instances'][0]['id']}/logs"
+    lines = dtrove.get(f"{path}?lines=50")["lines"]
+    assert any(
+        words in line for line in lines for words in ("ready to accept", "ready for connections", "Ready to accept")
+    )
+    with dtrove.ask("GET", f"{path}?follow=true&lines=1", stream=True) as answer:
+        stream = (json.loads(line[6:]) for line in answer.iter_lines(1) if line.startswith(b"data: "))
+        assert "lines" in next(stream)
+        if datastore == "redis":
+            assert "started" in Redis(cluster["login"]["url"]).ask("BGSAVE")
+        else:
+            with pytest.raises(LoginRefused):
+                Sql(cluster["login"]["url"], password="wrong")
+        wanted = {"redis": "Background saving", "pgsql": "authentication failed", "mysql": "Access denied"}[datastore]
+        assert any(wanted in line for said in stream for line in said.get("lines", ()))
+
+
 def test_a_plan_tells_commands_and_files_and_changes_nothing(dtrove: Installation) -> None:
     wish = {"name": "only-planned", "datastore": "pgsql 15"}
     answer = dtrove.ask("POST", "/v1/clusters?plan=true", wish)
@@ -174,7 +260,7 @@ def test_a_deleted_cluster_leaves_no_host_no_volume_and_no_secret(
 ) -> None:
     cluster = clusters["redis"]
     plan = dtrove.ask("DELETE", f"/v1/clusters/{cluster['id']}?plan=true").json()["plan"]
-    assert any("volume of 1 GB" in line for line in plan["lost"])
+    assert any("volume of 2 GB" in line for line in plan["lost"])
     assert dtrove.containers(cluster["id"])
     ended = dtrove.end_of(dtrove.delete(cluster["id"]))
     assert ended["status"] == "succeeded", ended["problem"]

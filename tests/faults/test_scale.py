@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -54,6 +56,26 @@ def ask_any(wide: Stack, turn: int, method: str, path: str, body: Any = None) ->
     return wait_for(answer, 120, 0.2, f"an answer to {method} {path}")[0]  # type: ignore[no-any-return]
 
 
+def at_work(wide: Stack, service: str) -> str:
+    """A process of this service that is in the middle of a step."""
+
+    def busy() -> str:
+        names = (name for name, kind in wide.names.items() if kind == service)
+        return next((name for name in names if wide.held_by(name, wide.pid(name))), "")
+
+    return wait_for(busy, 120, 0.02, f"work for {service}")  # type: ignore[no-any-return]
+
+
+def deaf(wide: Stack) -> dict[str, int]:
+    """The queues of the services (`evt.from.topic--service`, `rpc-service`) that fewer processes listen to than live."""
+    assert wide.cluster is not None
+    living = Counter(kind for name, kind in wide.names.items() if wide.processes[name].poll() is None)
+    heard = wide.cluster.nodes[0].consumers()
+    theirs = {queue: re.split("--|^rpc-", queue)[-1] for queue in heard}
+    assert set(theirs.values()) >= set(SERVICES), heard
+    return {queue: heard[queue] for queue, service in theirs.items() if heard[queue] < living[service]}
+
+
 def test_ten_creates_outlive_two_services_and_a_node_of_the_broker_and_each_is_made_once(
     wide: Stack, figure: Callable[..., None]
 ) -> None:
@@ -65,13 +87,10 @@ def test_ten_creates_outlive_two_services_and_a_node_of_the_broker_and_each_is_m
 
     with ThreadPoolExecutor(CLUSTERS) as threads:
         operations = list(threads.map(create, range(CLUSTERS)))
-    victims = ["provisioner-2", "datastore_agentless-3"]
-    for name in victims:
-        # In the middle of a step, on both sides of the bus; then the node, whose lines all the others lose.
-        wait_for(lambda name=name: wide.held_by(name, wide.pid(name)), 120, 0.02, f"work for {name}")
-        wide.kill(name)
-        if name == victims[0]:
-            wide.cluster.nodes[1].kill()
+    # In the middle of a step, on both sides of the bus; then the node, whose lines all the others lose.
+    wide.kill(at_work(wide, "provisioner"))
+    wide.cluster.nodes[1].kill()
+    wide.kill(at_work(wide, "datastore_agentless"))
 
     ended = {one: wide.end_of(one, END_SECONDS)["status"] for one in operations}
     cloud = Cloud(path=wide.home / STATE_FILE)
@@ -85,6 +104,8 @@ def test_ten_creates_outlive_two_services_and_a_node_of_the_broker_and_each_is_m
     assert set(ended.values()) == {"succeeded"}, ended
     assert len(active) == CLUSTERS
     assert sorted(servers) == sorted(active)
+
+    wait_for(lambda: not deaf(wide), 60, 0.5, "an ear of every process that lives")
 
     # The node comes back into a broker that has gone on without it, and all of it goes on.
     wide.cluster.nodes[1].back()

@@ -44,6 +44,7 @@ def live(dtrove: Installation, canaries: Canaries, datastore: str, in_its_life: 
     canaries.plant("the password of the database's administrator", password)
     tokens(dtrove, canaries)
     other_systems(dtrove, canaries, cluster)
+    users(dtrove, canaries, cluster)
     instance = dtrove.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
     for path, body in (
         (
@@ -95,6 +96,19 @@ def tokens(dtrove: Installation, canaries: Canaries) -> None:
         "default_parameters": {"requirepass": hidden},
     }
     assert dtrove.ask("POST", "/v1/datastores", entry).status_code == 422
+
+
+def users(dtrove: Installation, canaries: Canaries, cluster: str) -> None:
+    """One with a password that is given, then with one that is made; and the superuser."""
+    given = canaries.plant("the password of a user", secrets.token_hex(16))
+    for path, body in (
+        ("users", {"name": "canary", "password": given}), ("users/canary/password", {}), ("root", {}),
+    ):  # fmt: skip
+        key = {"Idempotency-Key": f"canary-{path}"}
+        answer = dtrove.ask("POST", f"/v1/clusters/{cluster}/{path}", body, headers=key).json()
+        if answer["password"]:
+            canaries.plant(f"a password that was made: {path}", answer["password"])
+        assert dtrove.end_of(answer["id"], 120)["status"] == "succeeded"
 
 
 def lend(dtrove: Installation, canaries: Canaries) -> None:

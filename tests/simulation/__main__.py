@@ -29,16 +29,27 @@ def main() -> int:
                   {**os.environ, "PYTHONHASHSEED": "0"})  # fmt: skip
     if asked.seed is not None:
         return _replay(asked.seed, asked.broken)
+    if asked.notice:
+        return _notice(asked.seeds, asked.jobs)
+    if asked.known:
+        return _known(asked.jobs)
     return _many(asked)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5000, help="how many runs")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no run after so many seconds")
     parser.add_argument("--first", type=int, default=1, help="the first run's seed")
     parser.add_argument("--seed", type=int, help="run this one alone and tell what happens")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--broken", default="", help="apply a deliberate break by its name")
+    parser.add_argument(
+        "--notice", action="store_true", help="say by which seed each deliberate break is noticed first"
+    )
+    parser.add_argument(
+        "--known", action="store_true", help="say which breaks are noticed by the seeds that are known to notice them"
+    )
     parser.add_argument("--until-failure", action="store_true", help="stop at the first breach")
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     return parser.parse_args()
@@ -53,6 +64,38 @@ def _replay(seed: int, broken: str) -> int:
     _say(f"seed {seed}: {outcome.seconds:.1f} s of virtual time, {dict(outcome.struck)}, {outcome.digest}")
     _say("\n".join(outcome.breaches) or "every invariant held")
     return 1 if outcome.breaches else 0
+
+
+def _notice(seeds: int, jobs: int) -> int:
+    """Lines for `breaks.NOTICED`; 1 where a break is noticed by no seed."""
+    from tests.simulation.breaks import BREAKS
+
+    unnoticed = 0
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, seed in zip(BREAKS, pool.map(first_noticed, BREAKS, [seeds] * len(BREAKS)), strict=True):
+            unnoticed += seed is None
+            _say(f'    "{name}": {seed},')
+    return 1 if unnoticed else 0
+
+
+def _known(jobs: int) -> int:
+    """One JSON object: each deliberate break, and whether its seed in `breaks.NOTICED` notices it."""
+    from tests.simulation.breaks import NOTICED
+
+    with ProcessPoolExecutor(jobs) as pool:
+        runs = pool.map(run_share, NOTICED.values(), [1] * len(NOTICED), NOTICED)
+        found = {name: bool(breaches) for name, ((_, breaches, *_),) in zip(NOTICED, runs, strict=True)}
+    _say(json.dumps(found))
+    return 0 if all(found.values()) else 1
+
+
+def first_noticed(broken: str, seeds: int) -> int | None:
+    """The first seed that notices a break."""
+    for seed in range(1, seeds + 1):
+        ((_, breaches, _, _, _),) = run_share(seed, 1, broken)
+        if breaches:
+            return seed
+    return None
 
 
 def run_share(first: int, number: int, broken: str) -> list[tuple[int, list[str], dict[str, int], int, str]]:
@@ -76,7 +119,7 @@ def _many(asked: argparse.Namespace) -> int:
                 struck.update(kinds)
                 if breaches:
                     failed.append((seed, breaches))
-            if failed and asked.until_failure:
+            if (failed and asked.until_failure) or time.monotonic() - began > asked.seconds:
                 pool.shutdown(cancel_futures=True)
                 break
     _tell(asked, runs, deaths, struck, failed, time.monotonic() - began)

@@ -11,15 +11,20 @@ import services.provisioner.actions as provisioner_actions
 import services.scheduler.actions as scheduler_actions
 from services.api.actions import reminding
 from services.datastore_agentless.actions import clusters as database_actions
-from services.provisioner import reconciler
+from services.datastore_agentless.domain.takeover import State
+from services.datastore_agentless.store import takeovers
+from services.datastore_agentless.workflows.hand_over import HandOver
+from services.datastore_agentless.workflows.take_over import file_take_over
+from services.provisioner import powering, reconciler
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.fake.provider import Provider
 from shared.bus.publisher import Outgoing
+from shared.contracts.provisioner import InstanceFenced
 from shared.db import tasks
 from shared.db.engine import Tx
 from shared.db.outbox import Batch
 from shared.engine import StepEngine
-from shared.workflow import Workflow
+from shared.workflow import Next, Workflow
 from tests.simulation import hosts, run
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Plan
@@ -127,6 +132,27 @@ def _host_takes_any_epoch(stack: ExitStack) -> None:
     stack.enter_context(patch.object(hosts.Fleet, "fenced", never))
 
 
+def _off_by_hearsay(database: Any, event: Any) -> bool:
+    """A server is called off without being switched off."""
+    with database.write() as tx:
+        if tx.first_seen(event.event_id, "fence_instance"):
+            tx.emit(InstanceFenced(instance_id=event.instance_id, cluster_id=event.cluster_id,
+                                   operation_id=event.operation_id, server_status="SHUTOFF"))  # fmt: skip
+    return True
+
+
+def _takes_over_at_once(self: Any, context: Any) -> Any:
+    """A replica takes over whatever it lacks."""
+    takeover, _, _ = self._whom(context)
+
+    def save(tx: Tx) -> None:
+        takeover.become(State.TAKING)
+        takeovers.save(tx, takeover)
+        file_take_over(tx, takeover)
+
+    return Next(save=save)
+
+
 BREAKS: dict[str, Break] = {
     "no inbox": _put(Tx, "first_seen", lambda *_: True),
     "no epoch": _epoch_stands_still,
@@ -144,7 +170,32 @@ BREAKS: dict[str, Break] = {
     "due said once": _where(("lost",), _put(scheduler_actions, "say_again", lambda _database: 0), 30, ("schedule",)),
     "nobody reconciles": _where(("cloud",), _put(reconciler, "reconcile", lambda *_: [])),
     "nobody sweeps": _where(("cloud",), _put(provisioner_actions, "sweep", lambda *_: [])),
+    "off by hearsay": _where((), _put(powering, "fence_instance", _off_by_hearsay), plots=("fail over",)),
+    "nobody catches up": _where((), _put(HandOver, "_catch_up", _takes_over_at_once), plots=("switch over",)),
     "key kept": _put(database_actions.catalogue, "forget_key", lambda *_: None),
+}
+
+# A seed by which each was noticed once: tried first, for a search takes minutes. `--notice` finds them anew.
+NOTICED = {
+    "no inbox": 8,
+    "no epoch": 3,
+    "no lease": 4,
+    "lease not renewed": 12,
+    "host not fenced": 10,
+    "publish before commit": 1,
+    "acknowledged first": 2,
+    "unroutable dropped": 1,
+    "create without a look": 16,
+    "no undo": 8,
+    "job without a look": 29,
+    "late delete forgotten": 31,
+    "nobody reminded": 15,
+    "due said once": 2,
+    "nobody reconciles": 16,
+    "nobody sweeps": 27,
+    "off by hearsay": 3,
+    "nobody catches up": 1,
+    "key kept": 1,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from services.provisioner.providers.fake.cloud import Cloud
+from services.provisioner.domain.instance import Instance
+from services.provisioner.providers.fake.cloud import Cloud, Server
 from services.provisioner.providers.fake.faults import Fault
 from services.provisioner.providers.fake.provider import Provider
 from shared.clock import Clock
@@ -23,17 +24,33 @@ class Sky(Protocol):
         """Called when the cloud has done it. May end the process."""
 
 
+def address_of(instance_id: str) -> str:
+    """The address that the fake provider gives an instance's server."""
+    return f"sim-{instance_id[:8]}.invalid"
+
+
 class SimProvider(Provider):
     """One cloud for every replica of the provisioner; it outlives them."""
 
     def __init__(self, clock: Clock, build_seconds: float, sky: Sky) -> None:
         super().__init__({}, Cloud(build_seconds, clock=clock))
         self._sky = sky
+        # Told the address of a server whose power goes.
+        self.unplugged: Callable[[str], None] = lambda _addr: None
 
     def answers_at(self, addr: str) -> bool:
         """Whether a server that is up has this address."""
-        there = [one for one in self.cloud.servers() if addr == f"sim-{one.instance_id[:8]}.invalid"]
+        there = [one for one in self.cloud.servers() if addr == address_of(one.instance_id)]
         return any(self.cloud.state(one)[0] == "ACTIVE" for one in there)
+
+    def power_off(self, instance: Instance) -> None:
+        """What runs on it ends with that."""
+        self._struck("power_off", lambda _: self.pull_plug(self._present(instance)))
+
+    def pull_plug(self, server: Server) -> None:
+        """Off, whoever does it."""
+        self.cloud.set_power(server, "off")
+        self.unplugged(address_of(server.instance_id))
 
     def _struck(self, call: str, do: Callable[[str], T]) -> T:
         fault = self._sky.at_cloud(call)

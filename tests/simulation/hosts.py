@@ -6,17 +6,17 @@ What a host sees is written down, and judged there: no command of an epoch older
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.datastore_agentless.datastores.base import BaseManager, Topology
-from services.datastore_agentless.datastores.base.topology import NOTHING, STREAMS
+from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import ANY_CODE, HostUnreachable, Job, Put, Result, Run, Script
 from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.simulated import SimulatedHost
 from shared.errors import Retryable, StaleEpoch
+from tests.simulation.topology import ASK, ROLE_FILE, Roles, SimTopology
 
 LATENCY, LOOK_SECONDS = 0.01, 2.0
 
@@ -54,6 +54,7 @@ class Fleet:
     line: Line
     is_up: Callable[[str], bool]
     who: Callable[[], str]
+    now: Callable[[], float]
     job_seconds: float
     hosts: dict[str, SimHost] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)
@@ -61,6 +62,10 @@ class Fleet:
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
     workers: dict[tuple[str, str, int], str] = field(default_factory=dict)
     fenced: bool = True
+    roles: Roles = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.roles = Roles(self.is_up, self.now)
 
     def host(self, addr: str) -> SimHost:
         """The host at an address."""
@@ -82,6 +87,10 @@ class SimRunner(Driver):
 
     def run(self, command: Run) -> Result:
         host = self._reach(command.title)
+        if command.line == ASK:
+            told = self.fleet.roles.standing(self.target.addr)
+            self._return()
+            return Result(code=1, stderr="it does not run") if told is None else Result(stdout=told)
         sample = host.public_key + "\n" if "ssh-keygen" in command.line else command.sample
         self._return()
         return Result(code=0 if 0 in command.ok_codes else command.ok_codes[0], stdout=sample)
@@ -90,8 +99,14 @@ class SimRunner(Driver):
         host = self._reach(f"write {command.path}")
         before = host.files.get(command.path)
         host.files[command.path] = command
+        self._give_role(command)
         self._return()
         return Result(changed=before is None or before.content != command.content)
+
+    def _give_role(self, command: Put) -> None:
+        roles, addr = self.fleet.roles, self.target.addr
+        if command.path == ROLE_FILE or (command.path == f"{ROLE_FILE}.first" and addr not in roles.of):
+            roles.change(addr, str(command.content))
 
     def follow(self, command: Job) -> Result:
         """Start or attach, then look until it ends; a line that is cut meanwhile is tried again by the next look."""
@@ -152,28 +167,6 @@ class SimRunner(Driver):
     def _return(self) -> None:
         if self.fleet.line.after_host(self.target.addr) == "cut":
             raise HostUnreachable(f"the line to {self.target.name} was cut")
-
-
-class SimTopology(Topology):
-    """The least that a topology does: a word to the primary, a copy that takes its time, a file, a look."""
-
-    def admit(self, primary: Instance, replica: Instance) -> Script:
-        yield Run(f"simd --admit {replica.addr}", title=f"let {replica.name} follow")
-
-    def join(self, replica: Instance, primary: Instance) -> Script:
-        yield Job("copy", f"simd --copy {primary.addr}", title=f"copy {primary.name}")
-        yield Put("/etc/simd-role.conf", f"follow {primary.addr}", title="write whom to follow")
-
-    def following(self, replica: Instance, primary: Instance) -> Script:
-        followed = yield Run("simd --followed", title="see whom it follows", changes=False, sample=primary.addr)
-        return STREAMS if followed.text == primary.addr else "nobody"
-
-    def protect(self, primary: Instance, replicas: Sequence[Instance], mode: str) -> Script:
-        yield Run(f"simd --wait-for {len(replicas)}", title="write for whom a commit waits")
-
-    def dismiss(self, primary: Instance, replica: Instance) -> Script:
-        yield Run(f"simd --forget {replica.id}", title=f"keep nothing for {replica.name}")
-        return NOTHING
 
 
 class SimManager(BaseManager):

@@ -23,6 +23,7 @@ def breaches(world: World, story: Story) -> list[str]:
         found.append("I1: the run came to no end")
     found += story.failures
     found += world.fleet.breaches
+    found += world.fleet.roles.breaches
     found += world.claims.breaches
     for check in (_operations, _alone, _orphans, _leftovers):
         found += check(world, story)

@@ -18,6 +18,7 @@ from shared.contracts.scheduler import BackupDue
 from shared.db import Tx
 from shared.errors import Conflict, DtroveError, NotFound, Unavailable
 from tests.simulation.storage import SimDatabase, rows
+from tests.simulation.takeovers import Takeovers
 from tests.simulation.weather import FINAL_FAULTS
 from tests.simulation.world import World
 
@@ -27,7 +28,8 @@ PATIENCE = 3000.0
 REST_SECONDS = 60.0
 # What comes to light late is gone after so long.
 TIDY_SECONDS = 75.0
-PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule", "three nodes", "grow")
+PLOTS = ("live and go", "delete early", "cancel early", "perform", "retry", "two", "schedule", "three nodes", "grow",
+         "switch over", "fail over")  # fmt: skip
 ENDED = ("succeeded", "failed", "cancelled")
 GIVEN_UP = "times without an outcome"
 
@@ -76,24 +78,28 @@ class Story:
         try:
             if plot == "two":
                 first, second = self._create("one"), self._create("two")
-                self._wait(first)
-                self._wait(second)
+                self.wait(first)
+                self.wait(second)
             else:
-                wish = self._create("only", {"three nodes": 3, "grow": chance.choice((1, 2))}.get(plot, 1))
+                wish = self._create("only", self._size(plot))
                 self._twist(plot, wish)
             self.world.hub.sleep(chance.uniform(0.0, 20.0))
             self.world.weather.clear()
             for wish in list(self.wishes):
-                self._wait(wish)
+                self.wait(wish)
             for cluster_id in self.cluster_ids:
-                self._delete(cluster_id)
+                self.delete(cluster_id)
             for wish in list(self.wishes):
-                self._wait(wish)
+                self.wait(wish)
             # Within a minute of rest all that is held is what is known; there is no rest while a process stands still.
             self.world.hub.sleep(self._awake_in() + REST_SECONDS)
         except Hopeless as error:
             self.hopeless = str(error)
         self.ended = True
+
+    def _size(self, plot: str) -> int:
+        several = {"three nodes": (3,), "grow": (1, 2), "switch over": (2, 3), "fail over": (2, 3)}
+        return int(self.world.chance.choice(several.get(plot, (1,))))
 
     def _awake_in(self) -> float:
         """Seconds until every process is awake."""
@@ -105,37 +111,53 @@ class Story:
         if plot in ("delete early", "cancel early"):
             self.world.hub.sleep(chance.choice((0.0, chance.uniform(0.0, 2.0), chance.uniform(0.0, 60.0))))
             if plot == "delete early":
-                self._delete(wish.cluster_id)
+                self.delete(wish.cluster_id)
             else:
-                self._cancel(wish)
+                self.cancel(wish)
             return
-        self._wait(wish)
-        if plot == "perform" and self.status(wish.operation_id) == "succeeded":
-            done = self._perform(wish.cluster_id)
-            if done and chance.random() < 0.5:
-                self.world.hub.sleep(chance.uniform(0.0, 30.0))
-                self._cancel(done) if chance.random() < 0.5 else self._delete(wish.cluster_id)
-            elif done:
-                self._wait(done)
-        if plot == "schedule" and self.status(wish.operation_id) == "succeeded":
-            self._schedule(wish.cluster_id)
-        if plot == "grow" and self.status(wish.operation_id) == "succeeded":
-            self._grow(wish.cluster_id)
-        if plot == "retry" and self.status(wish.operation_id) == "failed":
-            # Where something else struck first, the premise is not to strike now.
-            self.world.provider.faults.pending.clear()
-            before = self.world.weather.final_faults
-            self._ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, wish.operation_id))
-            self._wait(wish)
-            # What ends now as a failure has to have a reason of its own.
-            if self.status(wish.operation_id) == "failed" and self.world.weather.final_faults == before:
-                self.failures.append(f"{wish.operation_id} failed again, though nothing final had struck since")
+        self.wait(wish)
+        status = self.status(wish.operation_id)
+        if status == "succeeded":
+            self._live(plot, wish.cluster_id)
+        elif plot == "retry" and status == "failed":
+            self._retry(wish)
+
+    def _live(self, plot: str, cluster_id: str) -> None:
+        """What happens to a cluster that serves."""
+        if plot == "perform":
+            self._command(cluster_id)
+        elif plot == "schedule":
+            self._schedule(cluster_id)
+        elif plot == "grow":
+            self._grow(cluster_id)
+        elif plot in ("switch over", "fail over"):
+            Takeovers(self, cluster_id).happen(plot)
+
+    def _command(self, cluster_id: str) -> None:
+        chance = self.world.chance
+        done = self._perform(cluster_id)
+        if done and chance.random() < 0.5:
+            self.world.hub.sleep(chance.uniform(0.0, 30.0))
+            self.cancel(done) if chance.random() < 0.5 else self.delete(cluster_id)
+        elif done:
+            self.wait(done)
+
+    def _retry(self, wish: Wish) -> None:
+        # Where something else struck first, the premise is not to strike now.
+        self.world.provider.faults.pending.clear()
+        before = self.world.weather.final_faults
+        self.ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, wish.operation_id))
+        self.wait(wish)
+        # What ends now as a failure has to have a reason of its own.
+        if self.status(wish.operation_id) == "failed" and self.world.weather.final_faults == before:
+            self.failures.append(f"{wish.operation_id} failed again, though nothing final had struck since")
 
     def _create(self, name: str, size: int = 1) -> Wish:
         cluster_id = new_id()
         asked = {"id": cluster_id, "name": name, "datastore": "redis 7.0", "flavor": "tiny", "size": size,
-                 "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False, "topology": None}  # fmt: skip
-        self._ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), size))
+                 "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False, "topology": None, "parameters": {},
+                 "parameter_group": None, "databases": [], "users": []}  # fmt: skip
+        self.ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), size))
         found = rows(self.world.database("api"),
                      select(tables.operations.c.id).where(tables.operations.c.cluster_id == cluster_id))  # fmt: skip
         if not found:
@@ -145,8 +167,9 @@ class Story:
         self.cluster_ids.append(cluster_id)
         return wish
 
-    def _delete(self, cluster_id: str) -> None:
-        answer = self._ask(lambda tx: clusters.delete(tx, DEFAULT_PROJECT, cluster_id))
+    def delete(self, cluster_id: str) -> None:
+        """Ask for a cluster's end; whatever else was asked for may end as it likes."""
+        answer = self.ask(lambda tx: clusters.delete(tx, DEFAULT_PROJECT, cluster_id))
         # Also where it is gone already: an answer may have been lost.
         for wish in self.wishes:
             if wish.cluster_id == cluster_id:
@@ -156,8 +179,9 @@ class Story:
         if isinstance(answer, str) and all(wish.operation_id != answer for wish in self.wishes):
             self.wishes.append(Wish(answer, cluster_id, ("succeeded",)))
 
-    def _cancel(self, wish: Wish) -> None:
-        self._ask(lambda tx: steering.cancel(tx, DEFAULT_PROJECT, wish.operation_id))
+    def cancel(self, wish: Wish) -> None:
+        """Give an operation up, which may have come about already."""
+        self.ask(lambda tx: steering.cancel(tx, DEFAULT_PROJECT, wish.operation_id))
         wish.allowed = ("succeeded", "cancelled")
 
     def _perform(self, cluster_id: str) -> Wish | None:
@@ -165,51 +189,51 @@ class Story:
         found = rows(self.world.database("api"), select(i.c.id).where(i.c.cluster_id == cluster_id))
         commands = ["uptime", "df"][: self.world.chance.randint(1, 2)]
         asked = {"name": "look", "commands": commands}
-        return self._wish(lambda tx: clusters.perform(tx, DEFAULT_PROJECT, found[0].id, asked), cluster_id)
+        return self.wish(lambda tx: clusters.perform(tx, DEFAULT_PROJECT, found[0].id, asked), cluster_id)
 
     def _grow(self, cluster_id: str) -> None:
         """Add nodes, or take them back half-way; try again what failed; remove one, whatever became of it."""
         chance = self.world.chance
-        more = self._wish(
+        more = self.wish(
             lambda tx: scaling.add_nodes(tx, DEFAULT_PROJECT, cluster_id, chance.choice((1, 2)), 5), cluster_id
         )
         if more is None:
             return
         if chance.random() < 0.3:
             self.world.hub.sleep(chance.choice((0.0, chance.uniform(0.0, 2.0), chance.uniform(0.0, 60.0))))
-            self._cancel(more)
-        self._wait(more)
+            self.cancel(more)
+        self.wait(more)
         if self.status(more.operation_id) == "failed" and chance.random() < 0.5:
-            self._ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, more.operation_id))
-            self._wait(more)
-        replicas = self._replicas(cluster_id)
+            self.ask(lambda tx: steering.retry(tx, DEFAULT_PROJECT, more.operation_id))
+            self.wait(more)
+        replicas = self.replicas(cluster_id)
         if not replicas:
             return
         gone = chance.choice(replicas)
-        less = self._wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
+        less = self.wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
         if less is None:
             return
         if chance.random() < 0.2:
-            self._delete(cluster_id)
+            self.delete(cluster_id)
             return
-        self._wait(less)
+        self.wait(less)
         if self.status(less.operation_id) == "failed":
-            again = self._wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
+            again = self.wish(lambda tx: scaling.remove_node(tx, DEFAULT_PROJECT, cluster_id, gone), cluster_id)
             less = again or less
-            self._wait(less)
-        if self.status(less.operation_id) == "succeeded" and gone in self._replicas(cluster_id):
+            self.wait(less)
+        if self.status(less.operation_id) == "succeeded" and gone in self.replicas(cluster_id):
             self.failures.append(f"instance {gone} is still there after its removal")
 
-    def _replicas(self, cluster_id: str) -> list[str]:
+    def replicas(self, cluster_id: str) -> list[str]:
         """The nodes of a cluster but for its primary, as the API knows them."""
         i, c = tables.instances, tables.clusters
         query = select(i.c.id).join(c, c.c.id == i.c.cluster_id).order_by(i.c.name)
         mine = query.where(c.c.id == cluster_id, i.c.id != c.c.primary_id, i.c.status != "deleted")
         return [str(row.id) for row in rows(self.world.database("api"), mine)]
 
-    def _wish(self, work: Callable[[Tx], Any], cluster_id: str) -> Wish | None:
+    def wish(self, work: Callable[[Tx], Any], cluster_id: str) -> Wish | None:
         """An operation that is asked for, if it is taken in."""
-        answer = self._ask(work)
+        answer = self.ask(work)
         if not isinstance(answer, str):
             return None
         wish = Wish(answer, cluster_id, ("succeeded",))
@@ -249,7 +273,8 @@ class Story:
         o = tables.operations
         return str(rows(self.world.database("api"), select(o.c.status).where(o.c.id == operation_id))[0].status)
 
-    def _wait(self, wish: Wish) -> None:
+    def wait(self, wish: Wish) -> None:
+        """Until it has ended, and as long as that may take."""
         until = self.world.hub.now + PATIENCE
         while self.status(wish.operation_id) not in ENDED:
             self.world.hub.sleep(LOOK_SECONDS)
@@ -293,7 +318,7 @@ class Story:
             if there != wanted:
                 self.failures.append(f"I6: {there} servers after a create that has {row.status}")
 
-    def _ask(self, work: Callable[[Tx], Any]) -> Any:
+    def ask(self, work: Callable[[Tx], Any]) -> Any:
         """One request to the API."""
 
         def serve(database: SimDatabase) -> Any:

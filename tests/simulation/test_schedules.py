@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from tests.simulation.breaks import BREAKS, UNREMINDED
 from tests.simulation.chance import STORMS
 
 pytestmark = pytest.mark.slow
-# `make faults` has more of them.
-SEEDS = int(os.environ.get("DTROVE_SIMULATION_SEEDS", "1500"))
-SECONDS = 1800
+# `make faults` runs all of them; otherwise there are as many as fit into some minutes, on whatever machine this is.
+LONG = "DTROVE_SIMULATION_SEEDS" in os.environ
+SEEDS = int(os.environ.get("DTROVE_SIMULATION_SEEDS", "5000"))
+SECONDS, AT_LEAST = 1800, 100
 # So many schedules a break may go unnoticed at most.
 TO_CATCH = 800
 
@@ -35,25 +37,30 @@ def report_of(*arguments: str) -> dict[str, Any]:
     return found
 
 
+def schedules(share: int, seconds: int, *arguments: str) -> dict[str, Any]:
+    """A share of all seeds, or as many of it as `seconds` let in."""
+    limit = [] if LONG else ["--seconds", str(seconds)]
+    report = report_of("--seeds", str(SEEDS // share), *limit, *arguments)
+    assert report["failed"] == [], "replay: python -m tests.simulation --seed N"
+    return report
+
+
 @pytest.mark.timeout(SECONDS)
 def test_every_schedule_leaves_every_invariant_whole() -> None:
-    report = report_of("--seeds", str(SEEDS))
-    assert report["failed"] == [], "replay: python -m tests.simulation --seed N"
-    assert report["seeds"] == SEEDS
-    assert report["crashes"] > SEEDS / 10
+    report = schedules(1, 120)
+    assert report["seeds"] == SEEDS if LONG else report["seeds"] >= AT_LEAST
+    assert report["crashes"] > report["seeds"] / 10
 
 
 @pytest.mark.timeout(SECONDS)
 def test_nothing_is_doubled_or_lost_where_processes_die_while_they_mend_what_the_last_death_left() -> None:
-    report = report_of("--seeds", str(SEEDS // 30), "--first", str(STORMS))
-    assert report["failed"] == []
-    assert report["crashes"] > SEEDS / 5
+    report = schedules(100, 20, "--first", str(STORMS))
+    assert report["crashes"] > 5 * report["seeds"]
 
 
 @pytest.mark.timeout(SECONDS)
 def test_nothing_depends_on_reminders_as_long_as_the_broker_loses_nothing() -> None:
-    report = report_of("--seeds", str(SEEDS // 5), "--first", "100000", "--broken", UNREMINDED)
-    assert report["failed"] == []
+    schedules(15, 20, "--first", "100000", "--broken", UNREMINDED)
 
 
 def test_a_seed_is_replayed_exactly() -> None:
@@ -62,8 +69,21 @@ def test_a_seed_is_replayed_exactly() -> None:
     assert first.stdout != simulate("--seed", "8").stdout
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, bool]:
+    """Which breaks the seeds notice that are known to."""
+    return report_of("--known")
+
+
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_deliberate_break_is_noticed(name: str) -> None:
-    report = report_of("--seeds", str(TO_CATCH), "--until-failure", "--broken", name)
-    assert report["failed"], f"nobody noticed: {name}"
+def test_a_deliberate_break_is_noticed(name: str, known: dict[str, bool]) -> None:
+    assert known[name] or search_for(name), f"nobody noticed: {name}"
+
+
+def search_for(name: str) -> bool:
+    """Whether any schedule notices a break. It says where, for the next run to begin there."""
+    found = report_of("--seeds", str(TO_CATCH), "--until-failure", "--broken", name)["failed"]
+    for one in found[:1]:
+        warnings.warn(f"NOTICED has another seed by now: {name!r}: {one['seed']}", stacklevel=1)
+    return bool(found)

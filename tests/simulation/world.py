@@ -82,7 +82,9 @@ class World(logging.Handler):
         # Reports are most of the messages, and decide nothing: in most runs nobody makes them.
         self.mute = chance.random() < 0.9
         self.provider = SimProvider(clock_, chance.choice((0.2, 1.0, 4.0)), self.weather)
-        self.fleet = Fleet(self.weather, self.provider.answers_at, self.who, chance.choice((0.5, 3.0, 15.0)))
+        self.fleet = Fleet(self.weather, self.provider.answers_at, self.who, lambda: self.hub.now,
+                           chance.choice((0.5, 3.0, 15.0)))  # fmt: skip
+        self.provider.unplugged = self.fleet.roles.stop
         self.claims = Claims(self.hub, self.weather)
         self.user = Process("user")
         self.replicas: dict[str, Replica] = {}

@@ -91,6 +91,25 @@ class FakeDatabases:
     def _plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:
         return self._plan_create(spec)
 
+    def _plan_takeover(self, spec: dict[str, Any]) -> dict[str, Any]:
+        restarts = ["server shop-1: switched off"] if spec["fenced"] else []
+        return self._plan_create({"names": ["shop-1", "shop-2"]}) | {"restarts": restarts}
+
+    def _plan_parameters(self, spec: dict[str, Any]) -> dict[str, Any]:
+        restarts = [f"the engine of {spec['cluster_id']}"] if spec["restart_now"] else []
+        return self._plan_create({"names": ["shop-1"]}) | {"restarts": restarts}
+
+    def _plan_resize(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return self._plan_create({"names": [f"{spec['volume_gb']} {(spec['flavor'] or {}).get('name', '')}".strip()]})
+
+    def _plan_roll(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return self._plan_create({"names": [spec["action"]]})
+
+    def _plan_accounts(self, spec: dict[str, Any]) -> dict[str, Any]:
+        lost = [f"database {one['database']}" for one in spec["changes"] if one["action"] == "delete_database"]
+        assert not any(one["sealed_password"] for one in spec["changes"])
+        return self._plan_create({"names": ["shop-1"]}) | {"lost": lost}
+
     def _reseal(self) -> dict[str, Any]:
         return {"resealed": 0, "left": 0, "key": RING.newest}
 
@@ -296,11 +315,13 @@ class Api:
         """Hear of datastores and flavors."""
         flavors = tuple(Flavor(id=name, name=name, vcpus=cpus, ram_mb=ram, disk_gb=10) for name, cpus, ram in FLAVORS)
         self.hear(
-            provisioner.FlavorsListed(provider="fake", flavors=flavors, supports_volumes=True, supports_snapshots=False),
+            provisioner.FlavorsListed(provider="fake", flavors=flavors, supports_volumes=True, supports_snapshots=False,
+                                    supports_resize=True),
             *(
                 databases.DatastoreRegistered(
                     id=str(uuid5(NAMESPACE_URL, f"{manager} {version}")), manager=manager, version=version,
                     image="debian-12", packages=(manager,), name=f"{manager} - {version}", min_ram_mb=256, modes=modes,
+                    dialect=manager,
                 )
                 for manager, version, modes in DATASTORES
             ),

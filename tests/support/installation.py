@@ -138,6 +138,21 @@ class Installation:
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"].rpartition("/")[2]
 
+    def remove(self, *clusters: str) -> None:
+        """Delete clusters, those that are there, and wait: what runs on costs every later test its share of the machine."""
+        there = [one for one in clusters if self.ask("GET", f"/v1/clusters/{one}").ok]
+        for operation in [self.delete(one) for one in there]:
+            ended = self.end_of(operation)
+            assert ended["status"] == "succeeded", ended["problem"]
+
+    def events(self) -> list[dict[str, Any]]:
+        """All of the project's events, the oldest first."""
+        found, page = list[dict[str, Any]](), "/v1/events?limit=100"
+        while page:
+            told = self.get(page)
+            found, page = [*found, *told["events"]], told["next"]
+        return found
+
     def operation(self, operation: str) -> dict[str, Any] | None:
         """An operation as it stands; None while the API is away."""
         try:

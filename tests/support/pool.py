@@ -31,7 +31,7 @@ class Pool:
             "flavors": [{"name": "shelf", "vcpus": 1, "ram_mb": 1024, "disk_gb": 5}],
             "hosts": [
                 {"name": f"shelf-{number}", "addr": one.addr, "user": one.user, "host_key": one.host_key, "flavor": "shelf",
-                 "power": {verb: self._power(one, verb) for verb in ("off", "on")}}
+                 "power": {verb: self._power(one, verb) for verb in ("off", "on", "status")}}
                 for number, one in enumerate(self.given, 1)
             ],
         }  # fmt: skip

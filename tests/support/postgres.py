@@ -63,13 +63,13 @@ class PrivatePostgres:
         )
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.directory / "log", "-o", options, "start")
 
-    def fresh(self, stem: str = "test") -> str:
-        """A new, empty database; returns its SQLAlchemy URL."""
+    def fresh(self, stem: str = "test", like: str = "") -> str:
+        """A new database, empty or a copy of the one at the URL `like`, which nobody uses; returns its SQLAlchemy URL."""
         name = f"{re.sub('[^a-z0-9]', '_', stem.lower())[:30]}_{secrets.token_hex(4)}"
         connection = psycopg2.connect(host="127.0.0.1", port=self.port, user="dtrove", dbname="postgres")
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f'create database "{name}"')
+            cursor.execute(f'create database "{name}"' + (f' template "{like.rpartition("/")[2]}"' if like else ""))
         connection.close()
         return f"postgresql+psycopg2://dtrove@127.0.0.1:{self.port}/{name}"
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from client.local.addresses import free_ports
 from client.rabbitmq import SCRIPTS, PrivateRabbit
@@ -47,11 +47,19 @@ class Node(PrivateRabbit):
 
     def members(self) -> int:
         """How many nodes run, as this one sees it."""
+        told = self._ask("cluster_status")
+        return len(told["running_nodes"]) if told else 0
+
+    def consumers(self) -> dict[str, int]:
+        """How many consumers each queue has; nothing while the node does not answer."""
+        return {queue["name"]: queue["consumers"] for queue in self._ask("list_queues", "name", "consumers") or []}
+
+    def _ask(self, *words: str) -> Any:
         told = subprocess.run(
-            [str(Path(SCRIPTS[0]).with_name("rabbitmqctl")), "--formatter", "json", "cluster_status"],
+            [str(Path(SCRIPTS[0]).with_name("rabbitmqctl")), "--silent", "--formatter", "json", *words],
             env=self._environment(self._settings()), capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        return len(json.loads(told.stdout)["running_nodes"]) if told.returncode == 0 else 0
+        return json.loads(told.stdout) if told.returncode == 0 else None
 
     def _environment(self, settings: dict[str, str | int]) -> dict[str, str]:
         environ = super()._environment(settings)

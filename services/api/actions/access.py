@@ -153,7 +153,10 @@ def create_project(tx: Tx, name: str) -> str:
 
 
 def delete_project(tx: Tx, project_id: str) -> None:
-    """Delete an empty project, and its tokens with it. Raises NotFound, Conflict."""
+    """Delete an empty project, and its tokens and parameter groups with it. Raises NotFound, Conflict."""
+    g = tables.parameter_groups
+    # Groups before their project, as everybody locks.
+    tx.connection.execute(select(g.c.id).where(g.c.project_id == project_id).with_for_update()).all()
     lock_project(tx, project_id)
     if project_id == DEFAULT_PROJECT:
         raise Conflict("the project `default` stays: every installation has it")
@@ -161,7 +164,7 @@ def delete_project(tx: Tx, project_id: str) -> None:
     count = select(c.c.name).where(c.c.project_id == project_id, c.c.deleted_at.is_(None)).limit(3)
     if names := [row.name for row in tx.connection.execute(count)]:
         raise Conflict(f"the project still has clusters: {', '.join(names)}", what_to_do="delete them first")
-    for table in (tables.tokens, tables.quotas):
+    for table in (tables.tokens, tables.quotas, tables.parameter_groups):
         tx.connection.execute(delete(table).where(table.c.project_id == project_id))
     tx.connection.execute(delete(tables.projects).where(tables.projects.c.id == project_id))
 

@@ -70,7 +70,8 @@ def topology(datastore: Row[Any], asked: dict[str, Any]) -> Topology | None:
     """How the nodes of a cluster that is wanted work together: as asked, or as is usual; None for one node."""
     if asked["size"] == 1:
         return None
-    return Topology(mode=asked["topology"]["mode"] if asked["topology"] else datastore.modes[0])
+    choice = asked["topology"] or {"mode": None, "failover": "automatic"}
+    return Topology(mode=choice["mode"] or datastore.modes[0], failover=choice["failover"])
 
 
 def reference(datastore: Row[Any]) -> DatastoreRef:
@@ -86,6 +87,6 @@ def _to_mode(datastore: Row[Any], asked: dict[str, Any]) -> str:
     mode = asked["topology"]["mode"]
     if asked["size"] == 1:
         return "one node has nobody to wait for: ask for a size above 1, or leave it out"
-    if datastore.modes and mode not in datastore.modes:
+    if mode and datastore.modes and mode not in datastore.modes:
         return f"{datastore.name} has only {' and '.join(datastore.modes)}"
     return ""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.api.actions import operations, quotas
+from services.api.actions import definitions, operations, parameter_groups, quotas
 from services.api.actions.choices import check, reference, topology
-from services.api.actions.feed import announce
+from services.api.actions.desk import Seal, at_first, unsealed
+from services.api.actions.feed import announce, remember
 from services.api.actions.operations import start_operation
 from services.api.store import tables
 from shared.contracts.api import (
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
+    FailoverChosen,
     PerformRequested,
 )
 from shared.contracts.base import dump, new_id
@@ -28,9 +31,16 @@ from shared.errors import Conflict, NotFound
 BODILESS = ("requested", "building", "deleting")
 
 
-def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tuple[str, str]:
-    """Make a cluster's row and ask for it; returns its id and the operation's. Raises Invalid, Conflict."""
+def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: Seal | None = None) -> tuple[str, str]:
+    """Make a cluster's row and ask for it; returns its id and the operation's. Raises Invalid, Conflict.
+
+    Without `seal` it has no users from the start: what is to be kept of their passwords would go about in clear.
+    """
     datastore, flavor = check(tx.connection, asked, max_size)
+    if asked["parameter_group"]:
+        parameter_groups.hold(tx, project_id)
+    chosen = parameter_groups.first_set(tx.connection, project_id, datastore, asked)
+    wanted = at_first(datastore, asked["databases"], asked["users"], seal)
     quotas.make_room(tx, project_id, asked)
     cluster_id = asked.get("id") or new_id()
     together = topology(datastore, asked)
@@ -50,9 +60,11 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int) -> tup
     wish = ClusterRequested(
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
         size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
-        datastore=reference(datastore),
+        datastore=reference(datastore), parameters=chosen.wanted, accounts=wanted,
     )  # fmt: skip
-    announce(tx, wish, project_id)
+    definitions.born_with(tx, cluster_id, operation_id, chosen)
+    tx.emit(wish)
+    remember(tx, replace(wish, accounts=unsealed(wanted)), project_id)
     return cluster_id, operation_id
 
 
@@ -76,15 +88,27 @@ def _taken(name: str) -> Conflict:
 
 
 def patch(tx: Tx, project_id: str, cluster_id: str, changes: dict[str, Any]) -> None:
-    """Change name or deletion protection. Raises NotFound, Conflict."""
-    lock(tx, project_id, cluster_id)
+    """Change name, deletion protection, or who decides over failovers. Raises NotFound, Conflict."""
+    row = lock(tx, project_id, cluster_id)
     if not changes:
         return
+    if policy := changes.pop("failover", None):
+        changes["topology"] = _with_policy(row, policy)
+        announce(tx, FailoverChosen(cluster_id=cluster_id, project_id=project_id, failover=policy), project_id)
     try:
         with tx.connection.begin_nested():
             tx.connection.execute(update(tables.clusters).where(tables.clusters.c.id == cluster_id).values(**changes))
     except IntegrityError as error:
         raise _taken(changes["name"]) from error
+
+
+def _with_policy(row: Row[Any], policy: str) -> dict[str, Any]:
+    """The topology with this policy. Raises Conflict where there is nobody to fail over to."""
+    if row.topology is None:
+        raise Conflict(
+            f"cluster {row.name} has one node: there is nobody to fail over to", what_to_do="add a node first"
+        )
+    return {**row.topology, "failover": policy}
 
 
 def delete(tx: Tx, project_id: str, cluster_id: str) -> str:
@@ -123,6 +147,10 @@ def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) ->
 def backup(tx: Tx, project_id: str, cluster_id: str, kind: str = "full") -> str:
     """Ask for a backup now; returns the operation's id. Raises NotFound, Conflict."""
     row = lock(tx, project_id, cluster_id)
+    if row.status == "stopped":
+        raise Conflict(
+            f"cluster {row.name} is stopped: nothing on it can be asked for data", what_to_do="start it first"
+        )
     if row.status in BODILESS:
         raise Conflict(f"cluster {row.name} is {row.status}: there is nothing to back up",
                        what_to_do="wait until it is active")  # fmt: skip

@@ -5,6 +5,8 @@ How far an operation is (`operation.progressed`) is not among them: that is the 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import insert, select
 
 from services.api.store import tables
@@ -31,3 +33,15 @@ def remember(tx: Tx, event: Event, project_id: str) -> None:
             project_id=project_id, topic=event.topic, payload=event.to_payload(), occurred_at=event.occurred_at
         )
     )
+
+
+def said_since(tx: Tx, project_id: str, topics: tuple[str, ...], about: tuple[str, str], moment: datetime) -> bool:
+    """Whether an event of these topics, whose field `about[0]` is `about[1]`, was heard that happened after `moment`.
+
+    Queues overtake each other: what is heard last is not always the last that was said.
+    """
+    e = tables.events
+    later = (e.c.project_id == project_id, e.c.topic.in_(topics), e.c.occurred_at > moment)
+    field, value = about
+    same = e.c.payload[field].as_string() == value
+    return tx.connection.execute(select(e.c.id).where(*later, same).limit(1)).first() is not None

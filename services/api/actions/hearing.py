@@ -7,23 +7,46 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from services.api.actions import logins, operations, progressing, scaling
-from services.api.actions.feed import remember
+from services.api.actions import (
+    accounts,
+    definitions,
+    health,
+    logins,
+    operations,
+    parameters,
+    progressing,
+    readings,
+    resizing,
+    rolls,
+    scaling,
+)
+from services.api.actions.feed import remember, said_since
 from services.api.actions.learning import learn_datastore, learn_flavors, learn_transcript
-from services.api.actions.nodes import GONE, identity_changed, node_ready, server_active, server_deleted, server_failed
+from services.api.actions.nodes import (
+    GONE,
+    identity_changed,
+    node_ready,
+    power_failed,
+    server_active,
+    server_deleted,
+    server_failed,
+    server_fenced,
+    server_powered,
+)
 from services.api.changes import Changes
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
 from shared.contracts.base import Event, dump
-from shared.contracts.operations import OperationProgressed
+from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
 from shared.contracts.scheduler import BackupDue
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
 # The steps of what goes: see datastore_agentless's leave_node, and the provisioner's delete_instance.
 LEAVING = ("release", "dismiss", "mark", "destroy")
-QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered")
+QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered", "health.seen",
+         "parameters.defined", "parameters.seen", "logs.read")  # fmt: skip
 
 
 def hear(database: Database, event: Event, changes: Changes | None = None) -> None:
@@ -39,7 +62,7 @@ def hear(database: Database, event: Event, changes: Changes | None = None) -> No
         if project_id:
             remember(tx, event, project_id)
     if changes is not None:
-        changes.touch(operation_id, project_id)
+        changes.touch(operation_id, project_id, getattr(event, "reading_id", ""))
 
 
 def _lock(tx: Tx, cluster_id: str) -> str:
@@ -57,10 +80,28 @@ def _instance_active(tx: Tx, event: provisioner.InstanceActive) -> None:
 def _cluster_active(tx: Tx, event: databases.ClusterActive) -> None:
     if _given_up(tx, event.operation_id):
         return
-    alive = ("requested", "building", "active", "failed")
-    _set_cluster(tx, event.cluster_id, alive, status="active", endpoint=dump(event.endpoint),
-                 primary_id=event.primary_id, message="")  # fmt: skip
+    alive = ("requested", "building", "active", "degraded", "failed")
+    place = {} if _has_moved(tx, event) else {"endpoint": dump(event.endpoint), "primary_id": event.primary_id}
+    _set_cluster(tx, event.cluster_id, alive, status="active", message="", **place)
+    health.settle(tx, event.cluster_id)
     operations.end(tx, event.operation_id, "succeeded")
+
+
+def _primary_changed(tx: Tx, event: databases.PrimaryChanged) -> None:
+    """Clients are led elsewhere, whatever else is the matter with the cluster."""
+    c = tables.clusters
+    if _has_moved(tx, event):
+        return
+    values = {"endpoint": dump(event.endpoint), "primary_id": event.primary_id}
+    staying = (c.c.id == event.cluster_id, c.c.status.not_in(("deleting", "deleted")))
+    tx.connection.execute(update(c).where(*staying).values(**values))
+
+
+def _has_moved(tx: Tx, event: databases.ClusterActive | databases.NodesRemoved | databases.PrimaryChanged) -> bool:
+    """Whether the endpoint has changed since this event said where it is."""
+    c = tables.clusters
+    project_id = tx.connection.execute(select(c.c.project_id).where(c.c.id == event.cluster_id)).scalar_one_or_none()
+    return said_since(tx, str(project_id), ("primary.changed",), ("cluster_id", event.cluster_id), event.occurred_at)
 
 
 def _cluster_failed(tx: Tx, event: databases.ClusterFailed) -> None:
@@ -79,8 +120,11 @@ def _nodes_failed(tx: Tx, event: databases.NodesFailed) -> None:
 def _nodes_removed(tx: Tx, event: databases.NodesRemoved) -> None:
     i = tables.instances
     tx.connection.execute(update(i).where(i.c.id.in_(event.instance_ids)).values(**GONE))
+    health.forget_nodes(tx, event.instance_ids)
+    health.settle(tx, event.cluster_id)
     scaling.count_nodes(tx, event.cluster_id)
-    _set_cluster(tx, event.cluster_id, ("active",), endpoint=dump(event.endpoint))
+    if not _has_moved(tx, event):
+        _set_cluster(tx, event.cluster_id, ("active", "degraded"), endpoint=dump(event.endpoint))
     operations.end(tx, event.operation_id, "cancelled" if _given_up(tx, event.operation_id) else "succeeded")
 
 
@@ -102,6 +146,9 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
         .values(status="deleted", deleted_at=tx.database.clock.now(), endpoint=None, operation_id=None)
     )  # fmt: skip
     tx.connection.execute(update(i).where(i.c.cluster_id == event.cluster_id).values(**GONE))
+    health.forget_cluster(tx, event.cluster_id)
+    parameters.forget(tx, event.cluster_id)
+    accounts.forget(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
 
@@ -117,23 +164,47 @@ def _perform_failed(tx: Tx, event: databases.PerformFailed) -> None:
     operations.end(tx, event.operation_id, "cancelled" if event.cancelled else "failed", event.problem)
 
 
+def _operation_begun(tx: Tx, event: OperationBegun) -> None:
+    """What DTrove does of itself is shown like what a user has asked for."""
+    _record(tx, event.operation_id, event.kind, event.cluster_id)
+
+
+def _operation_ended(tx: Tx, event: OperationEnded) -> None:
+    """Its end may overtake its beginning, which then says what it was."""
+    project_id = _project_of(tx, event.cluster_id)
+    if project_id:
+        operations.add(tx, event.operation_id, operations.UNNAMED, event.cluster_id, project_id, exclusive=False)
+    operations.end(tx, event.operation_id, event.status, event.problem, event.result or None)
+    parameters.ended(tx, event)
+
+
 def _backup_due(tx: Tx, event: BackupDue) -> None:
     """A schedule's operation is recorded as soon as its time has come; its work begins elsewhere, at the same word."""
     _record_backup(tx, event.operation_id, event.cluster_id)
 
 
 def _record_backup(tx: Tx, operation_id: str, cluster_id: str) -> None:
-    c = tables.clusters
-    alive = select(c.c.project_id).where(c.c.id == cluster_id, c.c.deleted_at.is_(None))
-    row = tx.connection.execute(alive).first()
-    if row is None:
+    _record(tx, operation_id, "backup", cluster_id)
+
+
+def _record(tx: Tx, operation_id: str, kind: str, cluster_id: str) -> None:
+    """Write down an operation that another service has begun, alone on its cluster where it can be."""
+    project_id = _project_of(tx, cluster_id)
+    if not project_id:
         return
-    wanted = (operation_id, "backup", cluster_id, row.project_id)
+    wanted = (operation_id, kind, cluster_id, project_id)
     # Where something else runs on the cluster, datastore_agentless lets the two wait for each other.
     if not operations.add(tx, *wanted, exclusive=True) and not operations.add(tx, *wanted, exclusive=False):
-        # A step of it was heard of before it, and it goes by the name of its workflow.
+        # A step of it, or its end, was heard of before it, and it goes by another name.
         o = tables.operations
-        tx.connection.execute(update(o).where(o.c.id == operation_id).values(kind="backup"))
+        tx.connection.execute(update(o).where(o.c.id == operation_id).values(kind=kind))
+
+
+def _project_of(tx: Tx, cluster_id: str) -> str:
+    """The project of a cluster that is not deleted; empty where there is none."""
+    c = tables.clusters
+    alive = select(c.c.project_id).where(c.c.id == cluster_id, c.c.deleted_at.is_(None))
+    return str(tx.connection.execute(alive).scalar_one_or_none() or "")
 
 
 def _backup_completed(tx: Tx, event: databases.BackupCompleted) -> None:
@@ -156,12 +227,20 @@ _APPLY: dict[type[Event], Apply] = {
     provisioner.InstanceActive: _instance_active,
     provisioner.InstanceFailed: server_failed,
     provisioner.InstanceDeleted: server_deleted,
+    provisioner.InstanceFenced: server_fenced,
+    provisioner.InstancePowered: server_powered,
+    provisioner.InstancePowerFailed: power_failed,
     provisioner.FlavorsListed: learn_flavors,
     databases.NodeReady: node_ready,
     databases.NodeIdentityChanged: identity_changed,
     databases.ClusterActive: _cluster_active,
     databases.ClusterFailed: _cluster_failed,
     databases.ClusterDeleted: _cluster_deleted,
+    databases.ClusterResized: resizing.resized,
+    databases.ClusterStopped: rolls.stopped,
+    databases.ClusterStarted: rolls.started,
+    databases.ClusterRestarted: rolls.restarted,
+    databases.PrimaryChanged: _primary_changed,
     databases.NodesFailed: _nodes_failed,
     databases.NodesRemoved: _nodes_removed,
     databases.NodeReleased: _node_released,
@@ -170,11 +249,20 @@ _APPLY: dict[type[Event], Apply] = {
     databases.PerformFailed: _perform_failed,
     databases.BackupCompleted: _backup_completed,
     databases.BackupFailed: _backup_failed,
+    databases.LogsRead: readings.heard,
     databases.AccessGranted: logins.granted,
     databases.AccessRevoked: logins.revoked,
     databases.AccessFailed: logins.failed,
+    databases.HealthSeen: health.seen,
+    databases.AccountsSeen: accounts.learn,
+    databases.ClusterDegraded: health.degraded,
+    databases.ClusterRecovered: health.recovered,
     databases.DatastoreRegistered: learn_datastore,
     databases.TranscriptRecorded: learn_transcript,
+    databases.ParametersDefined: definitions.learn,
+    databases.ParametersSeen: parameters.seen,
     OperationProgressed: progressing.progressed,
+    OperationBegun: _operation_begun,
+    OperationEnded: _operation_ended,
     BackupDue: _backup_due,
 }

@@ -12,7 +12,8 @@ from shared.contracts import provisioner
 from shared.contracts.base import dump
 from shared.db import Tx
 
-_COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "port", "deleted", "default_parameters")
+_COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "port", "deleted", "default_parameters",
+            "dialect")  # fmt: skip
 
 
 def learn_datastore(tx: Tx, event: databases.DatastoreRegistered) -> None:
@@ -37,7 +38,7 @@ def learn_flavors(tx: Tx, event: provisioner.FlavorsListed) -> None:
     tx.connection.execute(delete(t).where(t.c.id.not_in([flavor.id for flavor in event.flavors])))
     # In one order for all, so that no two wait for each other.
     for flavor in sorted(event.flavors, key=lambda one: one.id):
-        values = dump(flavor) | {"supports_volumes": event.supports_volumes}
+        values = dump(flavor) | {"supports_volumes": event.supports_volumes, "supports_resize": event.supports_resize}
         if not tx.insert_new(t, **values):
             tx.connection.execute(update(t).where(t.c.id == flavor.id).values(**values))
 

@@ -16,6 +16,8 @@ from shared.errors import Conflict, NotFound
 
 RUNNING = ("pending", "running", "cancelling")
 ENDED = ("succeeded", "failed", "cancelled")
+# The kind of an operation of which nothing was heard yet but its end.
+UNNAMED = "unnamed"
 BUSY = "another operation is under way on this cluster"
 # An operation learns from the last one of its kind, on a cluster of the same size and datastore, how long each step takes.
 _LEAST_SECONDS, _LAST_ONES = 0.05, 50

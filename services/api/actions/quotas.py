@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from services.api.actions.access import lock_project
 from services.api.store import tables
@@ -24,11 +24,13 @@ def limits(connection: Connection, project_id: str) -> Amounts:
 
 
 def used(connection: Connection, project_id: str) -> Amounts:
-    """What a project has: clusters that are not deleted, their nodes and volumes."""
+    """What a project has: clusters that are not deleted, their nodes and volumes, also as large as these are about to be."""
     t = tables.clusters
+    volume_gb = case(
+        (t.c.volume_gb_wanted > t.c.volume_gb, t.c.volume_gb_wanted), else_=func.coalesce(t.c.volume_gb, 0)
+    )
     query = select(
-        func.count(), func.coalesce(func.sum(t.c.size), 0),
-        func.coalesce(func.sum(t.c.size * func.coalesce(t.c.volume_gb, 0)), 0),
+        func.count(), func.coalesce(func.sum(t.c.size), 0), func.coalesce(func.sum(t.c.size * volume_gb), 0),
     ).where(t.c.project_id == project_id, t.c.deleted_at.is_(None))  # fmt: skip
     return dict(zip(KINDS, (int(number) for number in connection.execute(query).one()), strict=True))
 
@@ -42,7 +44,8 @@ def put(tx: Tx, project_id: str, wanted: Amounts) -> None:
 
 
 def make_room(tx: Tx, project_id: str, asked: dict[str, Any]) -> None:
-    """See that a cluster fits, or more nodes of one (then `clusters` is 0). Raises Conflict with the limit that would break.
+    """See that a cluster fits, or more nodes of one (then `clusters` is 0), or more GB of each volume (then `instances` is 0 as
+    well). Raises Conflict with the limit that would break.
 
     The project's row is locked, so that two who ask at the same time cannot both have the last place.
     """
@@ -51,7 +54,11 @@ def make_room(tx: Tx, project_id: str, asked: dict[str, Any]) -> None:
     if all(limit is None for limit in allowed.values()):
         return
     size = asked["size"]
-    more = {"clusters": asked.get("clusters", 1), "instances": size, "volume_gb": size * (asked["volume_gb"] or 0)}
+    more = {
+        "clusters": asked.get("clusters", 1),
+        "instances": asked.get("instances", size),
+        "volume_gb": size * (asked["volume_gb"] or 0),
+    }
     for kind, has in used(tx.connection, project_id).items():
         limit = allowed[kind]
         if limit is not None and (has or 0) + more[kind] > limit:

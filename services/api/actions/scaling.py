@@ -42,7 +42,7 @@ def add_nodes(tx: Tx, project_id: str, cluster_id: str, count: int, max_size: in
 def remove_node(tx: Tx, project_id: str, cluster_id: str, instance_id: str) -> str:
     """Ask for a replica's end; returns the operation's id. Asking again gives the same. Raises NotFound, Conflict."""
     row = lock(tx, project_id, cluster_id)
-    node = _node(tx.connection, row, instance_id)
+    node = node_of(tx.connection, row, instance_id)
     if node.status == "deleting" and row.operation_id:
         under_way = operation(tx.connection, project_id, row.operation_id)
         if under_way.kind in (ADD, REMOVE):
@@ -55,12 +55,13 @@ def remove_node(tx: Tx, project_id: str, cluster_id: str, instance_id: str) -> s
 
 def removable(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
     """The node, if the cluster can do without it. Raises NotFound, Conflict."""
-    node = _node(connection, row, instance_id)
+    node = node_of(connection, row, instance_id)
     _see_it_can_go(connection, row, node)
     return node
 
 
-def _node(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
+def node_of(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
+    """A cluster's instance. Raises NotFound."""
     node = instance(connection, row.project_id, instance_id)
     if node.cluster_id != row.id:
         raise NotFound(f"cluster {row.name} has no instance {instance_id[:64]}")
@@ -69,11 +70,11 @@ def _node(connection: Connection, row: Row[Any], instance_id: str) -> Row[Any]:
 
 def _see_it_can_go(connection: Connection, row: Row[Any], node: Row[Any]) -> None:
     """Raises Conflict where the cluster cannot do without the node."""
-    _serves(row)
+    serves(row)
     if node.id == row.primary_id or row.size == 1:
         raise Conflict(f"instance {node.name} is the primary: all others follow it",
-                       what_to_do="remove another one, or delete the cluster")  # fmt: skip
-    if (row.topology or {}).get("mode") == "sync" and node.status == "active" and _replicas(connection, row) == 1:
+                       what_to_do="switch over to another node first, or delete the cluster")  # fmt: skip
+    if (row.topology or {}).get("mode") == "sync" and node.status == "active" and replicas(connection, row) == 1:
         raise Conflict(f"a write to {row.name} waits until a replica has it, and {node.name} is its only one",
                        what_to_do="add a node first")  # fmt: skip
 
@@ -114,9 +115,11 @@ def count_nodes(tx: Tx, cluster_id: str) -> None:
     tx.connection.execute(update(c).where(c.c.id == cluster_id).values(size=there))
 
 
-def _serves(row: Row[Any]) -> None:
-    if row.status != "active":
-        raise Conflict(f"cluster {row.name} is {row.status}", what_to_do="wait until it is active")
+def serves(row: Row[Any]) -> None:
+    """Raise Conflict unless the cluster serves."""
+    if row.status not in ("active", "degraded"):
+        remedy = "start it first" if row.status == "stopped" else "wait until it is active"
+        raise Conflict(f"cluster {row.name} is {row.status}", what_to_do=remedy)
 
 
 def _datastore(connection: Connection, row: Row[Any]) -> Row[Any]:
@@ -130,7 +133,7 @@ def _datastore(connection: Connection, row: Row[Any]) -> Row[Any]:
 
 def _room(connection: Connection, row: Row[Any], count: int, max_size: int) -> tuple[Row[Any], Topology]:
     """What the nodes to come are made of, and how they work together. Raises Invalid, Conflict where there is no place."""
-    _serves(row)
+    serves(row)
     datastore = _datastore(connection, row)
     if row.size + count > max_size:
         there = f"the cluster has {row.size} nodes of {max_size} (DTROVE_MAX_CLUSTER_SIZE)"
@@ -149,7 +152,8 @@ def _next_names(connection: Connection, row: Row[Any], count: int) -> list[str]:
     return [f"{row.name}-{number}" for number in range(last + 1, last + count + 1)]
 
 
-def _replicas(connection: Connection, row: Row[Any]) -> int:
+def replicas(connection: Connection, row: Row[Any]) -> int:
+    """How many replicas serve."""
     i = tables.instances
     alive = (i.c.cluster_id == row.id, i.c.status == "active", i.c.id != row.primary_id)
     return int(connection.execute(select(func.count()).where(*alive)).scalar_one())

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from services.api.actions import operations, scaling
+from services.api.actions import operations, parameters, scaling
 from services.api.actions.clusters import get, request_delete
 from services.api.actions.feed import announce
 from services.api.actions.operations import operation
@@ -47,6 +47,8 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict("the cluster of this operation is gone")
     if row.kind == scaling.ADD and not scaling.of_operation(tx.connection, operation_id):
         raise Conflict("the nodes of this operation are gone", what_to_do="add nodes anew")
+    if row.kind == parameters.CHANGE:
+        parameters.resume(tx, operation_id, row.cluster_id)
     operations.resume(tx, operation_id)
     here = update(c).where(c.c.id == row.cluster_id)
     if row.exclusive:

@@ -12,7 +12,7 @@ from services.api.actions import access, quotas
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, once
 from services.api.resources.clusters import unknown_marker
-from services.api.schemas import queries, shown
+from services.api.schemas import operating, queries
 from services.api.serving import serves
 from services.api.store import pages, tables, views
 from shared.db import Tx
@@ -25,7 +25,7 @@ class Tokens:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="admin", query=queries.Page, gives=shown.Tokens)
+    @serves(role="admin", query=queries.Page, gives=operating.Tokens)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of all projects' tokens, newest first, without what they open."""
         asked, t = request.context.query, tables.tokens
@@ -36,7 +36,7 @@ class Tokens:
         shown_now = [views.token(row) for row in found.rows]
         response.media = {"tokens": shown_now, "next": next_url(request, asked["limit"], found.following)}
 
-    @serves(role="admin", takes=schemas.TokenCreate, gives=shown.NewToken, status=201)
+    @serves(role="admin", takes=schemas.TokenCreate, gives=operating.NewToken, status=201)
     def on_post(self, request: Request, response: Response) -> None:
         """Make a token; it is shown this once."""
 
@@ -61,7 +61,7 @@ class Projects:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(query=queries.Page, gives=shown.Projects)
+    @serves(query=queries.Page, gives=operating.Projects)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of all projects for an administrator; for others their own."""
         who, asked, t = request.context.caller, request.context.query, tables.projects
@@ -73,7 +73,7 @@ class Projects:
         shown_now = [views.project(row) for row in found.rows]
         response.media = {"projects": shown_now, "next": next_url(request, asked["limit"], found.following)}
 
-    @serves(role="admin", takes=schemas.ProjectCreate, gives=shown.Project, status=201, conflicts=True)
+    @serves(role="admin", takes=schemas.ProjectCreate, gives=operating.Project, status=201, conflicts=True)
     def on_post(self, request: Request, response: Response) -> None:
         """Make a project."""
 
@@ -99,7 +99,7 @@ class Quotas:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(gives=shown.Quotas)
+    @serves(gives=operating.Quotas)
     def on_get(self, request: Request, response: Response, project_id: str) -> None:
         """A project's limits, and what it uses; one's own, or any for an administrator."""
         who = request.context.caller
@@ -108,7 +108,7 @@ class Quotas:
         with self._context.database.read() as connection:
             response.media = _quotas(connection, project_id)
 
-    @serves(role="admin", takes=schemas.QuotasPut, gives=shown.Quotas)
+    @serves(role="admin", takes=schemas.QuotasPut, gives=operating.Quotas)
     def on_put(self, request: Request, response: Response, project_id: str) -> None:
         """Set a project's limits; what is left out has none."""
         with self._context.database.write() as tx:

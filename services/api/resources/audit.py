@@ -6,7 +6,7 @@ from falcon import Request, Response
 from sqlalchemy import select
 
 from services.api.http import Context, next_url
-from services.api.schemas import queries, shown
+from services.api.schemas import operating, queries
 from services.api.serving import serves
 from services.api.store import tables, views
 
@@ -17,7 +17,7 @@ class Audit:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="admin", query=queries.AuditPage, gives=shown.Audit)
+    @serves(role="admin", query=queries.AuditPage, gives=operating.Audit)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of who did what, newest first: every change, also those refused, and every login that was read."""
         asked, t = request.context.query, tables.audit

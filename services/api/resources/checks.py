@@ -5,7 +5,7 @@ from __future__ import annotations
 from falcon import Request, Response
 
 from services.api.http import Context
-from services.api.schemas import shown
+from services.api.schemas import operating
 from services.api.serving import serves
 
 
@@ -15,7 +15,7 @@ class Checks:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="admin", gives=shown.Checks)
+    @serves(role="admin", gives=operating.Checks)
     def on_get(self, request: Request, response: Response) -> None:
         """Every dependency and everything that may be stuck, judged at this moment; each with what to do about it.
 

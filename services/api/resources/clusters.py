@@ -9,12 +9,12 @@ from falcon import Request, Response
 from sqlalchemy import select
 
 from services.api import schemas
-from services.api.actions import audit, choices, clusters, operations
+from services.api.actions import audit, choices, clusters, operations, parameter_groups
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.schemas import plans, queries, shown
 from services.api.serving import serves
-from services.api.store import tables, views
+from services.api.store import health, tables, views
 from services.api.store.cluster_page import Wanted, page
 from shared.db import Tx
 from shared.errors import FieldError, Invalid
@@ -44,23 +44,27 @@ class Clusters:
         """Ask for a cluster, or with `?plan=true` for its plan."""
         asked, project_id = request.context.asked, request.context.caller.project_id
         if request.context.query["plan"]:
-            response.status, response.media = 200, {"plan": self._plan(asked)}
+            response.status, response.media = 200, {"plan": self._plan(project_id, asked)}
             return
 
         def work(tx: Tx) -> Answer:
-            cluster_id, operation_id = clusters.create(tx, project_id, asked, self._context.max_cluster_size)
+            cluster_id, operation_id = clusters.create(
+                tx, project_id, asked, self._context.max_cluster_size, self._context.seal
+            )
             row = clusters.get(tx.connection, project_id, cluster_id)
             return 202, views.clusters(tx.connection, [row])[0], f"/v1/operations/{operation_id}"
 
         once(self._context, request, response, work)
 
-    def _plan(self, asked: dict[str, Any]) -> Any:
+    def _plan(self, project_id: str, asked: dict[str, Any]) -> Any:
         with self._context.database.read() as connection:
             datastore, flavor = choices.check(connection, asked, self._context.max_cluster_size)
+            chosen = parameter_groups.first_set(connection, project_id, datastore, asked)
         together = choices.topology(datastore, asked)
         names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
         spec = {"datastore_id": datastore.id, "names": names, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus,
-                "volume_gb": asked["volume_gb"], "mode": together.mode if together else ""}  # fmt: skip
+                "volume_gb": asked["volume_gb"], "mode": together.mode if together else "",
+                "parameters": chosen.wanted}  # fmt: skip
         return self._context.databases.call("plan_create", spec)
 
 
@@ -70,12 +74,14 @@ class Cluster:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(gives=shown.Cluster)
+    @serves(gives=shown.ClusterAlone)
     def on_get(self, request: Request, response: Response, cluster_id: str) -> None:
-        """One cluster."""
-        with self._context.database.read() as connection:
+        """One cluster, and how it is."""
+        database = self._context.database
+        with database.read() as connection:
             row = clusters.get(connection, request.context.caller.project_id, cluster_id)
-            response.media = views.clusters(connection, [row])[0]
+            how = health.of_cluster(connection, row, database.clock.now())
+            response.media = views.clusters(connection, [row])[0] | {"health": how}
 
     @serves(role="member", takes=schemas.ClusterPatch, gives=shown.Cluster, conflicts=True)
     def on_patch(self, request: Request, response: Response, cluster_id: str) -> None:

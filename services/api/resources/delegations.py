@@ -10,7 +10,7 @@ from sqlalchemy import select
 from services.api import schemas
 from services.api.actions.access import Caller
 from services.api.http import Context
-from services.api.schemas import shown
+from services.api.schemas import operating
 from services.api.serving import serves
 from services.api.store import tables
 from shared.errors import NotFound
@@ -23,13 +23,13 @@ class Delegation:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(gives=shown.Delegation)
+    @serves(gives=operating.Delegation)
     def on_get(self, request: Request, response: Response, project_id: str) -> None:
         """What a project has lent, without its secret."""
         self._see(request.context.caller, project_id)
         response.media = self._context.provisioner.call("delegation", project_id)
 
-    @serves(role="member", takes=schemas.DelegationPut, gives=shown.Delegation, conflicts=True)
+    @serves(role="member", takes=schemas.DelegationPut, gives=operating.Delegation, conflicts=True)
     def on_put(self, request: Request, response: Response, project_id: str) -> None:
         """Lend an application credential or a trust, in place of what was lent before; it is tried at once.
 

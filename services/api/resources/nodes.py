@@ -7,13 +7,12 @@ from typing import Any
 from falcon import Request, Response
 
 from services.api import schemas
-from services.api.actions import clusters, operations, scaling
+from services.api.actions import clusters, scaling
 from services.api.http import Context
-from services.api.idempotency import Answer, give, once
+from services.api.idempotency import give
 from services.api.schemas import plans, queries, shown
 from services.api.serving import serves
-from services.api.store import views
-from shared.db import Tx
+from services.api.wishes import accepted, plan_or_begin
 
 
 class Nodes:
@@ -27,15 +26,12 @@ class Nodes:
     def on_post(self, request: Request, response: Response, cluster_id: str) -> None:
         """Add replicas to a cluster that serves, or with `?plan=true` show what that would run."""
         project_id, count = request.context.caller.project_id, request.context.asked["count"]
-        if request.context.query["plan"]:
-            response.status, response.media = 200, {"plan": self._plan(project_id, cluster_id, count)}
-            return
-
-        def work(tx: Tx) -> Answer:
-            operation_id = scaling.add_nodes(tx, project_id, cluster_id, count, self._context.max_cluster_size)
-            return self._accepted(tx, project_id, operation_id)
-
-        once(self._context, request, response, work)
+        most = self._context.max_cluster_size
+        plan_or_begin(
+            self._context, request, response, "plan_nodes",
+            lambda connection: scaling.plan_of(connection, project_id, cluster_id, count, most),
+            lambda tx: accepted(tx, project_id, scaling.add_nodes(tx, project_id, cluster_id, count, most)),
+        )  # fmt: skip
 
     @serves(
         role="member",
@@ -53,17 +49,8 @@ class Nodes:
             return
         with self._context.database.write() as tx:
             operation_id = scaling.remove_node(tx, project_id, cluster_id, instance_id)
-            answer = self._accepted(tx, project_id, operation_id)
+            answer = accepted(tx, project_id, operation_id)
         give(self._context, request, response, answer)
-
-    def _accepted(self, tx: Tx, project_id: str, operation_id: str) -> Answer:
-        row = operations.operation(tx.connection, project_id, operation_id)
-        return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
-
-    def _plan(self, project_id: str, cluster_id: str, count: int) -> Any:
-        with self._context.database.read() as connection:
-            spec = scaling.plan_of(connection, project_id, cluster_id, count, self._context.max_cluster_size)
-        return self._context.databases.call("plan_nodes", spec)
 
     def _loss(self, project_id: str, cluster_id: str, instance_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:

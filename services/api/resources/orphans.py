@@ -10,7 +10,7 @@ from services.api import schemas
 from services.api.actions import audit
 from services.api.http import Context
 from services.api.idempotency import Answer, once_elsewhere
-from services.api.schemas import shown
+from services.api.schemas import operating
 from services.api.serving import serves
 
 
@@ -20,7 +20,7 @@ class Orphans:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="admin", gives=shown.Orphans)
+    @serves(role="admin", gives=operating.Orphans)
     def on_get(self, request: Request, response: Response) -> None:
         """What the provider held and should not when it was last looked at, and servers of instances that are gone.
 
@@ -28,7 +28,7 @@ class Orphans:
         """
         response.media = {"orphans": _shown(self._context.provisioner.call("orphans")), "next": None}
 
-    @serves(role="admin", takes=schemas.OrphansClean, gives=shown.Orphans, status=202, conflicts=True)
+    @serves(role="admin", takes=schemas.OrphansClean, gives=operating.Orphans, status=202, conflicts=True)
     def on_post_clean(self, request: Request, response: Response) -> None:
         """Remove things by their ids. What has become somebody's meanwhile stays.
 

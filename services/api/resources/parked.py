@@ -12,7 +12,7 @@ from services.api.domain.masking import masked, masked_data
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, once
 from services.api.resources.clusters import unknown_marker
-from services.api.schemas import queries, shown
+from services.api.schemas import operating, queries
 from services.api.serving import action, serves
 from services.api.store import pages, tables, views
 from shared.db import Tx
@@ -24,7 +24,7 @@ class Parked:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="admin", query=queries.ParkedPage, gives=shown.ParkedMessages)
+    @serves(role="admin", query=queries.ParkedPage, gives=operating.ParkedMessages)
     def on_get(self, request: Request, response: Response) -> None:
         """A page of the messages that were refused or failed too often, newest first, each with its reason.
 
@@ -48,7 +48,7 @@ class ParkedMessage:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @action(role="admin", gives=shown.Replayed, status=202, conflicts=True)
+    @action(role="admin", gives=operating.Replayed, status=202, conflicts=True)
     def on_post_replay(self, request: Request, response: Response, message_id: str) -> None:
         """Send a message back to its queue, after its cause was mended."""
 

@@ -6,7 +6,7 @@ from falcon import Request, Response
 
 from services.api.http import Context
 from services.api.idempotency import Answer, once_elsewhere
-from services.api.schemas import shown
+from services.api.schemas import operating
 from services.api.serving import action
 
 
@@ -16,7 +16,7 @@ class Reseal:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @action(role="admin", gives=shown.Resealed, conflicts=True)
+    @action(role="admin", gives=operating.Resealed, conflicts=True)
     def on_post(self, request: Request, response: Response) -> None:
         """Have each service seal some of its secrets anew, with the newest key of its keyring.
 

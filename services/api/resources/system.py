@@ -8,8 +8,8 @@ from falcon import MEDIA_TEXT, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from services.api.docs_page import page
-from services.api.http import RETRY_SECONDS, Context
-from services.api.schemas import shown
+from services.api.http import RETRY_SECONDS, Context, nodes_seen_by
+from services.api.schemas import operating
 from services.api.serving import HTML, serves
 
 # The page of the documentation is one file: its own style, no script, nothing from elsewhere.
@@ -22,12 +22,12 @@ class Health:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(role="", gives=shown.Health)
+    @serves(role="", gives=operating.Health)
     def on_get(self, request: Request, response: Response) -> None:
         """Whether the process answers."""
         response.media = {"status": "ok"}
 
-    @serves(role="", gives=shown.Readiness, also={503: shown.Readiness})
+    @serves(role="", gives=operating.Readiness, also={503: operating.Readiness})
     def on_get_ready(self, request: Request, response: Response) -> None:
         """Whether it can work, with each dependency's state: `ok`, or what is missing.
 
@@ -43,9 +43,13 @@ class Health:
 
     @serves(role="", media=(MEDIA_TEXT,))
     def on_get_metrics(self, request: Request, response: Response) -> None:
-        """Numbers for Prometheus, in its text format."""
+        """Numbers for Prometheus, in its text format.
+
+        Each node is there for whoever sends a token: those of its project, or for an administrator all.
+        """
         response.content_type = CONTENT_TYPE_LATEST
-        response.data = self._context.metrics.text(self._context.database, self._context.look.last)
+        nodes_of = nodes_seen_by(self._context, request)
+        response.data = self._context.metrics.text(self._context.database, self._context.look.last, nodes_of)
 
 
 class Description:

@@ -1,7 +1,7 @@
 """What goes over the HTTP edge, both ways: marshmallow schemas that validate it, and that OpenAPI is made of."""
 
-from services.api.schemas import queries, requests, shown
-from services.api.schemas.base import Empty, accept
+from services.api.schemas import queries, requests, shown, shown_parameters
+from services.api.schemas.base import Empty, accept, accept_query
 from services.api.schemas.requests import (
     AccessOpen,
     BackupKind,
@@ -10,15 +10,24 @@ from services.api.schemas.requests import (
     DatastoreCreate,
     DatastorePatch,
     DelegationPut,
+    Failover,
     NodesAdd,
     OrphansClean,
+    ParametersChange,
+    ParametersPut,
+    ParametersRollback,
     Perform,
     ProjectCreate,
     QuotasPut,
+    Resize,
+    Restart,
+    Switchover,
     TokenCreate,
 )
 
 __all__ = [
     "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
-    "NodesAdd", "OrphansClean", "Perform", "ProjectCreate", "QuotasPut", "TokenCreate", "accept", "queries", "requests", "shown",
+    "Failover", "NodesAdd", "OrphansClean", "ParametersChange", "ParametersPut", "ParametersRollback", "Perform", "ProjectCreate",
+    "QuotasPut", "Resize", "Restart", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
+    "shown_parameters",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import marshmallow as ma
@@ -12,11 +12,14 @@ from marshmallow import fields, validate
 
 from shared.errors import FieldError, Invalid
 
+ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"
 NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 NAME_WORDS = "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter, and not end with a hyphen"
 MAX_DEPTH, MAX_ERRORS, MAX_ECHO = 32, 50, 100
+# Only good ones are kept, whose values are short.
+KEPT_QUERIES = 512
 # A NUL byte no database stores; half a surrogate pair is no character, and has no UTF-8.
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class Strict(ma.Schema):
@@ -58,12 +61,12 @@ def label() -> fields.String:
 
 
 def whole(
-    low: int, high: int, *, default: Any = ma.missing, allow_none: bool = False, **metadata: Any
+    low: int, high: int, *, default: Any = ma.missing, allow_none: bool = False, required: bool = False, **metadata: Any
 ) -> fields.Integer:
     """A whole number from `low` to `high`; `true` and 3.0 are none."""
     words: Any = {"invalid": "must be a whole number", "required": "is required"}
     span = validate.Range(low, high, error=f"must be between {low} and {high}")
-    return fields.Integer(strict=True, load_default=default, allow_none=allow_none, validate=span,
+    return fields.Integer(strict=True, load_default=default, allow_none=allow_none, required=required, validate=span,
                           error_messages=words, metadata=metadata)  # fmt: skip
 
 
@@ -92,20 +95,34 @@ def accept(schema: type[ma.Schema], body: Mapping[str, Any]) -> dict[str, Any]:
                   what_to_do="mend the fields named in `errors`")  # fmt: skip
 
 
+def accept_query(schema: type[ma.Schema], params: Mapping[str, str | list[str]]) -> dict[str, Any]:
+    """Validate the parameters of a query. Raises Invalid that names each field.
+
+    Consoles ask the same all day long: what was found good once is not looked at again.
+    """
+    texts = tuple((name, value) for name, value in params.items() if isinstance(value, str))
+    return dict(_good(schema, texts)) if len(texts) == len(params) else accept(schema, params)
+
+
+@lru_cache(KEPT_QUERIES)
+def _good(schema: type[ma.Schema], params: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return accept(schema, dict(params))
+
+
 @cache
 def _made(schema: type[ma.Schema]) -> ma.Schema:
     return schema()
 
 
 def _cut(path: str) -> str:
-    text = _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", path)
+    text = NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", path)
     return text if len(text) <= MAX_ECHO else text[: MAX_ECHO - 1] + "…"
 
 
 def _no_text(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     """Where a text holds what no database and no encoding has a place for, or the nesting has no end."""
     if isinstance(value, str):
-        if _NO_TEXT.search(value):
+        if NO_TEXT.search(value):
             yield path, "holds a NUL byte or half a character"
     elif isinstance(value, Mapping | list):
         if depth > MAX_DEPTH:

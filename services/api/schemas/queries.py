@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from services.api.schemas.base import Count, Strict, switch
+from services.api.schemas.base import ID, Count, Strict, switch
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
-_ID = validate.Regexp(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", error="must be a UUID")
+_ID = validate.Regexp(ID, error="must be a UUID")
 _MARKER = "the last id of the page before; `next` has it in it"
 
 
@@ -64,10 +64,30 @@ class Plan(Strict):
     plan = switch(description="answer 200 with the plan, and change nothing")
 
 
+class ParameterChange(Plan):
+    """Only a plan, and whether engines are restarted for it?"""
+
+    restart = fields.String(
+        load_default="", validate=validate.OneOf(("", "now"), error="must be `now`, or left out"),
+        metadata={"description": "now: restart the engines for what they read only as they start, node by node"},
+    )  # fmt: skip
+
+
 class Follow(Strict):
     """Once, or as it goes on?"""
 
     follow = switch(description="server-sent events, until the end")
+
+
+MAX_LINES, DEFAULT_LINES = 2000, 200
+
+
+class Logs(Follow):
+    """The end of a log, once or as it goes on."""
+
+    _words = f"must be a number from 0 to {MAX_LINES}"
+    lines = Count(load_default=DEFAULT_LINES, validate=validate.Range(0, MAX_LINES, error=_words),
+                  error_messages={"invalid": _words}, metadata={"description": "how many of the last lines"})  # fmt: skip
 
 
 class EventPage(Follow):

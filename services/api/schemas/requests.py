@@ -9,8 +9,10 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from services.api.domain.masking import is_secret_parameter
-from services.api.schemas.base import Strict, flag, label, whole
+from services.api.schemas.accounts import DatabaseCreate, UserCreate
+from services.api.schemas.base import ID, Strict, flag, label, whole
 
+POLICIES = ("automatic", "manual")
 ROLES = ("reader", "member", "admin")
 DELEGATIONS = ("application_credential", "trust")
 LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -31,12 +33,48 @@ _PUBLIC_KEY = validate.Regexp(
 )
 
 
+def _no_secret(name: str) -> None:
+    if is_secret_parameter(name):
+        raise ma.ValidationError("is a secret by its name; DTrove makes the database's passwords and keeps them sealed")
+
+
+class Scalar(fields.Field[Any]):
+    """A text, a number, true or false; null where that means something."""
+
+    default_error_messages = {"invalid": "must be a text, a number, true, false, or null for the default"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        if not isinstance(value, str | int | float | bool):
+            raise self.make_error("invalid")
+        return value
+
+
+def chosen(**options: Any) -> fields.Dict:
+    """Parameters that a user chooses for a cluster; what each may be, its engine says."""
+    return fields.Dict(
+        keys=fields.String(validate=[_PARAMETER, _no_secret]), values=Scalar(allow_none=True),
+        validate=validate.Length(max=500), metadata={"description": "values by name; null: the default"}, **options,
+    )  # fmt: skip
+
+
+def group_choice(**options: Any) -> fields.String:
+    """The parameter group that a cluster is to have."""
+    return fields.String(
+        allow_none=True, validate=validate.Length(1, 255),
+        metadata={"description": "an id or a name; null: none. The cluster's own parameters go before the group's"}, **options,
+    )  # fmt: skip
+
+
 class TopologyChoice(Strict):
     """How the nodes of a cluster work together."""
 
     mode = fields.String(
-        required=True, validate=validate.OneOf(("async", "sync")),
-        metadata={"description": "sync: a write is not acknowledged before a replica has it"},
+        load_default=None, allow_none=True, validate=validate.OneOf(("async", "sync")),
+        metadata={"description": "sync: a write is not acknowledged before a replica has it; null: as is usual for the datastore"},
+    )  # fmt: skip
+    failover = fields.String(
+        load_default="automatic", validate=validate.OneOf(POLICIES),
+        metadata={"description": "automatic: a primary that is proven dead is replaced without being asked"},
     )  # fmt: skip
 
 
@@ -58,7 +96,17 @@ class ClusterCreate(Strict):
         TopologyChoice, load_default=None, allow_none=True,
         metadata={"description": "how several nodes work together; without one as is usual for the datastore"},
     )  # fmt: skip
+    databases = fields.List(
+        fields.Nested(DatabaseCreate), load_default=list, validate=validate.Length(max=100),
+        metadata={"description": "that it is to have from its first moment"},
+    )  # fmt: skip
+    users = fields.List(
+        fields.Nested(UserCreate), load_default=list, validate=validate.Length(max=100),
+        metadata={"description": "that it is to have from its first moment, each with a password"},
+    )  # fmt: skip
     deletion_protection = flag(False, description="whether a DELETE is refused")
+    parameters = chosen(load_default=dict)
+    parameter_group = group_choice(load_default=None)
 
 
 class ClusterPatch(Strict):
@@ -66,6 +114,10 @@ class ClusterPatch(Strict):
 
     name = label()
     deletion_protection = flag()
+    failover = fields.String(
+        validate=validate.OneOf(POLICIES),
+        metadata={"description": "automatic: a primary that is proven dead is replaced without being asked"},
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(partial=True)
@@ -75,6 +127,43 @@ class NodesAdd(Strict):
     """More nodes that are wanted."""
 
     count = whole(1, 1000, default=1, description="how many")
+
+
+class Switchover(Strict):
+    """Another primary that is wanted."""
+
+    instance = fields.String(
+        load_default=None, allow_none=True, validate=validate.Regexp(ID, error="must be a UUID"),
+        metadata={"description": "the replica that takes over; null: whoever has received most", "format": "uuid"},
+    )  # fmt: skip
+
+
+class Failover(Switchover):
+    """Another primary that is wanted in place of one that is dead."""
+
+    accept_loss = flag(False, description="whether writes may be lost that no node which answers has")
+
+
+class Restart(Strict):
+    """Which databases are to be restarted."""
+
+    instance = fields.String(
+        load_default=None, allow_none=True, validate=validate.Regexp(ID, error="must be a UUID"),
+        metadata={"description": "the one that is restarted where it is; null: all, one after the other", "format": "uuid"},
+    )  # fmt: skip
+
+
+class Resize(Strict):
+    """Another flavor, larger volumes, or both."""
+
+    flavor = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(1, 255),
+        metadata={"description": "an id or a name; null: as it is"},
+    )  # fmt: skip
+    volume_gb = whole(
+        1, 65536, default=None, allow_none=True,
+        description="size of each node's own volume, never less than it has; null: as it is",
+    )  # fmt: skip
 
 
 class Perform(Strict):
@@ -103,9 +192,28 @@ def parameters(**options: Any) -> fields.Dict:
     )  # fmt: skip
 
 
-def _no_secret(name: str) -> None:
-    if is_secret_parameter(name):
-        raise ma.ValidationError("is a secret by its name; DTrove makes the database's passwords and keeps them sealed")
+class ParametersPut(Strict):
+    """All of a cluster's own parameters; the group stays where none is named."""
+
+    parameters = chosen(required=True)
+    parameter_group = group_choice()
+
+
+class ParametersChange(ParametersPut):
+    """Other parameters that are wanted, or another group."""
+
+    parameters = chosen(load_default=dict)
+
+    @ma.validates_schema(pass_original=True)
+    def _says_what(self, _data: dict[str, Any], original: dict[str, Any], **_: Any) -> None:
+        if not {"parameters", "parameter_group"} & set(original):
+            raise ma.ValidationError("is required, or else `parameter_group`", "parameters")
+
+
+class ParametersRollback(Strict):
+    """The parameters of an earlier version."""
+
+    version = whole(0, 2**31 - 1, required=True, description="as the history has it; 0: nothing set")
 
 
 class BackupKind(Strict):

@@ -8,6 +8,8 @@ from services.api.schemas.answer import Shown, identity, many, moment, number, o
 
 STATUSES = ("requested", "building", "active", "degraded", "updating", "stopped", "failed", "deleting", "deleted")
 
+INSTANCE_STATUSES = "requested, building, active, stopped (with its cluster), off (its server was switched off), failed, deleting or deleted"
+
 
 class FieldError(Shown):
     """One field, and what is wrong with it."""
@@ -64,6 +66,7 @@ class Topology(Shown):
     """How the nodes of a cluster work together."""
 
     mode = text(words="async, or sync: a write is not acknowledged before a replica has it")
+    failover = text(words="automatic: a primary that is proven dead is replaced without being asked; or manual")
 
 
 class Node(Shown):
@@ -71,7 +74,7 @@ class Node(Shown):
 
     id = identity()
     name = text()
-    status = text()
+    status = text(words=INSTANCE_STATUSES)
     addr = text(null=True)
     role = text(null=True, words="primary or replica; null until the cluster is active")
 
@@ -81,7 +84,7 @@ class Instance(Shown):
 
     id = identity()
     name = text()
-    status = text()
+    status = text(words=INSTANCE_STATUSES)
     addr = text(null=True)
     cluster = identity()
     server = text(null=True, words="what the provider calls it")
@@ -106,6 +109,61 @@ class Cluster(Shown):
     message = text(words="why it is as it is, where that needs words")
     deletion_protection = fields.Boolean(required=True)
     created_at = moment()
+
+
+class NodeHealth(Shown):
+    """How a node was when it was last seen."""
+
+    instance = identity()
+    name = text()
+    role = text(null=True)
+    verdict = text(words="OK, or the name of what is the matter: see the guide on health")
+    message = text()
+    since = moment()
+    seen_at = moment()
+    age_seconds = fields.Float(required=True, metadata={"description": "how long ago that was"})
+    evidence = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "what each witness that was asked has said: ssh, database, port, peers, provider"},
+    )  # fmt: skip
+    facts = fields.Dict(
+        keys=fields.String(), values=fields.Raw(allow_none=True), required=True,
+        metadata={"description": "numbers and words by name, as lag_seconds; null where one is not known"},
+    )  # fmt: skip
+
+
+class ClusterHealth(Shown):
+    """How a cluster is: as its worst node; `seen_at` is when the node was seen that was seen longest ago."""
+
+    verdict = text()
+    message = text(words="empty where all is well")
+    since = moment()
+    seen_at = moment()
+    age_seconds = fields.Float(required=True)
+    nodes = many(NodeHealth)
+
+
+class HealthChange(Shown):
+    """A node got another verdict."""
+
+    instance = identity()
+    name = text(words="empty for a node that is gone")
+    verdict = text()
+    message = text()
+    at = moment()
+
+
+class HealthReport(Shown):
+    """How a cluster is, null while nothing was seen; and its nodes' changes, the latest first."""
+
+    health = one(ClusterHealth, null=True)
+    history = many(HealthChange)
+
+
+class ClusterAlone(Cluster):
+    """A cluster by itself, with how it was when it was last seen; null while nothing was seen."""
+
+    health = one(ClusterHealth, null=True)
 
 
 class Problem(Shown):
@@ -184,6 +242,13 @@ class Event(Shown):
     data = fields.Dict(required=True)
 
 
+class Logs(Shown):
+    """The last lines of a log, and what is to be said of them."""
+
+    lines = fields.List(fields.String(), required=True)
+    notes = fields.List(fields.String(), required=True)
+
+
 class Credentials(Shown):
     """The administrator's login."""
 
@@ -204,156 +269,9 @@ class Datastore(DatastoreRef):
     default_parameters = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
-class Token(Shown):
-    """A token, without what it opens."""
-
-    id = identity()
-    name = text()
-    project = identity()
-    role = text()
-    created_at = moment()
-    expires_at = moment(null=True)
-    revoked_at = moment(null=True)
-
-
-class NewToken(Token):
-    """A token, this once with what it opens."""
-
-    token = text()
-
-
-class Project(Shown):
-    """A project."""
-
-    id = identity()
-    name = text()
-
-
-class Amounts(Shown):
-    """One number of each kind."""
-
-    clusters = number(null=True)
-    instances = number(null=True)
-    volume_gb = number(null=True)
-
-
-class Quotas(Shown):
-    """The limits of a project (null: none), and what is in use."""
-
-    limits = one(Amounts)
-    used = one(Amounts)
-
-
-class Delegation(Shown):
-    """What a project has lent: `credential_id` leads to the cloud's project `cloud_project`."""
-
-    kind = text(words="application_credential or trust")
-    credential_id = text()
-    cloud_project = text()
-
-
-class SealState(Shown):
-    """How far a service is with sealing its secrets anew. `key` is what its newest key is known by."""
-
-    resealed = number(words="in this call")
-    left = number()
-    key = text()
-
-
-class Resealed(Shown):
-    """How far each service is."""
-
-    services = fields.Dict(keys=fields.String(), values=fields.Nested(SealState), required=True)
-
-
-class ParkedMessage(Shown):
-    """A message that its service could not take in. What its body calls token or password is `***`."""
-
-    id = identity()
-    service = text(words="whose message it is")
-    queue = text(words="where a replay sends it")
-    topic = text()
-    reason = text()
-    body = fields.Raw(required=True, allow_none=True, metadata={"description": "JSON; a text where it is none"})
-    headers = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
-    parked_at = moment()
-
-
-class Replayed(Shown):
-    """The message that is on its way again."""
-
-    id = identity()
-
-
-class Orphan(Shown):
-    """A thing that the provider holds and should not, or a server that is gone."""
-
-    kind = text(words="server or volume")
-    id = text(words="what the provider calls it")
-    instance = text(words="the instance whose tag it carries")
-    cluster = text(words="the cluster whose tag it carries; may be empty")
-    why = fields.String(required=True, validate=validate.OneOf(("unknown", "deleted", "doubled", "left_over", "gone")))
-    message = text()
-    found_at = moment()
-    removal = fields.String(required=True, validate=validate.OneOf(("none", "under_way", "failed")))
-    goes_by_itself = fields.Boolean(required=True, metadata={"description": "DTrove removes it without being asked"})
-
-
-class Check(Shown):
-    """One thing that was looked at."""
-
-    name = text()
-    status = fields.String(required=True, validate=validate.OneOf(("ok", "warning", "failed")))
-    message = text(words="a sentence, and a line for each thing that it speaks of")
-    what_to_do = text(words="empty where nothing is to be done")
-
-
-class Checks(Shown):
-    """Everything that was looked at."""
-
-    checks = many(Check)
-
-
-class AuditLine(Shown):
-    """What somebody did, from where, in which request, and what was answered."""
-
-    id = number()
-    at = moment()
-    user = text(words="the user, or the token's name")
-    token = text()
-    project = text()
-    address = text()
-    request = text(words="the X-Request-ID, which logs carry as well")
-    action = text()
-    subject = text(words="the id of what it was done to; empty for none")
-    status = number(words="the HTTP status of the answer")
-
-
-class Health(Shown):
-    """Alive."""
-
-    status = text()
-
-
-class Readiness(Shown):
-    """Ready or not, with each dependency's state."""
-
-    status = text()
-    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    notices = fields.Dict(
-        keys=fields.String(), values=fields.String(), required=True,
-        metadata={"description": "what `GET /v1/check` would look at, as last seen; empty before the first look"},
-    )  # fmt: skip
-
-
 Clusters = page_of("clusters", Cluster)
 Instances = page_of("instances", Instance)
 Operations = page_of("operations", OperationBrief)
 Events = page_of("events", Event)
 Datastores = page_of("datastores", Datastore)
 Flavors = page_of("flavors", Flavor)
-Tokens = page_of("tokens", Token)
-ParkedMessages = page_of("parked", ParkedMessage)
-Orphans = page_of("orphans", Orphan)
-Projects = page_of("projects", Project)
-Audit = page_of("audit", AuditLine)

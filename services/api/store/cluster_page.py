@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache, lru_cache
-from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, select, tuple_
+from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, select, tuple_, type_coerce
+from sqlalchemy.types import NullType
 
 from services.api.store import tables, views
-from shared.db.types import UtcDateTime
+from shared.db.types import UtcDateTime, in_utc
 
 JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint")
 COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "topology", "endpoint",
            "primary_id", "operation_id", "message", "deletion_protection", "created_at")  # fmt: skip
 NODE_COLUMNS = ("id", "name", "status", "addr")
+_AGE = itemgetter(COLUMNS.index("created_at"), COLUMNS.index("id"))
+_NAME = itemgetter(NODE_COLUMNS.index("name"))
 # Rendered clusters that are kept: some megabytes.
 KEPT = 2048
 
@@ -59,7 +63,7 @@ def page(connection: Connection, wanted: Wanted) -> Page | None:
 def _statement(marker: bool, status: bool, name: bool) -> Select[Any]:
     """The page's clusters with their nodes. Built once: building costs more than running."""
     t, i = tables.clusters, tables.instances
-    columns = [cast(t.c[one], Text).label(one) if one in JSON_COLUMNS else t.c[one] for one in COLUMNS]
+    columns = [_column(one) for one in COLUMNS]
     query = select(*columns).where(t.c.project_id == bindparam("project"), t.c.deleted_at.is_(None))
     if marker:
         place = tuple_(bindparam("moment", type_=UtcDateTime), bindparam("marker"))
@@ -70,17 +74,30 @@ def _statement(marker: bool, status: bool, name: bool) -> Select[Any]:
         query = query.where(t.c.name == bindparam("name"))
     rows = query.order_by(t.c.created_at.desc(), t.c.id.desc()).limit(bindparam("rows")).subquery("page")
     nodes = [i.c[one].label(f"node_{one}") for one in NODE_COLUMNS]
-    joined = select(*rows.c, *nodes).select_from(rows.outerjoin(i, i.c.cluster_id == rows.c.id))
-    return joined.order_by(rows.c.created_at.desc(), rows.c.id.desc(), i.c.name)
+    return select(*rows.c, *nodes).select_from(rows.outerjoin(i, i.c.cluster_id == rows.c.id))
+
+
+def _column(name: str) -> Any:
+    """A column of the page as the database has it: what is rendered already is not read once more."""
+    column = tables.clusters.c[name]
+    if name in JSON_COLUMNS:
+        return cast(column, Text).label(name)
+    return type_coerce(column, NullType()).label(name) if name == "created_at" else column
 
 
 def _grouped(rows: Sequence[Row[Any]]) -> list[tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]]:
-    """Each cluster's columns with the columns of its nodes; the rows come one per node."""
+    """Each cluster's columns with the columns of its nodes, both in their order; the rows come one per node, in any.
+
+    They are few: a database would have to copy all of them once more to sort them.
+    """
     width = len(COLUMNS)
-    return [
-        (cluster, tuple(tuple(row[width:]) for row in of_one if row[width] is not None))
-        for cluster, of_one in groupby(rows, lambda row: tuple(row[:width]))
-    ]
+    nodes: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        of_one = nodes.setdefault(tuple(row[:width]), [])
+        if row[width] is not None:
+            of_one.append(tuple(row[width:]))
+    newest_first = sorted(nodes, key=_AGE, reverse=True)
+    return [(cluster, tuple(sorted(nodes[cluster], key=_NAME))) for cluster in newest_first]
 
 
 @lru_cache(KEPT)
@@ -90,9 +107,14 @@ def _rendered(cluster: tuple[Any, ...], nodes: tuple[tuple[Any, ...], ...]) -> s
     read = row._replace(
         datastore=json.loads(row.datastore), flavor=json.loads(row.flavor),
         topology=json.loads(row.topology) if row.topology else None,
-        endpoint=json.loads(row.endpoint) if row.endpoint else None,
+        endpoint=json.loads(row.endpoint) if row.endpoint else None, created_at=_moment(row.created_at),
     )  # fmt: skip
     return json.dumps(views.cluster(read, [_Node(*node) for node in nodes]))
+
+
+def _moment(kept: str | datetime) -> datetime:
+    """A time as SQLite keeps it, a text, or as PostgreSQL gives it."""
+    return in_utc(datetime.fromisoformat(kept) if isinstance(kept, str) else kept)
 
 
 class _Cluster(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -63,6 +63,8 @@ datastores = Table(
     Column("min_ram_mb", Integer, nullable=False),
     Column("port", Integer, nullable=False, default=0, server_default="0"),
     Column("modes", JSON),
+    # By which rules its accounts are kept; empty: nobody keeps them.
+    Column("dialect", String(16), nullable=False, default="", server_default=""),
     Column("deleted", Boolean, nullable=False),
 )
 
@@ -75,6 +77,7 @@ flavors = Table(
     Column("ram_mb", Integer, nullable=False),
     Column("disk_gb", Integer, nullable=False),
     Column("supports_volumes", Boolean, nullable=False),
+    Column("supports_resize", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 clusters = Table(
@@ -88,6 +91,9 @@ clusters = Table(
     Column("flavor", JSON, nullable=False),
     Column("size", Integer, nullable=False),
     Column("volume_gb", Integer),
+    # What a resize has asked for that has not come about (yet): some of the volumes may have it.
+    Column("volume_gb_wanted", Integer),
+    Column("flavor_wanted", String(255)),
     Column("topology", JSON),
     Column("endpoint", JSON),
     Column("primary_id", String(64), nullable=False, default="", server_default=""),
@@ -119,7 +125,8 @@ instances = Table(
     Column("server_state", String(16), nullable=False),
     Column("server_at", UtcDateTime),
     Column("ready", Boolean, nullable=False),
-    Index("instances_cluster", "cluster_id"),
+    # All that a page of clusters shows of them, so that it need not look any further.
+    Index("instances_page", "cluster_id", "name", "id", "status", "addr"),
     Index("instances_status", "status"),
 )
 
@@ -194,6 +201,9 @@ idempotency = Table(
     metadata,
     Column("project_id", String(64), primary_key=True),
     Column("key", String(255), primary_key=True),
+    # What asked, as a digest: sealed, for a user's password may be in it, and can be guessed. Rows of older versions have
+    # it in `request_hash` for their day; newer ones leave that empty.
+    Column("request", Sealed),
     Column("request_hash", String(64), nullable=False),
     Column("status", Integer, nullable=False),
     # JSON, sealed: the answer may have shown a token. Empty while the work is under way.
@@ -218,6 +228,114 @@ parked = Table(
     Index("parked_page", "created_at", "id"),
 )
 
+# How nodes were when they were last seen, and how that has changed.
+health = Table(
+    "health",
+    metadata,
+    Column("instance_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("verdict", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("numbers", JSON),
+    Index("health_cluster", "cluster_id"),
+)
+
+# Who reads the log of an instance at this moment, and lines that he has not fetched yet.
+readings = Table(
+    "readings",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+reading_pieces = Table(
+    "reading_pieces",
+    metadata,
+    Column("reading_id", String(64), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("place", String(64), nullable=False),
+    Column("last", Boolean, nullable=False),
+    Column("problem", JSON(none_as_null=True)),
+)
+
+health_history = Table(
+    "health_history",
+    metadata,
+    Column("id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("instance_id", String(64), nullable=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("verdict", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("health_history_cluster", "cluster_id", "id"),
+    Index("health_history_age", "at"),
+)
+
+# What engines say of their parameters; what was wanted of each cluster, and what its nodes were last seen to run with.
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("datastore_id", String(64), primary_key=True),
+    Column("engine", String(64), nullable=False),
+    Column("known", JSON, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+parameter_versions = Table(
+    "parameter_versions",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("wanted", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    # What `wanted` is made of: the group as the cluster has taken it, and over it the cluster's own; without `own` all of it is.
+    Column("own", JSON(none_as_null=True)),
+    Column("shared", JSON(none_as_null=True)),
+    Column("group_id", String(64), nullable=False, default="", server_default=""),
+    Column("group_name", String(255), nullable=False, default="", server_default=""),
+    Column("group_version", Integer, nullable=False, default=0, server_default="0"),
+    Index("parameter_versions_operation", "operation_id"),
+    Index("parameter_versions_group", "group_id"),
+)
+
+# Parameters under a name, which several clusters share.
+parameter_groups = Table(
+    "parameter_groups",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("datastore", JSON, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index("parameter_groups_name", "project_id", "name", unique=True),
+    Index("parameter_groups_page", "project_id", "created_at", "id"),
+)
+
+node_parameters = Table(
+    "node_parameters",
+    metadata,
+    Column("instance_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("live", JSON, nullable=False),
+    Column("states", JSON, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index("node_parameters_cluster", "cluster_id"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -233,6 +351,16 @@ audit = Table(
     Column("status", Integer, nullable=False, default=200, server_default="200"),
     Index("audit_project", "project_id", "id"),
     sqlite_autoincrement=True,
+)
+
+# What servers listed of databases and users when they were asked last.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("listed", JSON, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("root_since", UtcDateTime),
 )
 
 add_machinery(metadata)

@@ -36,6 +36,11 @@ def node(row: Any, primary_id: str) -> dict[str, Any]:
     return {"id": row.id, "name": row.name, "status": row.status, "addr": row.addr or None, "role": role}
 
 
+def topology(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How the nodes work together; an older release said nothing of failovers."""
+    return None if stored is None else {"failover": "automatic", **stored}
+
+
 def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
     """One cluster with its instances, of which those that are gone are not shown.
 
@@ -44,7 +49,7 @@ def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
     there = [node(one, row.primary_id) for one in nodes if one.status != "deleted"]
     return {
         "id": row.id, "name": row.name, "project": row.project_id, "status": row.status, "datastore": row.datastore,
-        "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": row.topology,
+        "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": topology(row.topology),
         "endpoint": row.endpoint, "instances": there,
         "operation": row.operation_id, "message": row.message, "deletion_protection": row.deletion_protection,
         "created_at": stamp(row.created_at),

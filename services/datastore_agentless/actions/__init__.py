@@ -1,5 +1,6 @@
 """The use cases of datastore_agentless, one transaction each: messages file work, they never carry it."""
 
+from services.datastore_agentless.actions.accounts import request_accounts
 from services.datastore_agentless.actions.clusters import (
     clocks,
     expect_cluster,
@@ -10,6 +11,8 @@ from services.datastore_agentless.actions.clusters import (
 )
 from services.datastore_agentless.actions.keys import credentials, issue_key
 from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
+from services.datastore_agentless.actions.parameters import request_parameters
+from services.datastore_agentless.actions.readings import request_logs
 from services.datastore_agentless.actions.requests import (
     cancel_operation,
     perform,
@@ -18,9 +21,20 @@ from services.datastore_agentless.actions.requests import (
     request_perform,
     retry_operation,
 )
+from services.datastore_agentless.actions.resizes import request_resize, size_changed
+from services.datastore_agentless.actions.rolls import request_roll
+from services.datastore_agentless.actions.takeovers import (
+    choose_policy,
+    power_failed,
+    request_failover,
+    request_switchover,
+    take_back,
+    take_over,
+)
 
 __all__ = [
     "cancel_operation",
+    "choose_policy",
     "clocks",
     "credentials",
     "expect_cluster",
@@ -29,11 +43,22 @@ __all__ = [
     "forget_instance",
     "issue_key",
     "perform",
+    "power_failed",
     "prepare_node",
     "release_cluster",
     "remove_nodes",
     "request_access",
+    "request_accounts",
     "request_backup",
+    "request_failover",
+    "request_logs",
+    "request_parameters",
     "request_perform",
+    "request_resize",
+    "request_roll",
+    "request_switchover",
     "retry_operation",
+    "size_changed",
+    "take_back",
+    "take_over",
 ]

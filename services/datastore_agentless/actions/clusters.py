@@ -9,21 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from services.datastore_agentless.actions.accounts import Open, open_all
 from services.datastore_agentless.actions.requests import file_task
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.domain.parameters import State, Version
 from services.datastore_agentless.hosts.volumes import MOUNT_POINT
-from services.datastore_agentless.store import catalogue, clusters
+from services.datastore_agentless.store import (
+    accounts,
+    catalogue,
+    clusters,
+    health,
+    parameters,
+    resizes,
+    rolls,
+    takeovers,
+    watches,
+)
 from services.datastore_agentless.workflows.ending import announce_failed
 from services.datastore_agentless.workflows.leave_node import DISMISS, file_leave
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.provisioner import InstanceActive, InstanceDeleted, InstanceFailed
 from shared.contracts.state import HostClocks
-from shared.contracts.values import DatastoreRef, Problem
+from shared.contracts.values import DatastoreRef, Problem, Topology
 from shared.db import Database, Tx, tasks
 from shared.errors import Failure, Unavailable
 from shared.secrets import Secret, generate_password
@@ -32,20 +44,25 @@ PREPARE = "prepare_node"
 AdminUserOf = Callable[[Datastore], str]
 
 
-def expect_cluster(database: Database, event: ClusterRequested, admin_user_of: AdminUserOf) -> None:
+def expect_cluster(
+    database: Database, event: ClusterRequested, admin_user_of: AdminUserOf, unseal: Open = Secret
+) -> None:
     """Record a cluster, its nodes to come and a login made for it; one that nobody here can manage fails at once.
 
-    `admin_user_of` names the administrator that a datastore's manager makes, and raises Failure where there is no manager.
+    `admin_user_of` names the administrator that a datastore's manager makes, and raises Failure where there is no manager;
+    `unseal` opens what came sealed.
     """
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "expect_cluster"):
             return
         entry = _datastore(tx, event.datastore)
+        together = event.topology or Topology(mode="")
         cluster = Cluster(
             id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id, name=event.name,
             datastore_id=entry.id, size=event.size, ram_mb=event.flavor.ram_mb, vcpus=event.flavor.vcpus,
             volume_gb=event.volume_gb or 0, admin_password=generate_password(), replication_password=generate_password(),
-            mode=event.topology.mode if event.topology else "", primary_id=event.instances[0].id if event.instances else "",
+            mode=together.mode, parameters=dict(event.parameters), failover=together.failover,
+            primary_id=event.instances[0].id if event.instances else "",
         )  # fmt: skip
         trouble = None
         try:
@@ -54,9 +71,14 @@ def expect_cluster(database: Database, event: ClusterRequested, admin_user_of: A
             trouble = Problem(step="expect", message=error.message, what_to_do=error.what_to_do)
         if not clusters.add_cluster(tx, cluster):
             return
+        if event.parameters:
+            parameters.add(tx, Version(operation_id=event.operation_id, cluster_id=cluster.id, version=1, at=event.occurred_at,
+                                       wanted=dict(event.parameters), state=State.APPLIED))  # fmt: skip
         for ref in event.instances:
             node = Instance(id=ref.id, cluster_id=event.cluster_id, name=ref.name, operation_id=event.operation_id)
             clusters.add_instance(tx, node)
+        if event.accounts:
+            accounts.add(tx, event.operation_id, cluster.id, open_all(event.accounts, unseal))
         if trouble is not None:
             announce_failed(tx, cluster, event.operation_id, trouble)
 
@@ -137,6 +159,7 @@ def forget_instance(database: Database, event: InstanceDeleted) -> bool:
                 if instance.status == Status.LEAVING and cluster.status not in GOING:
                     file_leave(tx, instance, DISMISS)
                 instance.become(Status.DELETED)
+                health.forget_nodes(tx, (instance.id,))
                 clusters.save_instance(tx, instance)
         _delete_when_empty(tx, event.cluster_id, event.operation_id)
         return True
@@ -173,6 +196,13 @@ def _delete_when_empty(tx: Tx, cluster_id: str, operation_id: str) -> None:
     cluster.admin_password = cluster.replication_password = Secret("")
     clusters.save_cluster(tx, cluster)
     catalogue.forget_key(tx, cluster_id)
+    takeovers.forget(tx, cluster_id)
+    parameters.forget(tx, cluster_id)
+    rolls.forget(tx, cluster_id)
+    accounts.forget(tx, cluster_id)
+    resizes.forget(tx, cluster_id)
+    watches.forget(tx, cluster_id)
+    health.forget_cluster(tx, cluster_id)
     tx.emit(ClusterDeleted(cluster_id=cluster_id, operation_id=operation_id))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.datastore_agentless.domain.cluster import GOING
 from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.store import clusters
+from services.datastore_agentless.store import clusters, takeovers
 from services.datastore_agentless.workflows.ending import announce_failed
 from services.datastore_agentless.workflows.leave_node import DISMISS, LEAVE, file_leave
 from shared.contracts.api import NodesRemoveRequested, NodesRequested
@@ -12,8 +12,8 @@ from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
 from shared.secrets import generate_password
 
-_STAYS = Problem(step="release", message="the node is the primary by now: all others follow it",
-                 what_to_do="remove another one, or delete the cluster")  # fmt: skip
+_STAYS = Problem(step="release", message="the node is the primary by now, or is about to be: all others follow it",
+                 what_to_do="switch over to another node first, or delete the cluster")  # fmt: skip
 
 
 def expect_nodes(database: Database, event: NodesRequested) -> bool:
@@ -31,6 +31,7 @@ def expect_nodes(database: Database, event: NodesRequested) -> bool:
         # A cluster of one node that an older release has made.
         cluster.primary_id = cluster.primary_id or there[0].id
         cluster.mode = cluster.mode or event.topology.mode
+        cluster.failover = cluster.failover if cluster.failover_at else event.topology.failover
         if not cluster.replication_password.reveal():
             cluster.replication_password = generate_password()
         clusters.save_cluster(tx, cluster)
@@ -53,11 +54,12 @@ def remove_nodes(database: Database, event: NodesRemoveRequested) -> bool:
             return False
         if not tx.first_seen(event.event_id, "remove_nodes") or cluster.status in GOING:
             return True
+        moving = takeovers.under_way(tx.connection, cluster.id)
         there = {node.id: node for node in clusters.instances(tx.connection, cluster.id)}
         for instance_id in event.instance_ids:
             # Where there is none yet, the wish to take it back has overtaken the wish for it.
             node = there.get(instance_id) or _unheard_of(tx, event, instance_id)
-            if cluster.leads(node.id):
+            if cluster.leads(node.id) or (moving is not None and moving.chosen_id == node.id):
                 announce_failed(tx, cluster, event.operation_id, _STAYS)
                 continue
             node.operation_id = event.operation_id

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from services.datastore_agentless.actions import resizes, takeovers
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters
 from services.datastore_agentless.workflows.open_access import GRANT, REVOKE
+from services.datastore_agentless.workflows.rolling import resume
 from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
@@ -25,10 +27,15 @@ PERFORM, BACKUP = "perform", "backup_node"
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
-    """Ask the work under an operation to stop."""
+    """Ask the work under an operation to stop; a takeover only goes on once another node may take writes."""
     with database.write() as tx:
-        if tx.first_seen(event.event_id, "cancel_operation"):
+        if not tx.first_seen(event.event_id, "cancel_operation"):
+            return
+        # Held until the end: a proof that ends at this moment would file its second half between the look and the cancel.
+        clusters.lock(tx, event.cluster_id)
+        if not takeovers.past_return(tx, event.operation_id):
             tasks.cancel(tx, operation_id=event.operation_id)
+            takeovers.give_up_returns(tx, event.operation_id)
 
 
 def retry_operation(database: Database, event: OperationRetryRequested) -> None:
@@ -44,7 +51,9 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
             if instance.status == Status.FAILED and instance.operation_id == event.operation_id:
                 instance.become(Status.PREPARING)
                 clusters.save_instance(tx, instance)
-        tasks.reopen(tx, event.operation_id)
+        if resume(tx, cluster, event.operation_id) and resizes.resume(tx, cluster, event.operation_id):
+            takeovers.resume(tx, event.operation_id)
+            tasks.reopen(tx, event.operation_id)
 
 
 def perform(database: Database, instance_id: str, name: str, commands: tuple[str, ...]) -> str:
@@ -100,6 +109,12 @@ def request_backup(database: Database, event: BackupRequested | BackupDue) -> No
             tx.repeat(event.operation_id)
             return
         nodes = [one for one in clusters.instances(tx.connection, event.cluster_id) if one.status == Status.READY]
+        cluster = clusters.find_cluster(tx.connection, event.cluster_id)
+        if cluster is not None and cluster.status == ClusterStatus.STOPPED:
+            stopped = Problem(step="backup", message="the cluster is stopped", what_to_do="start it first")
+            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
+                                 operation_id=event.operation_id, problem=stopped))  # fmt: skip
+            return
         if not nodes:
             problem = Problem(step="backup", message="the cluster has no node that is ready",
                               what_to_do="wait until the cluster is active")  # fmt: skip

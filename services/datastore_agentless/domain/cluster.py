@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from shared.errors import Conflict
@@ -10,10 +11,13 @@ from shared.secrets import Secret
 
 
 class Status(StrEnum):
-    """Where a cluster stands on its way."""
+    """Where a cluster stands on its way. One that is stopped is so by a user's wish, from the first engine that is stopped to the
+    last one that serves again: nobody watches it, and nobody mends it.
+    """
 
     EXPECTED = "expected"
     ACTIVE = "active"
+    STOPPED = "stopped"
     FAILED = "failed"
     DELETING = "deleting"
     DELETED = "deleted"
@@ -21,13 +25,15 @@ class Status(StrEnum):
 
 TRANSITIONS = {
     Status.EXPECTED: {Status.ACTIVE, Status.FAILED, Status.DELETING, Status.DELETED},
-    Status.ACTIVE: {Status.FAILED, Status.DELETING, Status.DELETED},
+    Status.ACTIVE: {Status.STOPPED, Status.FAILED, Status.DELETING, Status.DELETED},
+    Status.STOPPED: {Status.ACTIVE, Status.DELETING, Status.DELETED},
     Status.FAILED: {Status.EXPECTED, Status.ACTIVE, Status.DELETING, Status.DELETED},
     Status.DELETING: {Status.DELETED},
     Status.DELETED: set(),
 }
 
 
+AUTOMATIC = "automatic"
 GOING = (Status.DELETING, Status.DELETED)
 
 
@@ -37,6 +43,8 @@ class Cluster:
 
     `primary_id` is the node that takes writes, the only word on who that is; empty for a cluster of one node that an older
     release has made. `mode` is how its primary acknowledges writes (datastores.base.topology), empty where there are no replicas.
+    `failover` is AUTOMATIC where a primary that is proven dead is replaced without being asked; `failover_at` when a user last chose.
+    `parameters` are what users have chosen for its engines, beside what DTrove sets itself.
     """
 
     id: str
@@ -53,6 +61,9 @@ class Cluster:
     replication_password: Secret = field(default_factory=lambda: Secret(""))
     mode: str = ""
     primary_id: str = ""
+    failover: str = AUTOMATIC
+    failover_at: datetime | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
     status: Status = Status.EXPECTED
 
     def leads(self, instance_id: str) -> bool:

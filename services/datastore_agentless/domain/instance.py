@@ -14,13 +14,15 @@ from shared.secrets import Secret
 class Status(StrEnum):
     """Where a node stands on its way. A replica that is prepared has a database of its own, and follows nobody yet.
 
-    One that leaves is a part of its cluster no more; its server is still there.
+    One that leaves is a part of its cluster no more; its server is still there. One that is apart was the primary, or could
+    not be asked when another one took over: its data may have parted from the cluster's, and it has to take them anew.
     """
 
     EXPECTED = "expected"
     PREPARING = "preparing"
     PREPARED = "prepared"
     READY = "ready"
+    APART = "apart"
     LEAVING = "leaving"
     FAILED = "failed"
     DELETED = "deleted"
@@ -32,9 +34,10 @@ TRANSITIONS = {
     Status.EXPECTED: {Status.PREPARING, Status.FAILED, *GOING},
     Status.PREPARING: {Status.PREPARED, Status.READY, Status.FAILED, *GOING},
     Status.PREPARED: {Status.PREPARING, Status.READY, Status.FAILED, *GOING},
-    Status.READY: {Status.PREPARING, Status.FAILED, *GOING},
+    Status.READY: {Status.PREPARING, Status.APART, Status.FAILED, *GOING},
+    Status.APART: {Status.READY, Status.FAILED, *GOING},
     Status.LEAVING: {Status.DELETED},
-    Status.FAILED: {Status.PREPARING, *GOING},
+    Status.FAILED: {Status.PREPARING, Status.APART, *GOING},
     Status.DELETED: set(),
 }
 
@@ -56,9 +59,10 @@ class Instance:
     """A host that carries (or will carry) a node of a cluster. Sizes in MB and GB.
 
     `operation_id` is the operation under which it has come, or under which it goes.
+    `flavor` is the id of what its server is, empty where nobody has said so of it alone.
     `data_dir` is the root under which the manager keeps its data: the volume's mount point, or empty for the engine's own default.
     `admin_user`/`admin_password` are the database administrator's login that the manager sets up, `replication_password` is what
-    replicas log in with at their primary. `reach` maps a port to
+    replicas log in with at their primary. `parameters` are the cluster's. `reach` maps a port to
     the `host:port` where the controller finds it, for addresses that are not routed. `key` is the cluster's SSH key.
     """
 
@@ -74,6 +78,7 @@ class Instance:
     host_key: str = ""
     ram_mb: int = 0
     vcpus: int = 1
+    flavor: str = ""
     volume_gb: int = 0
     volume_device: str = ""
     data_dir: str = ""

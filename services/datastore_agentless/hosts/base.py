@@ -25,7 +25,7 @@ class Run:
     `command` is a shell line, or a sequence that is quoted with shlex. It runs as root through DTROVE_PREFIX, or as
     the system user `user`. A code outside `ok_codes` fails the step. `stdin` may be a Secret: it never shows.
     `changes` is false for a command that only looks: a planner may then skip it. `sample` is what a host where all is
-    well prints: simulated hosts answer with it.
+    well prints: simulated hosts answer with it. With `hides` its output is in no transcript.
     """
 
     command: str | Sequence[str]
@@ -36,6 +36,7 @@ class Run:
     user: str = ""
     changes: bool = True
     sample: str = ""
+    hides: bool = False
 
     @property
     def line(self) -> str:

@@ -16,6 +16,8 @@ from shared.clock import Clock
 CHUNK = 65_536
 OUTPUT_KEPT = 16 * 1024 * 1024
 LISTEN_SECONDS = 1.0
+# sshd tells a command's end as soon as it has ended; what it had written may come after that, from a busy host much later.
+SILENT_SECONDS = 2.0
 SIGNALLED = 137
 
 
@@ -28,6 +30,7 @@ class Channel(Protocol):
     def send(self, s: bytes) -> int: ...
     def shutdown_write(self) -> None: ...
     def recv(self, nbytes: int) -> bytes: ...
+    def recv_ready(self) -> bool: ...
     def recv_stderr(self, nbytes: int) -> bytes: ...
     def recv_exit_status(self) -> int: ...
 
@@ -90,18 +93,24 @@ def converse(channel: Channel, stdin: bytes, deadline: float, clock: Clock, lost
 
 def _hear(channel: Channel, out: _Heard, deadline: float, clock: Clock) -> None:
     """Read until the stream ends, or the command has and what it left in the background stays silent."""
+    silent = 0.0
     while True:
         if clock.monotonic() > deadline:
             raise TimeoutError
         try:
             piece = channel.recv(CHUNK)
         except TimeoutError:
-            if channel.status_event.is_set():
+            # On a busy machine it says so with a piece in hand that has come at the last moment, and the end with it.
+            if not channel.status_event.is_set() or channel.recv_ready():
+                continue
+            silent += LISTEN_SECONDS
+            if silent >= SILENT_SECONDS:
                 return
             continue
         if not piece:
             return
         out.take(piece)
+        silent = 0.0
 
 
 def _hear_errors(channel: Channel, err: _Heard, ended: threading.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.datastore_agentless.hosts.base import (
@@ -23,7 +23,7 @@ from services.datastore_agentless.hosts.base import (
 from services.datastore_agentless.hosts.transcript import Transcript
 from shared.clock import Clock, SystemClock
 from shared.contracts.values import TranscriptEntry
-from shared.errors import DtroveError
+from shared.errors import DtroveError, Unsupported
 
 MAX_COMMANDS = 2_000
 
@@ -35,6 +35,8 @@ class Driver(ABC):
     `epoch` is the task's claim on `subject`: the host refuses a lower one than it has seen for it (StaleEpoch). `check` is
     called between commands and while a job runs, and may raise Cancelled. `on_output` is given what jobs print, as it
     comes and masked, with the stream's name: out or err.
+    With `look_seconds` it only looks, for nobody's task: it neither asks nor raises a fence, refuses what changes something,
+    and gives each command at most so long.
     """
 
     target: Target
@@ -45,6 +47,7 @@ class Driver(ABC):
     on_progress: Callable[[str, int | None], None] | None = None
     on_output: Callable[[str, str], None] | None = None
     check: Callable[[], None] | None = None
+    look_seconds: float | None = None
     clock: Clock = field(default_factory=SystemClock)
 
     @abstractmethod
@@ -91,10 +94,11 @@ class Driver(ABC):
             result = Result(code=getattr(error, "code", -1), stderr=error.message)
             raise
         finally:
+            printed = "" if isinstance(command, Run) and command.hides else result.stdout
             self.transcript.record(
                 TranscriptEntry(
                     sequence=0, host=self.target.name, command=shown, started_at=started,
-                    seconds=round(self.clock.monotonic() - began, 4), exit_code=result.code, stdout=result.stdout,
+                    seconds=round(self.clock.monotonic() - began, 4), exit_code=result.code, stdout=printed,
                     stderr=result.stderr, title=command.title,
                 )
             )  # fmt: skip
@@ -103,12 +107,17 @@ class Driver(ABC):
         return result
 
     def _dispatch(self, command: Run | Job | Put) -> Result:
+        if self.look_seconds is not None:
+            if not isinstance(command, Run) or command.changes:
+                raise Unsupported(f"`{command.title or describe(command)[:80]}` is no look: it may change something")
+            command = replace(command, timeout=min(command.timeout, self.look_seconds))
         if isinstance(command, Run):
             return self.run(command)
         return self.put(command) if isinstance(command, Put) else self.follow(command)
 
     def _failed(self, command: Run | Job, result: Result, shown: str) -> CommandFailed:
-        words = tail(self.transcript.mask(result.stderr or result.stdout))
+        hides = isinstance(command, Run) and command.hides
+        words = tail(self.transcript.mask(result.stderr or ("" if hides else result.stdout)))
         return CommandFailed(
             f"`{command.title or shown[:80]}` on {self.target.name} ended with code {result.code}", code=result.code,
             command=self.transcript.mask(shown), stderr=words,

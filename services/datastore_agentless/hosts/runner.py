@@ -101,6 +101,8 @@ class HostRunner(Driver):
         return f"{self.target.prefix}{limit} sh -s", f"main() {{\n{line}\n}}\n{feed}\n".encode()
 
     def _fence(self) -> str:
+        if self.look_seconds is not None:
+            return ""
         folder, epoch = f"{self.root}/fences", self.epoch
         fence = quote(f"{folder}/{jobs.JobFolder(self.subject or 'host').name}")
         return (

@@ -1,4 +1,4 @@
-"""Mounts a volume that its provider has only attached: a file system where there is none, fstab, mounted by its UUID.
+"""Mounts a volume that its provider has only attached: a file system where there is none, fstab, mounted by its UUID; and grows it.
 
 Nothing that a device holds is ever written over: whatever low-level probing finds on it, but a file system, is refused.
 """
@@ -72,6 +72,45 @@ def mount(devices: str, point: str) -> Script:
     if mounted.code != 0:
         raise Failure(f"the volume cannot be mounted: {mounted.stderr.strip()}",
                       what_to_do="look at the mount point on the host; DTrove writes over nothing that it did not make")  # fmt: skip
+
+
+# The kernel hears of a disk that has grown from whoever runs the host, which may take a moment; some have to be asked to look.
+_GREW = """device=$(findmnt -n -o SOURCE -M {point} | tail -n 1)
+[ -b "$device" ] || {{ echo "no device is mounted at {point}" >&2; exit 1; }}
+rescan=/sys/class/block/$(basename "$(readlink -f "$device")")/device/rescan
+n=0
+while [ $n -lt 300 ]; do
+  [ "$(blockdev --getsize64 "$device")" -lt {size} ] || exit 0
+  if [ -w "$rescan" ]; then echo 1 > "$rescan"; fi
+  n=$((n+1)); sleep 0.1
+done
+echo "$device has $(blockdev --getsize64 "$device") bytes, and not {size}" >&2; exit 1
+"""
+
+_GROW = """device=$(findmnt -n -o SOURCE -M {point} | tail -n 1)
+case $(findmnt -n -o FSTYPE -M {point} | tail -n 1) in
+  ext[234]) resize2fs "$device";;
+  xfs) xfs_growfs {point};;
+  *) echo "a file system that is neither ext4 nor xfs is grown by hand" >&2; exit 1;;
+esac
+"""
+
+
+def grow(point: str, size_gb: int, *, by_provider: bool = False) -> Script:
+    """Have the file system at `point` fill its volume, once that has grown to `size_gb`; returns its size in bytes, 0 for unknown.
+
+    With `by_provider` it is only looked at: who mounts a volume by itself grows what is on it as well. Repeating it changes
+    nothing.
+    """
+    place, size = quote(point), size_gb * 1024**3
+    title = "see how large the file system is; its provider grows it with the volume, where that is more than a folder"
+    if not by_provider:
+        yield Run(_GREW.format(point=place, size=size), title="see that the volume's device has grown", timeout=45,
+                  changes=False)  # fmt: skip
+        yield Run(_GROW.format(point=place), title=f"grow the file system at {point}", timeout=300)
+        title = "see how large the file system is"
+    seen = yield Run(f"df --output=size -B1 {place} | tail -n 1", title=title, changes=False, sample=str(size))
+    return int(seen.text) if seen.text.isdecimal() else 0
 
 
 def _look(device: str) -> Script:

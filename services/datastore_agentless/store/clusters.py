@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, insert, select, update
 
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING, Instance, Status
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.store import tables
+from shared.contracts.values import Flavor
 from shared.db import Tx
 from shared.errors import NotFound
 from shared.secrets import Secret
@@ -69,6 +72,21 @@ def instances(connection: Connection, cluster_id: str) -> list[Instance]:
     return [_instance(row) for row in connection.execute(_INSTANCES, {"of_cluster": cluster_id})]
 
 
+def watched(connection: Connection, cluster_ids: Sequence[str]) -> list[tuple[Cluster, list[Instance]]]:
+    """Those of these clusters that serve, each with its instances by name, in one query for each of the two."""
+    ids = {"of_ids": list(cluster_ids)}
+    nodes: dict[str, list[Instance]] = defaultdict(list)
+    for row in connection.execute(_INSTANCES_OF_SOME, ids):
+        nodes[row.cluster_id].append(_instance(row))
+    return [(_cluster(row), nodes[row.id]) for row in connection.execute(_SERVING, ids)]
+
+
+def instances_of_operation(connection: Connection, operation_id: str) -> list[Instance]:
+    """The instances that come, go or return under an operation, by name."""
+    mine = _joined().where(tables.instances.c.operation_id == operation_id).order_by(tables.instances.c.name)
+    return [_instance(row) for row in connection.execute(mine)]
+
+
 def clocks(connection: Connection) -> tuple[int, str, float]:
     """Of how many live hosts the clock is known; name and seconds of the one that is farthest off (empty for none)."""
     t = tables.instances
@@ -105,7 +123,28 @@ def change_instance(tx: Tx, entry: Instance, **changes: Any) -> Instance | None:
     return changed
 
 
-_OWN = tuple(column.name for column in tables.instances.columns)
+def set_size(tx: Tx, instance_id: str, flavor: Flavor) -> None:
+    """Keep what a server has become."""
+    t, values = tables.instances, {"flavor": flavor.id, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus}
+    tx.connection.execute(update(t).where(t.c.id == instance_id).values(**values))
+
+
+def doubt_flavor(tx: Tx, instance_id: str) -> None:
+    """Of what flavor a server is nobody knows for sure any more."""
+    t = tables.instances
+    tx.connection.execute(update(t).where(t.c.id == instance_id).values(flavor=""))
+
+
+def note_flavor(tx: Tx, cluster_id: str, flavor_id: str) -> None:
+    """Keep of what flavor the servers of a cluster are of which nobody has said so yet."""
+    t = tables.instances
+    unknown = (t.c.cluster_id == cluster_id, t.c.flavor.is_(None))
+    tx.connection.execute(update(t).where(*unknown).values(flavor=flavor_id))
+
+
+# What a server is has a door of its own: a node that is saved does not take over what its cluster says.
+_SIZE = ("flavor", "ram_mb", "vcpus")
+_OWN = tuple(column.name for column in tables.instances.columns if column.name not in _SIZE)
 
 
 def _columns(entry: Instance) -> dict[str, Any]:
@@ -114,9 +153,16 @@ def _columns(entry: Instance) -> dict[str, Any]:
 
 def _joined() -> Any:
     i, c, k = tables.instances, tables.clusters, tables.keys
-    shared = (c.c.ram_mb, c.c.vcpus, c.c.volume_gb, c.c.admin_user, c.c.admin_password, c.c.replication_password)
+    shared = (c.c.volume_gb, c.c.admin_user, c.c.admin_password, c.c.replication_password, c.c.parameters)
+    size = (func.coalesce(i.c.ram_mb, c.c.ram_mb).label("ram_mb"), func.coalesce(i.c.vcpus, c.c.vcpus).label("vcpus"),
+            func.coalesce(i.c.flavor, "").label("flavor"))  # fmt: skip
     keys = (k.c.name.label("key_name"), k.c.passphrase, k.c.private, k.c.public)
-    return select(i, *shared, *keys).join(c, c.c.id == i.c.cluster_id).outerjoin(k, k.c.cluster_id == i.c.cluster_id)
+    own = (i.c[name] for name in _OWN)
+    return (
+        select(*own, *shared, *size, *keys)
+        .join(c, c.c.id == i.c.cluster_id)
+        .outerjoin(k, k.c.cluster_id == i.c.cluster_id)
+    )
 
 
 # Each step asks these: they are put together once.
@@ -125,6 +171,11 @@ _CLUSTER_LOCKED = _CLUSTER.with_for_update()
 _CHANGE_CLUSTER = update(tables.clusters).where(tables.clusters.c.id == bindparam("of_id"))
 _CHANGE_INSTANCE = update(tables.instances).where(tables.instances.c.id == bindparam("of_id"))
 _INSTANCE = _joined().where(tables.instances.c.id == bindparam("of_id"))
+_SOME: BindParameter[Any] = bindparam("of_ids", expanding=True)
+_SERVING = select(tables.clusters).where(
+    tables.clusters.c.id.in_(_SOME), tables.clusters.c.status == ClusterStatus.ACTIVE
+)
+_INSTANCES_OF_SOME = _joined().where(tables.instances.c.cluster_id.in_(_SOME)).order_by(tables.instances.c.name)
 _INSTANCES = _joined().where(tables.instances.c.cluster_id == bindparam("of_cluster")).order_by(tables.instances.c.name)
 
 
@@ -135,6 +186,7 @@ def _cluster(row: Row[Any]) -> Cluster:
 def _known(row: Row[Any]) -> dict[str, Any]:
     values = dict(row._mapping)
     values["replication_password"] = row.replication_password or Secret("")
+    values["parameters"] = row.parameters or {}
     return values
 
 

@@ -1,8 +1,21 @@
-"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters."""
+"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters, health."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -51,7 +64,37 @@ clusters = Table(
     Column("replication_password", Sealed),
     Column("mode", String(16), nullable=False, default="", server_default=""),
     Column("primary_id", String(64), nullable=False, default="", server_default=""),
+    Column("failover", String(16), nullable=False, default="automatic", server_default="automatic"),
+    Column("failover_at", UtcDateTime),
+    # What users have chosen, as its nodes have it; empty in clusters of before.
+    Column("parameters", JSON),
     Column("status", String(16), nullable=False),
+)
+
+# What engines say of their parameters; and for each cluster what users have wanted of them, and what became of it.
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("datastore_id", String(64), primary_key=True),
+    Column("engine", String(64), nullable=False),
+    Column("known", JSON, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+parameter_versions = Table(
+    "parameter_versions",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    # `values` is a word of SQL's own.
+    Column("wanted", JSON, nullable=False),
+    Column("restart_now", Boolean, nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("in_hand", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("parameter_versions_cluster", "cluster_id", "version"),
 )
 
 instances = Table(
@@ -70,10 +113,75 @@ instances = Table(
     Column("volume_device", String(255), nullable=False, default=""),
     Column("data_dir", String(255), nullable=False, default=""),
     Column("reach", JSON, nullable=False),
+    # What its server is, where that was ever said of it alone; any other is what its cluster says.
+    Column("flavor", String(255)),
+    Column("ram_mb", Integer),
+    Column("vcpus", Integer),
     # Seconds that its clock was ahead of ours when the host was looked at; empty where nobody knows.
     Column("clock_ahead", Float),
     Column("status", String(16), nullable=False),
     Index("instances_cluster", "cluster_id"),
+)
+
+takeovers = Table(
+    "takeovers",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("former_id", String(64), nullable=False),
+    Column("wanted_id", String(64), nullable=False),
+    Column("chosen_id", String(64), nullable=False),
+    Column("accept_loss", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Index("takeovers_cluster", "cluster_id", "state"),
+)
+
+rolls = Table(
+    "rolls",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("wanted", String(16), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("only_id", String(64), nullable=False),
+    Column("in_hand", String(64), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("done_ids", JSON, nullable=False),
+    Column("lived", JSON, nullable=False),
+    Column("lives", JSON, nullable=False),
+    Column("ending", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Index("rolls_cluster", "cluster_id", "state"),
+)
+
+# The size that a cluster is to have, by the last wish for it; and what the provider came to for each node's volume, and server.
+resizes = Table(
+    "resizes",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("volume_gb", Integer, nullable=False),
+    Column("answers", JSON, nullable=False),
+    Column("flavor", JSON),
+    Column("servers", JSON, nullable=False),
+    Index("resizes_cluster", "cluster_id"),
+)
+
+# Who reads a log, and how far he has come: `place` is the file's inode and the next byte.
+readings = Table(
+    "readings",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("instance_id", String(64), nullable=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("follow", Boolean, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("place", String(64), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("readings_instance", "instance_id"),
 )
 
 transcripts = Table(
@@ -82,6 +190,67 @@ transcripts = Table(
     Column("operation_id", String(64), primary_key=True),
     Column("next", Integer, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# Who looks at a cluster, and when next. `slow`: a look at it may take long. `announced`: what is said to be wrong with it, the
+# node's id and the verdict.
+watches = Table(
+    "watches",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("leased_until", UtcDateTime),
+    Column("worker", String(64), nullable=False, default=""),
+    Column("slow", Boolean, nullable=False, default=False),
+    Column("announced", String(128), nullable=False, default=""),
+    Index("watches_due", "due_at"),
+)
+
+health = Table(
+    "health",
+    metadata,
+    Column("instance_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("verdict", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("suspicion", String(32), nullable=False, default=""),
+    Column("told_at", UtcDateTime),
+    Index("health_cluster", "cluster_id"),
+)
+
+# Changes of verdicts.
+health_history = Table(
+    "health_history",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("instance_id", String(64), nullable=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("verdict", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("health_history_cluster", "cluster_id", "id"),
+    Index("health_history_age", "at"),
+)
+
+# What an operation is to change of databases and users, until it has; with what servers are to keep of passwords.
+account_changes = Table(
+    "account_changes",
+    metadata,
+    Column("operation_id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("changes", Sealed, nullable=False),
+    Index("account_changes_cluster", "cluster_id"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("listed", JSON, nullable=False),
 )
 
 add_machinery(metadata)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.store import clusters
+from services.datastore_agentless.store import accounts, clusters
 from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady, NodesFailed
 from shared.contracts.values import Address, Endpoint, Problem
 from shared.db import Tx
 from shared.workflow import Task, TaskDraft, task_id
 
-JOIN = "join_node"
+JOIN, ACCOUNTS = "join_node", "change_accounts"
 
 
 def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Problem) -> None:
     """Say why an operation has failed: a cluster that never served has failed with it, any other serves on."""
     if cluster.status in GOING:
         return
-    if cluster.status == ClusterStatus.ACTIVE:
+    if cluster.status in (ClusterStatus.ACTIVE, ClusterStatus.STOPPED):
         tx.emit(NodesFailed(cluster_id=cluster.id, operation_id=operation_id, problem=problem))
         return
     cluster.become(ClusterStatus.FAILED)
@@ -78,12 +78,27 @@ def _node_ready(tx: Tx, task: Task, instance: Instance, cluster: Cluster, manage
     nodes = clusters.instances(tx.connection, cluster.id)
     if cluster.status in GOING or any(node.status != Status.READY for node in _to_wait_for(cluster, nodes, task)):
         return
+    if cluster.status != ClusterStatus.ACTIVE and accounts.wished(tx.connection, task.operation_id) is not None:
+        # The databases and users that it was wished with are made before anybody is told that it serves.
+        file_accounts(tx, cluster.id, task.operation_id)
+        return
+    serve(tx, task.operation_id, cluster, nodes, manager)
+
+
+def serve(tx: Tx, operation_id: str, cluster: Cluster, nodes: Sequence[Instance], manager: BaseManager) -> None:
+    """Say that a cluster serves. The caller holds its row."""
     cluster.become(ClusterStatus.ACTIVE)
     clusters.save_cluster(tx, cluster)
     tx.emit(
-        ClusterActive(cluster_id=cluster.id, operation_id=task.operation_id, endpoint=endpoint(cluster, nodes, manager),
+        ClusterActive(cluster_id=cluster.id, operation_id=operation_id, endpoint=endpoint(cluster, nodes, manager),
                       primary_id=cluster.primary_id or nodes[0].id)
     )  # fmt: skip
+
+
+def file_accounts(tx: Tx, cluster_id: str, operation_id: str) -> None:
+    """File the change of a cluster's accounts that is kept of an operation, once."""
+    tx.file(TaskDraft(id=task_id(ACCOUNTS, operation_id), kind=ACCOUNTS, subject=cluster_id, cluster_id=cluster_id,
+                      operation_id=operation_id))  # fmt: skip
 
 
 def _to_wait_for(cluster: Cluster, nodes: Iterable[Instance], task: Task) -> list[Instance]:

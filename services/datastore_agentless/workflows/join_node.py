@@ -1,20 +1,28 @@
-"""Turns a node with a database of its own into a replica that follows its cluster's primary."""
+"""Turns a node with a database of its own, or one that has parted from its cluster, into a replica of the primary."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.datastore_agentless.datastores.base import Topology
+from services.datastore_agentless.datastores.base import Topology, succession
 from services.datastore_agentless.datastores.base.topology import STREAMS
-from services.datastore_agentless.domain.instance import GOING, Instance
+from services.datastore_agentless.domain.instance import GOING, Instance, Status
+from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachable
 from services.datastore_agentless.store import clusters
+from services.datastore_agentless.workflows.accounts_told import tell
 from services.datastore_agentless.workflows.ending import JOIN, fail_node, node_joined
+from services.datastore_agentless.workflows.nodes_asked import ask
 from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.returning import REJOIN, cancelled, returned
+from services.datastore_agentless.workflows.seen_parameters import see
+from shared.db import Tx
 from shared.errors import Failure
 from shared.workflow import Next, Outcome, Step, StepContext, Wait, Workflow
 
 LOOK_SECONDS = 0.25
 COPY_SECONDS = 25 * 3600
+# A host that cannot be asked may be away for as long.
+RETURN_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -34,32 +42,51 @@ class JoinNode:
         )
         return Workflow(JOIN, steps, on_failure=fail_node)
 
+    def again(self) -> Workflow:
+        """The same for a node that is apart: what it has gives way to the primary's data."""
+        fresh = self.workflow()
+        steps = (Step("reset", self._reset, deadline=RETURN_SECONDS), *fresh.steps)
+        return Workflow(REJOIN, steps, on_failure=fail_node, on_cancelled=cancelled)
+
+    def _reset(self, context: StepContext) -> Outcome:
+        replica = self.hosts.instance(context)
+        self.hosts.run(context, replica, self._topology(replica).reset(replica))
+        # What was changed meanwhile it has to begin with: a replica with less than its primary may not start at all.
+        self.hosts.run(context, replica, self.hosts.manager(replica).write_configuration(replica))
+        return Next(message="its own data are given up")
+
     def _admit(self, context: StepContext) -> Outcome:
-        """Let the replica in at the primary."""
+        """Let the replica in at the primary, which from now on must not take writes only because its host has booted."""
         replica = self.hosts.instance(context)
         primary, topology = self._primary(replica), self._topology(replica)
+        self.hosts.run(context, primary, topology.manager.at_boot(starts=False))
         self.hosts.run(context, primary, topology.admit(primary, replica))
         return Next(message=f"{primary.name} lets {replica.name} follow")
 
     def _copy(self, context: StepContext) -> Outcome:
-        """Have the replica fetch the primary's data, where its log no longer tells all of it."""
+        """Have the replica fetch the data, where the primary's log no longer tells all of them."""
         replica = self.hosts.instance(context)
         primary, copying = self._primary(replica), self._topology(replica).copying
-        if copying is None or not self.hosts.run(context, primary, copying.needed(primary)):
+        if copying is None:
+            return Next()
+        if context.task.kind != REJOIN and not self.hosts.run(context, primary, copying.needed(primary)):
             return Next()
         if self.hosts.through_console:
             raise Failure(f"{replica.name} cannot fetch the data of {primary.name}: nobody logs in to it over SSH",
                           what_to_do="make a new cluster, and move the data by the database's own tools")  # fmt: skip
+        source = self._source(context, replica, primary)
         public_key = str(self.hosts.run(context, replica, copying.ask(replica)))
-        self.hosts.run(context, primary, copying.lend(primary, replica, public_key))
-        self.hosts.run(context, replica, copying.take(replica, primary))
-        self.hosts.run(context, primary, copying.end(primary, replica))
-        return Next(message=f"has the data of {primary.name}")
+        self.hosts.run(context, source, copying.lend(source, replica, public_key))
+        self.hosts.run(context, replica, copying.take(replica, primary, source))
+        self.hosts.run(context, source, copying.end(source, replica))
+        return Next(message=f"has the data of {source.name}")
 
     def _join(self, context: StepContext) -> Outcome:
         replica = self.hosts.instance(context)
-        primary = self._primary(replica)
-        self.hosts.run(context, replica, self._topology(replica).join(replica, primary))
+        primary, topology = self._primary(replica), self._topology(replica)
+        self.hosts.run(context, replica, topology.manager.at_boot(starts=False))
+        source = primary if topology.copying is not None else self._source(context, replica, primary)
+        self.hosts.run(context, replica, topology.join(replica, primary, source))
         return Next(message=f"told to follow {primary.name}")
 
     def _follow(self, context: StepContext) -> Outcome:
@@ -81,7 +108,37 @@ class JoinNode:
             nodes = clusters.instances(connection, cluster.id)
         others = [one for one in nodes if not cluster.leads(one.id) and one.status not in GOING]
         self.hosts.run(context, primary, topology.protect(primary, others, cluster.mode))
-        return Next(save=lambda tx: node_joined(tx, context.task, replica, manager), message="is a replica")
+        seen = see(self.hosts, context, replica, change=True)
+        tell(self.hosts, context, primary, (replica,))
+
+        def save(tx: Tx) -> None:
+            node_joined(tx, context.task, replica, manager)
+            seen(tx)
+            if context.task.kind == REJOIN:
+                returned(tx, context.task)
+
+        return Next(save=save, message="is a replica")
+
+    def _source(self, context: StepContext, replica: Instance, primary: Instance) -> Instance:
+        """Who sends the data to a new node: a replica that has them, to spare the primary, or else the primary itself.
+
+        It is found out anew each time: one that is gone meanwhile is asked no more, and the key that it has lent expires.
+        """
+        if context.task.kind == REJOIN:
+            return primary
+        topology = self._topology(replica)
+        with self.hosts.database.read() as connection:
+            nodes = clusters.instances(connection, replica.cluster_id)
+        others = [one for one in nodes if one.status == Status.READY and one.id not in (primary.id, replica.id)]
+        followers = succession.followers(primary, ask(self.hosts, context, others, primary))
+        since = str(self.hosts.run(context, primary, topology.kept_since(primary, replica))) if followers else ""
+        for one in followers:
+            try:
+                if self.hosts.run(context, one, topology.lends(one, since)):
+                    return one
+            except (HostUnreachable, CommandFailed):
+                continue
+        return primary
 
     def _primary(self, replica: Instance) -> Instance:
         with self.hosts.database.read() as connection:

@@ -9,6 +9,7 @@ from services.datastore_agentless.hosts import identity, volumes
 from services.datastore_agentless.store import clusters
 from services.datastore_agentless.workflows.ending import fail_node, node_prepared
 from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.seen_parameters import learn, see
 from shared.db import Tx
 from shared.workflow import Next, Outcome, Save, Step, StepContext, Workflow
 
@@ -90,8 +91,14 @@ class PrepareNode:
         instance = self.hosts.instance(context)
         manager = self.hosts.manager(instance)
         self.hosts.run(context, instance, manager.verify(instance))
-        return Next(save=lambda tx: node_prepared(tx, context.task, instance, manager),
-                    message=f"{manager.datastore.name} answers")  # fmt: skip
+        learned, seen = learn(self.hosts, instance), see(self.hosts, context, instance)
+
+        def save(tx: Tx) -> None:
+            node_prepared(tx, context.task, instance, manager)
+            learned(tx)
+            seen(tx)
+
+        return Next(save=save, message=f"{manager.datastore.name} answers")
 
     def _changing(self, instance: Instance, **changes: object) -> Save:
         def save(tx: Tx) -> None:

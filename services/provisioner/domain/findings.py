@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.provisioner.domain.instance import Status
+from services.provisioner.domain.instance import HOLDING, Status
 
 SERVER, VOLUME = "server", "volume"
 
@@ -77,7 +77,7 @@ def absent(seen: Iterable[Found], known: Mapping[str, Known], busy: Collection[s
     """Instances that should have a server, which was not seen: it is gone, or the list was made a moment too early."""
     servers = {one.id for one in seen if one.kind == SERVER}
     for instance in known.values():
-        if instance.status == Status.ACTIVE and instance.id not in busy and instance.server not in servers:
+        if instance.status in HOLDING and instance.id not in busy and instance.server not in servers:
             yield instance
 
 
@@ -115,8 +115,8 @@ def _verdict(found: Found, known: Known | None, busy: bool, there: Collection[tu
         # A build was undone: no database has ever been on it, and a retry begins anew. But a database that was set back to
         # an old copy does not know of a retry that went well: later, an operator has to see for himself.
         return Finding(found, Why.LEFT_OVER, certain=known.just_failed)
-    if known.status not in (Status.ACTIVE, Status.FAILED):
+    if known.status not in (*HOLDING, Status.FAILED):
         return None
     # Only beside the instance's own server is the other one surely unused. A volume may hold data: never by ourselves.
-    alive = known.status == Status.ACTIVE and (SERVER, known.server) in there
-    return Finding(found, Why.DOUBLED, certain=alive and found.kind == SERVER)
+    held = known.status in HOLDING and (SERVER, known.server) in there
+    return Finding(found, Why.DOUBLED, certain=held and found.kind == SERVER)

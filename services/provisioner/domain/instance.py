@@ -16,15 +16,20 @@ class Status(StrEnum):
     REQUESTED = "requested"
     BUILDING = "building"
     ACTIVE = "active"
+    OFF = "off"
     FAILED = "failed"
     DELETING = "deleting"
     DELETED = "deleted"
 
 
+# An instance that should have a server at its provider, whether that is to run or was switched off.
+HOLDING = (Status.ACTIVE, Status.OFF)
+
 TRANSITIONS = {
     Status.REQUESTED: {Status.BUILDING, Status.FAILED, Status.DELETING, Status.DELETED},
     Status.BUILDING: {Status.ACTIVE, Status.FAILED, Status.DELETING},
-    Status.ACTIVE: {Status.FAILED, Status.DELETING},
+    Status.ACTIVE: {Status.OFF, Status.FAILED, Status.DELETING},
+    Status.OFF: {Status.ACTIVE, Status.FAILED, Status.DELETING},
     Status.FAILED: {Status.BUILDING, Status.DELETING},
     Status.DELETING: {Status.DELETED, Status.FAILED},
     Status.DELETED: set(),

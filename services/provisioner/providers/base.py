@@ -24,7 +24,7 @@ RAM_MB_OTHERWISE = 256
 DATA_DIR = "/var/lib/dtrove-data"
 
 __all__ = [
-    "DATA_DIR", "BaseProvider", "Found", "ProviderBusy", "ProviderError", "fitting", "no_server", "refuse_stale",
+    "DATA_DIR", "BaseProvider", "Found", "NoServer", "ProviderBusy", "ProviderError", "fitting", "no_server", "refuse_stale",
     "wanted_volume",
 ]  # fmt: skip
 
@@ -35,6 +35,10 @@ class ProviderError(Failure):
 
 class ProviderBusy(Retryable):
     """The provider answered that it cannot just now (rate limit, 5xx, timeout): try again later."""
+
+
+class NoServer(ProviderError):
+    """The provider holds no server for the instance, as far as it can tell."""
 
 
 def fitting(flavors: Iterable[Flavor], datastore: str | None) -> list[Flavor]:
@@ -53,9 +57,9 @@ def refuse_stale(instance: Instance, created_under: int) -> None:
         raise StaleEpoch(f"a later worker has built the server of instance {instance.id} anew")
 
 
-def no_server(instance: Instance) -> ProviderError:
+def no_server(instance: Instance) -> NoServer:
     """The error of whoever wants something of a server that is not there."""
-    return ProviderError(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
+    return NoServer(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
 
 
 def wanted_volume(instance: Instance) -> Volume:
@@ -114,7 +118,9 @@ class BaseProvider(ABC):
     def update_status(self, instance: Instance) -> tuple[str, int]:
         """Refresh `server_status`, `progress` (percent), `message`, `addr`, `reach`; return (server_status, progress).
 
-        ACTIVE means that the server runs and its address is known. A server that is gone is DELETED, no error.
+        ACTIVE means that the server runs and its address is known. A server that is gone is DELETED, no error. SHUTOFF is a
+        proof, on which another node becomes the primary: the provider knows that the server does not run, and that it will not
+        go on where it stopped. One that merely does not answer, or that is frozen, is UNKNOWN.
         """
 
     @abstractmethod
@@ -151,7 +157,9 @@ class BaseProvider(ABC):
     def extend_volume(self, instance: Instance, size_gb: int) -> None:
         """Make the volume `size_gb` large, also while it is in use; fine when it is. Sets the volume's `size_gb`.
 
-        The file system is datastore_agentless's to grow. Raises Unsupported where volumes do not grow.
+        A provider that mounts volumes by itself grows the file system as well; any other is datastore_agentless's to grow. Sets
+        `message` where there is something to know, as that nothing enforces the size. Raises Unsupported where volumes do not
+        grow.
         """
         raise Unsupported("this provider's volumes do not grow", what_to_do="make a new cluster with a larger volume")
 
@@ -185,7 +193,10 @@ class BaseProvider(ABC):
 
     @abstractmethod
     def power_off(self, instance: Instance) -> None:
-        """Stop the server at once, as if its plug was pulled; fine when it is off."""
+        """Stop the server at once, as if its plug was pulled; fine when it is off. `update_status` tells when it is.
+
+        Raises NoServer where it is gone (or comes back, and `update_status` says so), ProviderError, ProviderBusy.
+        """
 
     @abstractmethod
     def power_on(self, instance: Instance) -> None:

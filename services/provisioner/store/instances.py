@@ -91,11 +91,11 @@ def open_ids(connection: Connection, database: Database, kind: str) -> set[str]:
     return set(connection.execute(select(t.c.id).where(t.c.status == tasks.OPEN, t.c.kind == kind)).scalars())
 
 
-def open_task(tx: Tx, kind: str, instance_id: str) -> str:
+def open_task(connection: Connection, database: Database, kind: str, instance_id: str) -> str:
     """The id of the task of this kind that is not at its end for the instance; empty for none."""
-    t = tx.database.tasks
+    t = database.tasks
     query = select(t.c.id).where(t.c.kind == kind, t.c.subject == instance_id, t.c.status == tasks.OPEN)
-    return str(tx.connection.execute(query).scalars().first() or "")
+    return str(connection.execute(query).scalars().first() or "")
 
 
 def _known(row: Any, just_failed: set[str]) -> Known:

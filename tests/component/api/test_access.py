@@ -28,6 +28,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/datastores": {"manager": "mysql", "version": "8.0", "packages": ["mysql-server"]},
     "/v1/tokens": {"name": "x"},
     "/v1/projects": {"name": "x"},
+    "/v1/clusters/{cluster_id}/parameters": {"parameters": {}},
+    "/v1/clusters/{cluster_id}/parameters/rollback": {"version": 0},
+    "/v1/parameter-groups": {"name": "small", "datastore": "pgsql 15"},
+    "/v1/parameter-groups/{group_id}": {"parameters": {}},
+    "/v1/clusters/{cluster_id}/resize": {"volume_gb": 20},
+    "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
+    "/v1/clusters/{cluster_id}/users": {"name": "bob"},
+    "/v1/clusters/{cluster_id}/users/{user}/grants": {"database": "shop", "privilege": "read"},
     "/v1/orphans/clean": {"ids": ["server-1"]},
 }
 

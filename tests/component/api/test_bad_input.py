@@ -35,7 +35,7 @@ BODIES = {
     "size as text": ({**GOOD, "size": "1"}, "size"),
     "size 2 of what has no replicas": ({**GOOD, "datastore": "mysql 10.11", "size": 2}, "size"),
     "an unknown mode": ({**GOOD, "size": 2, "topology": {"mode": "both"}}, "topology.mode"),
-    "a topology without a mode": ({**GOOD, "size": 2, "topology": {}}, "topology.mode"),
+    "an unknown policy": ({**GOOD, "size": 2, "topology": {"failover": "sometimes"}}, "topology.failover"),
     "a topology as text": ({**GOOD, "size": 2, "topology": "sync"}, "topology"),
     "a mode of one node": ({**GOOD, "topology": {"mode": "async"}}, "topology.mode"),
     "a mode that the datastore has not": (

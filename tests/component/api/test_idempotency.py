@@ -2,45 +2,73 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from services.api import idempotency
 from services.api.actions import parked
 from services.api.openapi import methods_of
 from services.api.routes import ROUTES
+from services.api.store import tables
 from shared.clock import ManualClock
 from shared.contracts import datastore_agentless as databases
+from shared.contracts.accounts import AccountDatabase, Accounts, AccountUser
 from shared.contracts.base import new_id
+from shared.contracts.operations import OperationEnded
 from tests.component.api.test_access import BODIES, url
 from tests.component.api.test_clusters import PROBLEM, active
+from tests.component.api.test_scaling import nodes, serves
 from tests.support.api import Api, open_database
 
+LISTED = Accounts(databases=(AccountDatabase(name="shop"),), users=(AccountUser(name="ann"),))
 POSTS = [route[0] for route in ROUTES if "post" in methods_of(route)]
 
 
 def counts(api: Api) -> dict[str, int]:
-    tables = ("clusters", "operations", "tokens", "projects", "datastores")
+    tables = ("clusters", "operations", "tokens", "projects", "datastores", "parameter_groups")
     outbox = [row for row in api.rows("outbox") if row.routing_key != "operation.progressed"]
     return {name: len(api.rows(name)) for name in tables} | {"outbox": len(outbox)}
 
 
 def ready_for(api: Api, path: str) -> dict[str, str]:
-    cluster, operation = api.create()
+    several = path.endswith(("switchover", "failover"))
+    cluster, operation = api.create(size=2 if several else 1, volume_gb=10)
     node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
-    if path.endswith("retry"):
+    if several:
+        serves(api, cluster, operation, *nodes(api, cluster).values())
+    elif path.endswith("retry"):
         api.hear(databases.ClusterFailed(cluster_id=cluster, operation_id=operation, problem=PROBLEM))
     elif not path.endswith("cancel"):
         active(api, cluster, operation)
+    if path.endswith("/start"):
+        stop = api.ask("POST", f"/v1/clusters/{cluster}/stop", {}).json["id"]
+        api.hear(databases.ClusterStopped(cluster_id=cluster, operation_id=stop, result={}))
+    elif path.endswith(("rollback", "parameters/apply")):
+        datastore = api.get(f"/v1/clusters/{cluster}")["datastore"]["id"]
+        api.hear(databases.ParametersDefined(datastore_id=datastore, engine="15.7", definitions=()))
+        api.ask("POST", "/v1/parameter-groups", BODIES["/v1/parameter-groups"])
+        api.ask("PATCH", f"/v1/clusters/{cluster}/parameters", {"parameter_group": "small"})
+        taken = api.get(f"/v1/clusters/{cluster}")["operation"]
+        api.hear(OperationEnded(cluster_id=cluster, operation_id=taken, status="succeeded"))
+    elif "{user}" in path:
+        api.hear(
+            databases.AccountsSeen(
+                cluster_id=cluster, operation_id="", accounts=LISTED, seen_at=api.database.clock.now()
+            )
+        )
     api.provisioner.find("server-1")
     message = new_id()
     parked.keep(
         api.database, message_id=message, service="api", queue="evt.x", topic="x", reason="no", body="{}", headers={}
     )
-    return {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "message_id": message}
+    return {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "message_id": message,
+            "user": LISTED.users[0].name}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -65,6 +93,28 @@ def test_the_same_key_with_another_body_is_refused_and_makes_nothing(api: Api) -
     assert answer.status_code == 422
     assert answer.json["errors"][0]["field"] == "Idempotency-Key"
     assert [one["name"] for one in api.get("/v1/clusters")["clusters"]] == ["one"]
+
+
+def test_no_password_can_be_guessed_from_what_is_kept_of_a_request(api: Api) -> None:
+    wish = {"name": "one", "datastore": "pgsql 15"}
+    raw = json.dumps(wish)
+    answer = api.ask("POST", "/v1/clusters", wish, key="k")
+    assert answer.status_code == 202
+    asked = hashlib.sha256(f"POST /v1/clusters {raw}".encode()).hexdigest()
+    assert api.rows("idempotency")[0].request.reveal() == asked
+    with api.database.read() as connection:
+        kept = connection.exec_driver_sql("select request, request_hash from idempotency").one()
+    assert asked not in str(kept)
+
+
+def test_a_key_that_an_older_version_has_kept_gives_its_answer(api: Api) -> None:
+    wish = {"name": "one", "datastore": "pgsql 15"}
+    first = api.ask("POST", "/v1/clusters", wish, key="k").json
+    asked = api.rows("idempotency")[0].request.reveal()
+    with api.database.write() as tx:
+        tx.connection.execute(update(tables.idempotency).values(request=None, request_hash=asked))
+    assert api.ask("POST", "/v1/clusters", wish, key="k").json == first
+    assert api.ask("POST", "/v1/clusters", {**wish, "name": "two"}, key="k").status_code == 422
 
 
 def test_what_was_refused_may_be_tried_again_with_the_same_key(api: Api) -> None:

@@ -56,7 +56,8 @@ def statements_of(api: Api, path: str) -> list[tuple[str, Any]]:
         api.get(path)
     finally:
         event.remove(api.database.engine, "before_cursor_execute", catch)
-    return [one for one in caught if one[0].lstrip().startswith("SELECT")]
+    # Who asks is looked up now and then.
+    return [one for one in caught if one[0].lstrip().startswith("SELECT") and "FROM tokens" not in one[0]]
 
 
 def plan_of(database: Database, statement: str, parameters: Any) -> str:
@@ -94,4 +95,6 @@ def test_the_first_page_of_many_reads_as_few_rows_as_that_of_a_few(full: Api) ->
 
 def test_a_list_and_a_single_cluster_are_shown_alike(full: Api) -> None:
     listed = full.get("/v1/clusters?limit=3")["clusters"]
-    assert listed == [full.get(f"/v1/clusters/{one['id']}") for one in listed]
+    alone = [full.get(f"/v1/clusters/{one['id']}") for one in listed]
+    # How it is at the moment is shown of one alone: a list has to be quick.
+    assert listed == [{name: value for name, value in one.items() if name != "health"} for one in alone]

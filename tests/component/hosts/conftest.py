@@ -16,7 +16,7 @@ from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
-from shared.db import Database, Sealed, migrate
+from shared.db import Database, Sealed
 from shared.engine import StepEngine
 from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.real import RealHosts, real_hosts_of_their_own
@@ -74,12 +74,11 @@ def runner(sshd: Sshd, pool: SshPool, tmp_path: Path) -> Callable[..., HostRunne
 
 
 @pytest.fixture
-def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+def database(with_tables: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """The service's own database, on each engine."""
     write_keyring(tmp_path / "keyring", Keyring((new_key(),)))
     monkeypatch.setattr(Sealed, "keyring", KeyringFile(tmp_path / "keyring"))
-    migrate.upgrade("datastore_agentless", database_url)
-    return Database(database_url, "datastore_agentless", tables.metadata)
+    return Database(with_tables("datastore_agentless"), "datastore_agentless", tables.metadata)
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,34 @@ def test_nodes_that_are_added_serve_once_the_last_of_them_follows(pair: Database
     assert places(active) == [f"sim-c-{number}.invalid" for number in range(4)]
 
 
+def copied_from(database: Database, node: str) -> list[str]:
+    """Whose data a node has copied, by its transcript."""
+    entries = [entry for event in said(database, "transcript.recorded") for entry in event["entries"]]
+    words = "copy the data of "
+    return [
+        one["title"].removeprefix(words) for one in entries if one["host"] == node and one["title"].startswith(words)
+    ]
+
+
+def test_a_new_node_copies_the_data_of_a_replica_that_has_them_and_else_of_the_primary(
+    pair: Database, engine: StepEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lends_not(*_: Any) -> Any:
+        yield from ()
+        return False
+
+    assert copied_from(pair, "c-1") == ["c-0"]
+    actions.expect_nodes(pair, more("c-2"))
+    actions.prepare_node(pair, comes_up("c-2"))
+    work(engine)
+    assert copied_from(pair, "c-2") == ["c-1"]
+    monkeypatch.setattr(StreamingReplication, "lends", lends_not)
+    actions.expect_nodes(pair, replace(more("c-3"), operation_id="once more"))
+    actions.prepare_node(pair, comes_up("c-3", "once more"))
+    work(engine)
+    assert copied_from(pair, "c-3") == ["c-0"]
+
+
 def test_a_cluster_of_one_node_grows_by_its_first_replica(database: Database, engine: StepEngine) -> None:
     actions.expect_cluster(database, wish(), admin_user)
     actions.issue_key(database, "c")

@@ -53,7 +53,7 @@ def engine(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Step
     pool.close()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_stranger_s_datastore_is_made_backed_up_and_asked(
     database: Database, engine: StepEngine, host: RealHost
 ) -> None:

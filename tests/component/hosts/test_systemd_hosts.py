@@ -95,7 +95,7 @@ def test_cancelling_a_job_ends_even_what_left_its_process_group(host: RealHost) 
     assert host.sh("pgrep -fc '^sleep 987'") == "0"
     # Its processes are gone; systemd itself takes a moment to hear of that.
     units = "systemctl list-units --all --plain --no-legend 'dtrove-task-2*'"
-    wait_for(lambda: host.sh(units) == "", 10, what="the end of the unit")
+    wait_for(lambda: host.sh(units) == "", 60, what="the end of the unit")
     assert host.sh(f"test -e /var/lib/dtrove/jobs/{JobFolder('task-2-tree').name} || echo gone") == "gone"
 
 

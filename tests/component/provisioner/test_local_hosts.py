@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from services.provisioner.domain.instance import Status
 from services.provisioner.images import image_name
 from services.provisioner.providers.base import ProviderBusy
 from services.provisioner.providers.local import Provider, clean_up
@@ -92,6 +93,31 @@ def test_a_host_that_was_powered_off_is_where_its_neighbours_send_to(rig: Rig) -
     rig.provider.power_off(server)
     rig.provider.power_on(server)
     assert where() == before
+    rig.reached(server)
+
+
+def test_a_frozen_host_is_not_called_off_until_it_is(rig: Rig) -> None:
+    server = rig.up(rig.instance())
+    rig.reached(server)
+    rig.provider.client.containers.get(server.server).pause()
+    assert rig.provider.update_status(server)[0] == "UNKNOWN"
+    assert "frozen" in server.message
+    rig.provider.power_on(server)
+    assert rig.provider.update_status(server)[0] == "ACTIVE"
+    rig.provider.client.containers.get(server.server).pause()
+    rig.provider.power_off(server)
+    assert rig.provider.update_status(server)[0] == "SHUTOFF"
+
+
+def test_a_host_that_ended_by_itself_is_off_and_runs_again_when_it_is_switched_on(rig: Rig) -> None:
+    server = rig.up(rig.instance())
+    server.status = Status.ACTIVE
+    rig.reached(server)
+    rig.run(server, "kill -TERM 1")
+    rig.wait(server, "SHUTOFF")
+    rig.provider.power_off(server)
+    assert rig.provider.update_status(server)[0] == "SHUTOFF"
+    rig.provider.power_on(server)
     rig.reached(server)
 
 

@@ -46,6 +46,16 @@ def fill(path: Path, megabytes: int) -> None:
             big.write(bytes(1 << 20))
 
 
+def test_a_volume_that_is_mounted_grows_with_what_is_on_it(home: Path) -> None:
+    instance, path = mounted(home)
+    (path / "kept").write_text("pear")
+    before = shutil.disk_usage(path).total
+    for size_gb in (2, 2, 1):
+        assert volumes.extend(home, instance, size_gb)
+        assert shutil.disk_usage(path).total > 1.9 * before, "it has grown, and does not shrink"
+    assert (path / "kept").read_text() == "pear"
+
+
 def test_a_volume_holds_as_much_as_was_asked_for_and_no_more(home: Path) -> None:
     _, folder = mounted(home)
     assert 900 << 20 < shutil.disk_usage(folder).total <= 1 << 30

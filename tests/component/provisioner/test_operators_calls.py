@@ -78,6 +78,18 @@ def done(dtrove: Installation, cluster: dict[str, Any]) -> set[str]:
     return {step["step"] for step in steps if step["status"] == "succeeded"}
 
 
+def test_one_server_can_be_asked_about(dtrove: Installation, cluster: dict[str, Any]) -> None:
+    instance = cluster["instances"][0]["id"]
+    here = cloud(dtrove)
+    (server,) = here.servers(instance)
+    here.set_power(server, "off")
+    seen, nobody = shell(dtrove, f"server_status('{instance}')", "server_status('nobody')")
+    here.set_power(server, "on")
+    assert (seen["status"], seen["message"]) == ("SHUTOFF", "")
+    assert seen["console"].startswith("simulated server starts")
+    assert nobody == "NotFound"
+
+
 def test_what_cannot_be_done_is_refused_by_name(dtrove: Installation, cluster: dict[str, Any]) -> None:
     instance = cluster["instances"][0]["id"]
     assert shell(dtrove, f"create_server('{instance}')", "create_server('nobody')", "create_volume('nobody')") == [

@@ -12,6 +12,9 @@ import pytest
 
 from client.exits import Exit
 from client.watching import Lines
+from shared.contracts.base import utcnow
+from shared.contracts.datastore_agentless import HealthSeen
+from shared.contracts.values import NodeHealth
 from tests.unit.client.conftest import Done
 from tests.unit.client.world import PASSWORD, World
 
@@ -137,6 +140,27 @@ def test_names_and_ids_are_accepted_everywhere(world: World, dtrove: Dtrove) -> 
         assert dtrove("operation", "show", wanted, "--json").json["id"] == operation
     for wanted in ("pgsql 15", "pgsql - 15", "pgsql"):
         assert dtrove("datastore", "show", wanted, "--json").json["manager"] == "pgsql"
+
+
+def test_how_nodes_are_is_shown_with_the_cluster_and_by_itself(world: World, dtrove: Dtrove) -> None:
+    cluster = dtrove(*CREATE, "--wait", "--json").json
+    assert "nothing was seen of it yet" in dtrove("cluster", "health", "shop").err
+    moment = utcnow().isoformat()
+    node = NodeHealth(
+        instance_id=cluster["instances"][0]["id"], cluster_id=cluster["id"], verdict="DISK_FULL", message="shop-1 has only 3 MB",
+        seen_at=moment, since=moment, facts={"lag_seconds": 0.25},
+    )  # fmt: skip
+    world.hear(HealthSeen(nodes=(node,)))
+    shown = dtrove("cluster", "show", "shop").out
+    assert "degraded" in shown
+    assert "DISK_FULL, seen " in shown
+    assert "lag 0.2 s" in shown
+    health = dtrove("cluster", "health", "shop").out
+    assert "shop-1 has only 3 MB" in health
+    assert health.count("DISK_FULL") == 2
+    report = dtrove("cluster", "health", "shop", "--json").json
+    assert report["health"]["nodes"][0]["facts"] == {"lag_seconds": 0.25}
+    assert [one["verdict"] for one in report["history"]] == ["DISK_FULL"]
 
 
 def test_a_manager_alone_is_enough_where_it_has_one_version(world: World, dtrove: Dtrove) -> None:

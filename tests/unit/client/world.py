@@ -85,6 +85,7 @@ class World:
         self.provisioner, self.states = FakeProvisioner(), FakeStates(self.database.clock)
         self.answers: dict[str, Answer] = {}
         self.exit_codes: dict[str, int] = {}
+        self.planned: list[dict[str, Any]] = []
         self.serve_cluster()
         self._learn()
         self._stopped = threading.Event()
@@ -212,7 +213,9 @@ class World:
     def _context(self) -> Context:
         others = FakeRpc(
             credentials=lambda _: {"username": "dtrove", "sealed_password": self.keyring.seal(Secret(PASSWORD))},
-            create_datastore=self._create_datastore, plan_create=_plan,
+            create_datastore=self._create_datastore, plan_create=_plan, plan_takeover=self._plan_takeover,
+            plan_parameters=self._plan_parameters,
+            plan_roll=self._plan_takeover, plan_resize=self._plan_takeover,
             reseal=lambda: {"resealed": 2, "left": 0, "key": self.keyring.current().newest},
             **{name: partial(self.provisioner.call, name) for name in ("delegate", "delegation", "withdraw_delegation")},
             orphans=partial(self.provisioner.call, "orphans"), clean_orphans=partial(self.provisioner.call, "clean_orphans"),
@@ -229,6 +232,17 @@ class World:
         if fields["manager"] == "nonsense":
             raise Failure("there is no datastore manager 'nonsense'", what_to_do="use one of mysql, pgsql")
         return {"id": new_id(), "deleted": False, **fields}
+
+    def _plan_parameters(self, spec: dict[str, Any]) -> dict[str, Any]:
+        self.planned.append(spec)
+        files = [{"path": "/etc/redis/redis.conf", "diff": "+timeout 7\n"}]
+        return {"hosts": [{"host": "shop-1", "commands": [], "files": files}], "restarts": [], "lost": []}
+
+    def _plan_takeover(self, spec: dict[str, Any]) -> dict[str, Any]:
+        self.planned.append(spec)
+        promote = {"title": "take writes", "command": "pg_promote"}
+        return {"hosts": [{"host": "shop-2", "commands": [promote], "files": []}], "lost": [],
+                "restarts": ["server shop-1: switched off"]}  # fmt: skip
 
 
 def _plan(spec: dict[str, Any]) -> dict[str, Any]:

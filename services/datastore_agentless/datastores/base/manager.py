@@ -15,6 +15,9 @@ from urllib.parse import quote as quote_url
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
+from services.datastore_agentless.datastores.base.accounts import AccountKeeper
+from services.datastore_agentless.datastores.base.counting import Counting
+from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
@@ -35,7 +38,8 @@ class BaseManager:
     `service_name` is the init system's name of the service, `port` where the database listens, `process` the name of its
     process, by which a start or a stop is believed. `config_template` is the file in the folder `templates` beside your
     module that `render_config_file` fills. `min_ram_mb` is the least memory that it is offered for. `topology_class` says how
-    several nodes work together; without one its clusters have one node.
+    several nodes work together; without one its clusters have one node. `parameters_class` says how its parameters are changed;
+    without one they are as the template has them.
     """
 
     service_name: str | None = None
@@ -47,6 +51,11 @@ class BaseManager:
     min_ram_mb: int = 256
     config_template: str = ""
     topology_class: type[Topology] | None = None
+    parameters_class: type[Parameters] | None = None
+    # Who keeps databases and users; None: that is left to the database's own client.
+    accounts_class: type[AccountKeeper] | None = None
+    # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
+    hello: bytes | None = None
     clock: Clock = SystemClock()
 
     def __init__(self, datastore: Datastore) -> None:
@@ -57,10 +66,33 @@ class BaseManager:
         """The manager's name: the class's, lower case, without `Manager` (MySQLManager is `mysql`)."""
         return type(self).__name__.removesuffix("Manager").lower()
 
+    def data_path(self, instance: Instance) -> str:
+        """Where the data lies."""
+        return instance.data_dir or "/var/lib"
+
+    def log_path(self, instance: Instance) -> str:
+        """The file that the database writes its log to; empty where that is not known."""
+        return ""
+
     @property
     def topology(self) -> Topology | None:
         """How several nodes work together; None: its clusters have one."""
         return self.topology_class(self) if self.topology_class else None
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """How its parameters are looked up and changed; None: nobody changes them."""
+        return self.parameters_class(self) if self.parameters_class else None
+
+    @property
+    def accounts(self) -> AccountKeeper | None:
+        """Who keeps databases and users; None: nobody does."""
+        return self.accounts_class(self) if self.accounts_class else None
+
+    @property
+    def counting(self) -> Counting | None:
+        """How the engine is asked for its numbers; None: nobody knows."""
+        return None
 
     def preflight(self, instance: Instance) -> Script:
         """Look whether the host is fit, before anything is changed; returns how far ahead its clock is, in seconds.
@@ -112,6 +144,11 @@ class BaseManager:
 
     def configure(self, instance: Instance) -> Script:
         """Write the configuration; returns whether anything changed that wants a restart."""
+        yield from ()
+        return False
+
+    def write_configuration(self, instance: Instance) -> Script:
+        """Write the file that holds the parameters, and nothing else; returns whether it changed."""
         yield from ()
         return False
 
@@ -208,12 +245,19 @@ class BaseManager:
             yield from self.stop()
         yield from self.start()
 
+    def at_boot(self, starts: bool) -> Script:
+        """Have the init system start the datastore when the host boots, or leave that to DTrove."""
+        if self.service_name:
+            title = f"start {self.service_name} at boot" if starts else f"leave {self.service_name} alone at boot"
+            yield Run(scripts.at_boot(self.service_name, starts), title=title)
+
     def wait_for_port(self) -> Script:
         """Wait until the database listens."""
         if self.port:
             yield Run(
-                scripts.listening(self.port), title=f"see that port {self.port} answers", timeout=90, changes=False
-            )
+                scripts.listening(self.port, self.process), title=f"see that port {self.port} answers", timeout=90,
+                changes=False,
+            )  # fmt: skip
 
     def url(self, host: str, port: int, user: str, password: str = "") -> str:
         """The URL of the database, with a password only where one is given."""

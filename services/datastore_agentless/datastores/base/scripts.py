@@ -7,6 +7,8 @@ from services.datastore_agentless.hosts.base import quote
 READ_UNITS = "[ ! -d /run/systemd/system ] || systemctl daemon-reload"
 # The kernel keeps fifteen characters of a process's name.
 _NAME = 15
+# An init system that starts what has ended once more does so within a fraction of a second.
+GONE_LOOKS = 8
 
 # running NAME: whether a process of that name lives; a zombie does not. pids NAME: their numbers.
 RUNNING = """pids() {
@@ -41,6 +43,12 @@ def service(verb: str, name: str) -> str:
     )
 
 
+def at_boot(name: str, starts: bool) -> str:
+    """Have the init system start a service at boot, or not; whether it runs now stays as it is."""
+    verb, quoted = ("enable" if starts else "disable"), quote(name)
+    return f"if [ -d /run/systemd/system ]; then systemctl {verb} {quoted}; else update-rc.d {quoted} {verb}; fi"
+
+
 def gone(process: str) -> str:
     """Wait up to thirty seconds until no process of this name lives; help it along after two."""
     name = quote(process_name(process))
@@ -57,9 +65,18 @@ def alive(process: str) -> str:
     return f"{RUNNING}running {quote(process_name(process))} && echo yes || echo no"
 
 
-def listening(port: int) -> str:
-    """Wait up to a minute until something listens on the port."""
+def listening(port: int, process: str = "", patience: int = GONE_LOOKS) -> str:
+    """Wait up to a minute until something listens on the port; not so long where no process of this name has lived for `patience`
+    looks, one each half second: who has refused its configuration never will.
+    """
+    look, trouble = ":", f"echo 'nothing listens on port {port}' >&2; exit 1"
+    if process:
+        name = quote(process_name(process))
+        look = (
+            f"[ $((n % 10)) -ne 0 ] || {{ if running {name}; then gone=0; else gone=$((gone+1)); fi; "
+            f"[ $gone -lt {patience} ] || {{ echo '{process} has ended again' >&2; exit 1; }}; }}"
+        )
     return (
-        f"n=0; until {answers(port)}; do n=$((n+1)); "
-        f"[ $n -lt 1200 ] || {{ echo 'nothing listens on port {port}' >&2; exit 1; }}; sleep 0.05; done"
+        f"{RUNNING if process else ''}n=0; gone=0; until {answers(port)}; do n=$((n+1)); {look}; "
+        f"[ $n -lt 1200 ] || {{ {trouble}; }}; sleep 0.05; done"
     )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from services.datastore_agentless.datastores.base import BaseManager, scripts
+from services.datastore_agentless.datastores.mysql.accounts import MariaAccounts
+from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
+from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -15,6 +20,8 @@ class MySQLManager(BaseManager):
     port = 3306
     url_scheme = "mysql"
     min_ram_mb = 512
+    # Source: "Client/Server Protocol": the server greets whoever connects.
+    hello = b""
     config_template = "my.cnf.j2"
 
     @property
@@ -28,6 +35,16 @@ class MySQLManager(BaseManager):
         return GtidReplication(self) if self.is_mariadb else None
 
     @property
+    def parameters(self) -> MariaDbParameters | None:
+        """MariaDB's; MySQL's own server has no such catalogue."""
+        return MariaDbParameters(self) if self.is_mariadb else None
+
+    @property
+    def accounts(self) -> MariaAccounts | None:
+        """MariaDB's; MySQL's own server keeps its accounts elsewhere."""
+        return MariaAccounts(self) if self.is_mariadb else None
+
+    @property
     def service_name(self) -> str:  # type: ignore[override]
         """The init system's name."""
         return "mariadb" if self.is_mariadb else "mysql"
@@ -37,11 +54,22 @@ class MySQLManager(BaseManager):
         """The server's process."""
         return "mariadbd" if self.is_mariadb else "mysqld"
 
+    @property
+    def counting(self) -> MariaDbCounting:
+        """How it is asked for its numbers."""
+        return MariaDbCounting(is_mariadb=self.is_mariadb)
+
     def configure(self, instance: Instance) -> Script:
         """Put the data directory on the volume, then write the configuration."""
         if instance.data_dir:
             yield Run(_MOVE.format(data=quote(self.data_path(instance)), gone=scripts.gone(self.process)),
                       title="put the data on the volume", timeout=180)  # fmt: skip
+        # Not every package makes it, and without it the server does not start.
+        yield Run(f"[ -d {_LOG_DIR} ] || install -d -m 2750 -o mysql -g adm {_LOG_DIR}", title="make the log's folder")
+        return (yield from self.write_configuration(instance))
+
+    def write_configuration(self, instance: Instance) -> Script:
+        """Write my.cnf."""
         # MariaDB reads this folder last, so that nothing of the packages' own overrides what is written here.
         folder = "mariadb.conf.d" if self.is_mariadb else "mysql.conf.d"
         written = yield Put(
@@ -49,9 +77,27 @@ class MySQLManager(BaseManager):
         )
         return written.changed
 
+    @staticmethod
+    def configured(value: str) -> str:
+        """A value as an option file takes it: in quotes where MariaDB would read it otherwise, and nobody has quoted it."""
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        return value if quoted or not re.search(r"[#'\"\\]|^\s|\s$", value) else f'"{_option(value)}"'
+
     def data_path(self, instance: Instance) -> str:
         """Where the data lies."""
         return f"{instance.data_dir}/mysql" if instance.data_dir else "/var/lib/mysql"
+
+    def log_path(self, instance: Instance) -> str:
+        """As my.cnf has it: left to themselves, Debian's scripts hand it to a syslog that may not be there."""
+        return _LOG
+
+    def start(self) -> Script:
+        """Start the server, where it does not run; why it did not is in its own log, and nowhere else."""
+        started = scripts.service("start", self.service_name)
+        yield Run(
+            f"{{ {started}; }} || {{ tail -n 15 {_LOG} >&2; false; }}", title=f"start {self.service_name}", timeout=120
+        )
+        yield from self.wait_for_port()
 
     def secure(self, instance: Instance) -> Script:
         """Drop everyone who could come in without a password, then make the administrator."""
@@ -83,6 +129,9 @@ class MySQLManager(BaseManager):
             title="log in and ask", stdin=Secret(client), changes=False, sample=self.datastore.version,
         )  # fmt: skip
 
+
+_LOG_DIR = "/var/log/mysql"
+_LOG = f"{_LOG_DIR}/error.log"
 
 # The packages made an empty database in their own place; it moves as a whole, under a new name until it is complete.
 _MOVE = """[ -d {data}/mysql ] || {{

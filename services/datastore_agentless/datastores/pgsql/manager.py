@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
-from services.datastore_agentless.datastores.base.topology import REPLICATION_USER
+from services.datastore_agentless.datastores.pgsql.accounts import PostgresAccounts
+from services.datastore_agentless.datastores.pgsql.counting import PostgresCounting
+from services.datastore_agentless.datastores.pgsql.hba import put_hba
+from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -19,8 +22,12 @@ class PostgresManager(BaseManager):
     url_scheme = "postgresql"
     url_database = "postgres"
     min_ram_mb = 256
+    # Source: "Message Formats", SSLRequest: answered with one letter, logged nowhere.
+    hello = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
     config_template = "postgresql.conf.j2"
     topology_class = StreamingReplication
+    parameters_class = PostgresParameters
+    accounts_class = PostgresAccounts
 
     @property
     def name(self) -> str:
@@ -32,23 +39,36 @@ class PostgresManager(BaseManager):
         """Where Debian keeps the configuration of cluster main."""
         return f"/etc/postgresql/{self.datastore.version}/main"
 
+    @property
+    def counting(self) -> PostgresCounting:
+        """How it is asked for its numbers."""
+        return PostgresCounting()
+
     def configure(self, instance: Instance) -> Script:
         """Make the cluster where there is none (data on the volume), then write its configuration."""
         data = quote(self.data_path(instance))
         version, config = quote(self.datastore.version), quote(self.config_dir)
         yield Run(_MAKE.format(data=data, version=version, config=config, initdb=self.program("initdb")),
                   title="make the database cluster", timeout=120)  # fmt: skip
-        first = yield Put(f"{self.config_dir}/conf.d/dtrove.conf", self.render_config_file(instance),
-                          owner="postgres:postgres", title="write postgresql.conf")  # fmt: skip
-        second = yield Put(f"{self.config_dir}/pg_hba.conf", _HBA, mode=0o640, owner="postgres:postgres",
-                           title="write pg_hba.conf")  # fmt: skip
-        return first.changed or second.changed
+        first = yield from self.write_configuration(instance)
+        second = yield put_hba(self)
+        return first or second.changed
+
+    def write_configuration(self, instance: Instance) -> Script:
+        """Write postgresql.conf's own part."""
+        written = yield Put(f"{self.config_dir}/conf.d/dtrove.conf", self.render_config_file(instance),
+                            owner="postgres:postgres", title="write postgresql.conf")  # fmt: skip
+        return written.changed
 
     def data_path(self, instance: Instance) -> str:
         """Where the data lies."""
         if instance.data_dir:
             return f"{instance.data_dir}/pgsql"
         return f"/var/lib/postgresql/{self.datastore.version}/main"
+
+    def log_path(self, instance: Instance) -> str:
+        """Where Debian's scripts have it written."""
+        return f"/var/log/postgresql/postgresql-{self.datastore.version}-main.log"
 
     def start(self) -> Script:
         """Start the cluster, where it does not run."""
@@ -64,6 +84,11 @@ class PostgresManager(BaseManager):
             _STOP.format(version=quote(self.datastore.version)), title="stop postgresql", ok_codes=(0, 2), timeout=120
         )
         yield Run(scripts.gone(self.process), title="see that postgresql is gone", timeout=60)
+
+    def at_boot(self, starts: bool) -> Script:
+        """Tell Debian's scripts, which ask for each cluster; the service is only who asks."""
+        yield Put(f"{self.config_dir}/start.conf", "auto\n" if starts else "manual\n", owner="postgres:postgres",
+                  title="start postgresql at boot" if starts else "leave postgresql alone at boot")  # fmt: skip
 
     def secure(self, instance: Instance) -> Script:
         """Set the administrator's password; the statement goes over standard input and into no log."""
@@ -128,14 +153,3 @@ else
   [ $rc -eq 0 ] || [ $rc -eq 2 ] || cat /run/dtrove-pg.log >&2
   exit $rc
 fi"""
-
-_HBA = f"""# Written by DTrove.
-local   all             postgres                                peer
-local   all             all                                     scram-sha-256
-host    all             all             127.0.0.1/32            scram-sha-256
-host    all             all             ::1/128                 scram-sha-256
-host    all             postgres        all                     reject
-host    all             all             all                     scram-sha-256
-host    replication     {REPLICATION_USER} all                 scram-sha-256
-host    replication     all             samenet                 scram-sha-256
-"""

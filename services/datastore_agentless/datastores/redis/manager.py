@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.base.topology import REPLICATION_USER
-from services.datastore_agentless.datastores.redis.topology import ROLE_FILE, RedisReplication
+from services.datastore_agentless.datastores.redis.access import ACCESS_FILE
+from services.datastore_agentless.datastores.redis.accounts import RedisAccounts
+from services.datastore_agentless.datastores.redis.counting import RedisCounting
+from services.datastore_agentless.datastores.redis.parameters import RedisParameters
+from services.datastore_agentless.datastores.redis.takeover import PING_SECONDS, ROLE_FILE
+from services.datastore_agentless.datastores.redis.topology import RedisReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Result, Run, Script, quote
 from shared.secrets import Secret
+
+WRITTEN = "written"
 
 
 class RedisManager(BaseManager):
@@ -21,16 +29,32 @@ class RedisManager(BaseManager):
     url_scheme = "redis"
     url_database = "0"
     min_ram_mb = 128
+    hello = b"PING\r\n"
     config_template = "redis.conf.j2"
     topology_class = RedisReplication
+    parameters_class = RedisParameters
+    accounts_class = RedisAccounts
     role_file = ROLE_FILE
+    ping_seconds = PING_SECONDS
 
     def data_path(self, instance: Instance) -> str:
         """Where the data lies."""
         return f"{instance.data_dir}/redis" if instance.data_dir else "/var/lib/redis"
 
+    @property
+    def counting(self) -> RedisCounting:
+        """How it is asked for its numbers."""
+        return RedisCounting(self)
+
+    def log_path(self, instance: Instance) -> str:
+        """As redis.conf has it."""
+        return "/var/log/redis/redis-server.log"
+
     def configure(self, instance: Instance) -> Script:
-        """Write the configuration and the access list; the password is there only as its SHA-256, as Redis takes it."""
+        """Write the configuration and the access list; the password is there only as its SHA-256, as Redis takes it.
+
+        Users that were made since stay in the list, and so does what has become of `default`.
+        """
         data = quote(self.data_path(instance))
         yield Run(f"mkdir -p {data} && chown redis:redis {data} && chmod 750 {data}", title="make the data directory")
         if instance.data_dir:
@@ -44,11 +68,15 @@ class RedisManager(BaseManager):
             f"[ -f {ROLE_FILE} ] || install -m 640 -o redis -g redis /dev/null {ROLE_FILE}",
             title="make the file of its role",
         )
-        access = yield Put("/etc/redis/users.acl", Secret(_access_list(instance)), mode=0o640, owner="redis:redis",
-                           title="write the access list")  # fmt: skip
+        access = yield Run(_KEEP_ACCESS, title="write the access list", stdin=Secret(_access_list(instance)))
+        written = yield from self.write_configuration(instance)
+        return access.text == WRITTEN or written
+
+    def write_configuration(self, instance: Instance) -> Script:
+        """Write redis.conf."""
         written = yield Put("/etc/redis/redis.conf", self.render_config_file(instance), mode=0o640, owner="redis:redis",
                             title="write redis.conf")  # fmt: skip
-        return access.changed or written.changed
+        return written.changed
 
     def question(self, instance: Instance) -> Run:
         """Log in over the network address, and read the server's version."""
@@ -81,11 +109,26 @@ class RedisManager(BaseManager):
             + '"'
         )
 
+    def configured(self, value: str) -> str:
+        """A value as redis.conf takes it: words as they are, what Redis would read otherwise in quotes."""
+        return value if re.fullmatch(r"[^\"'\\#\s]+( [^\"'\\#\s]+)*", value) else self.argument(value)
+
 
 _SANDBOX = """# Written by DTrove.
 [Service]
 ReadWritePaths={data}
 """
+
+# A list that has DTrove's lines, with these passwords, stays as it is, however Redis has put them.
+_KEEP_ACCESS = f"""set -e
+f={ACCESS_FILE}; umask 077; cat >$f.mine; [ -f $f ] || : >$f
+if [ "$(awk 'NR == FNR {{ mine[$2] = $4; next }}
+  $2 in mine {{ if (mine[$2] !~ /^#/ || index($0 " ", " " mine[$2] " ")) known++; delete mine[$2] }}
+  END {{ for (one in mine) known--; print known }}' $f.mine $f)" != 3 ]; then
+  awk 'NR == FNR {{ mine[$2]; print; next }} !($2 in mine)' $f.mine $f >$f.new
+  chown redis:redis $f.new; chmod 640 $f.new; mv $f.new $f; echo {WRITTEN}
+fi
+rm -f $f.mine"""
 
 
 def _access_list(instance: Instance) -> str:

@@ -6,40 +6,24 @@ Source: Redis's documentation, "Redis replication" and the `replication` section
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from services.datastore_agentless.datastores.base.topology import REPLICATION_USER, STREAMS, Topology
+from services.datastore_agentless.datastores.base.topology import STREAMS
+from services.datastore_agentless.datastores.redis.takeover import Takeover
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import CommandFailed, Phase, Put, Result, Script
-from shared.secrets import Secret
-
-if TYPE_CHECKING:
-    from services.datastore_agentless.datastores.redis.manager import RedisManager
-
-ROLE_FILE = "/etc/redis/dtrove-role.conf"
+from services.datastore_agentless.hosts.base import Phase, Script
 
 
-class RedisReplication(Topology):
+class RedisReplication(Takeover):
     """A primary, and replicas that only read. A write is acknowledged before a replica has it: Redis knows no other way."""
-
-    manager: RedisManager
 
     def admit(self, primary: Instance, replica: Instance) -> Script:
         """Nothing to do: the login for replication is in every node's access list, and the backlog serves whoever comes."""
         yield from ()
 
-    def join(self, replica: Instance, primary: Instance) -> Script:
-        """Follow now, and after a restart."""
+    def join(self, replica: Instance, primary: Instance, source: Instance) -> Script:
+        """Follow now, and after a restart. Its own data give way once the primary's have come."""
         yield Phase("following the primary", 20)
-        login = {"masteruser": REPLICATION_USER, "masterauth": replica.replication_password.reveal(),
-                 "replica-announce-ip": replica.addr}  # fmt: skip
-        lines = [f"{name} {value}" for name, value in login.items()]
-        yield Put(ROLE_FILE, Secret("\n".join([*lines, f"replicaof {primary.addr} {self.manager.port}", ""])), mode=0o640,
-                  owner="redis:redis", title="write whom to follow")  # fmt: skip
-        words = [*(f"CONFIG SET {name} {self.manager.argument(value)}" for name, value in login.items()),
-                 f"REPLICAOF {self.manager.argument(primary.addr)} {self.manager.port}"]  # fmt: skip
-        answer = yield self.manager.asked(replica, *words, title=f"follow {primary.name}", sample="OK\n")
-        _see_all_well(answer, f"{replica.name} does not follow {primary.name}")
+        yield from self.follow(replica, primary)
 
     def following(self, replica: Instance, primary: Instance) -> Script:
         """Ask the replica's link to its primary."""
@@ -57,10 +41,3 @@ class RedisReplication(Topology):
     def protect(self, primary: Instance, replicas: Sequence[Instance], mode: str) -> Script:
         """Nothing to do: there is one mode."""
         yield from ()
-
-
-def _see_all_well(answer: Result, what: str) -> None:
-    """Raise CommandFailed where one of several answers is an error: redis-cli's exit code does not say."""
-    wrong = [line for line in answer.stdout.splitlines() if line.startswith(("ERR", "WRONGPASS", "NOPERM", "NOAUTH"))]
-    if wrong:
-        raise CommandFailed(f"{what}: {wrong[0]}", code=1, stderr="\n".join(wrong), what_to_do="retry the operation")

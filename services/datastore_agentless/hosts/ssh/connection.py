@@ -48,6 +48,7 @@ def connect(target: Target, hop: Connection | None, settings: PoolSettings) -> p
         _check_identity(transport, target)
         transport.auth_publickey(target.user, _private_key(target))
         transport.set_keepalive(settings.keepalive)
+        transport.sock.settimeout(settings.poll)
     except (paramiko.SSHException, EOFError, OSError, HostKeyChanged) as error:
         if transport is not None:
             transport.close()

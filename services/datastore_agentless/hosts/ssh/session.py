@@ -27,7 +27,7 @@ class Session:
         self._channel = channel
         self.status_event: threading.Event = channel.status_event
         self.settimeout, self.recv, self.recv_stderr = channel.settimeout, channel.recv, channel.recv_stderr
-        self.recv_exit_status = channel.recv_exit_status
+        self.recv_exit_status, self.recv_ready = channel.recv_exit_status, channel.recv_ready
 
     def send(self, s: bytes) -> int:
         """Send what the other side has room for; returns how many bytes that were."""

@@ -10,11 +10,13 @@ class PoolSettings:
     """Bounds of the pool; times in seconds. sshd allows ten sessions per connection, so eight leave room.
 
     An idle connection costs its share of a core (paramiko polls), a new one 5 ms: hence a short `idle_ttl`. `silence` is
-    how long the kernel waits for a peer to acknowledge what was sent.
+    how long the kernel waits for a peer to acknowledge what was sent. Every `poll` seconds a connection that hears nothing
+    looks whether it is to be kept alive, or to end.
     """
 
     connect_timeout: float = 8.0
     keepalive: int = 15
+    poll: float = 0.1
     silence: float = 30.0
     channels: int = 8
     idle_ttl: float = 20.0

@@ -111,6 +111,11 @@ class Cloud:
         with self._open() as db:
             db.execute("update servers set power = ? where id = ?", (power, server.id))
 
+    def set_flavor(self, server: Server, flavor: str) -> None:
+        """Make a server one of another flavor."""
+        with self._open() as db:
+            db.execute("update servers set flavor = ? where id = ?", (flavor, server.id))
+
     def add_volume(self, instance_id: str, cluster_id: str, size_gb: int) -> Disk:
         """Make a volume."""
         disk = Disk(f"volume-{uuid4()}", instance_id, cluster_id, size_gb, "")
@@ -123,6 +128,11 @@ class Cloud:
         where, values = _tagged(instance_id)
         with self._open() as db:
             return [Disk(*row) for row in db.execute(f"select * from volumes{where} order by id", values)]
+
+    def extend(self, disk: Disk, size_gb: int) -> None:
+        """Make a volume larger."""
+        with self._open() as db:
+            db.execute("update volumes set size_gb = max(size_gb, ?) where id = ?", (size_gb, disk.id))
 
     def attach(self, disk: Disk, server: Server) -> None:
         """Attach a volume to a server."""

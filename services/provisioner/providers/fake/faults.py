@@ -15,7 +15,9 @@ from services.provisioner.providers.base import BaseProvider, ProviderBusy, Prov
 FOR_EVER = -1
 # Faults after which the cloud has done what it was asked.
 DONE_ALL_THE_SAME = ("late", "hidden")
+CALLS = BaseProvider.__abstractmethods__ | {"extend_volume", "resize"}
 OF_SERVERS = ("error", "stuck", "hidden")
+OF_POWER, IGNORED = ("power_off", "power_on"), "ignored"
 
 _RAISED: dict[str, Callable[[str], Exception]] = {
     "busy": lambda call: ProviderBusy(f"{call}: the cloud has no time just now"),
@@ -47,6 +49,7 @@ FAULTS = {
     "hidden": "create only: as late, and for a quarter of a minute nobody is shown the server",
     "error": "create only: the server is accepted and ends in state ERROR",
     "stuck": "create only: the server is accepted and stays in state BUILD",
+    "ignored": "power_off and power_on only: the call is accepted and the server stays as it is",
 }
 
 
@@ -91,14 +94,14 @@ def parse_faults(text: str) -> list[Fault]:
 def _parse_one(item: str) -> Fault:
     call, _, rest = item.partition(":")
     name, star, times = rest.partition("*")
-    if call not in BaseProvider.__abstractmethods__:
-        raise ValueError(
-            f"{item!r}: a provider has no call {call!r}; it has {_listed(BaseProvider.__abstractmethods__)}"
-        )
+    if call not in CALLS:
+        raise ValueError(f"{item!r}: a provider has no call {call!r}; it has {_listed(CALLS)}")
     if name not in FAULTS:
         raise ValueError(f"{item!r}: there is no fault {name!r}; there are {_listed(FAULTS)}")
     if name in OF_SERVERS and call != "create":
         raise ValueError(f"{item!r}: {name} is what becomes of a server, so it strikes `create` only")
+    if name == IGNORED and call not in OF_POWER:
+        raise ValueError(f"{item!r}: {name} is what becomes of a switch, so it strikes {_listed(OF_POWER)} only")
     if times and not (times.isdigit() and int(times) > 0):
         raise ValueError(f"{item!r}: {times!r} is no number of times")
     return Fault(call, name, int(times) if times else FOR_EVER if star else 1)

@@ -21,7 +21,7 @@ from services.provisioner.providers.base import (
     wanted_volume,
 )
 from services.provisioner.providers.fake.cloud import Cloud, Server
-from services.provisioner.providers.fake.faults import DONE_ALL_THE_SAME, Faults, error_for, parse_faults
+from services.provisioner.providers.fake.faults import DONE_ALL_THE_SAME, IGNORED, Faults, error_for, parse_faults
 from shared.contracts.values import Flavor
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Provider(BaseProvider):
     Addresses are `sim-<first 8 of the instance id>.invalid`, which datastore_agentless takes for simulated hosts.
     """
 
+    supports_resize = True
     supports_delegation = True
 
     def __init__(self, options: Mapping[str, object], cloud: Cloud | None = None, lent: str = "") -> None:
@@ -96,6 +97,15 @@ class Provider(BaseProvider):
         """Attach it; that it is mounted is part of the simulation."""
         self._struck("attach_volume", lambda _: self._attach(instance))
 
+    def extend_volume(self, instance: Instance, size_gb: int) -> None:
+        """Make it larger; that its file system is, too, is part of the simulation."""
+        self._struck("extend_volume", lambda _: self._extend(instance, size_gb))
+
+    def resize(self, instance: Instance, flavor: Flavor) -> None:
+        """Of that flavor at once; its memory is simulated."""
+        self._struck("resize", lambda _: self.cloud.set_flavor(self._present(instance), flavor.name))
+        instance.flavor = flavor
+
     def snapshot(self, instance: Instance, name: str) -> str:
         """Make an image."""
         return self._struck("snapshot", lambda _: self.cloud.add_image(self._present(instance), name))
@@ -124,11 +134,11 @@ class Provider(BaseProvider):
 
     def power_off(self, instance: Instance) -> None:
         """Off at once."""
-        self._struck("power_off", lambda _: self.cloud.set_power(self._present(instance), "off"))
+        self._struck("power_off", lambda fault: self._switch(instance, "off", fault))
 
     def power_on(self, instance: Instance) -> None:
         """On at once."""
-        self._struck("power_on", lambda _: self.cloud.set_power(self._present(instance), "on"))
+        self._struck("power_on", lambda fault: self._switch(instance, "on", fault))
 
     def console_output(self, instance: Instance, lines: int = 50) -> str:
         """What a server might have said."""
@@ -157,6 +167,11 @@ class Provider(BaseProvider):
         return self.cloud.add_server(
             instance.id, instance.cluster_id, instance.name, instance.flavor.name, fate, hidden, instance.epoch
         )
+
+    def _switch(self, instance: Instance, power: str, fault: str) -> None:
+        server = self._present(instance)
+        if fault != IGNORED:
+            self.cloud.set_power(server, power)
 
     def _new_cloud(self, file: str) -> Cloud:
         home, seconds = self.options.get("DTROVE_HOME"), self.options.get("DTROVE_FAKE_BUILD_SECONDS")
@@ -187,3 +202,9 @@ class Provider(BaseProvider):
         self.cloud.attach(self.cloud.volumes(instance.id)[0], self._present(instance))
         volume = wanted_volume(instance)
         volume.mount_point, volume.mounted = DATA_DIR, True
+
+    def _extend(self, instance: Instance, size_gb: int) -> None:
+        self._volume(instance)
+        volume = wanted_volume(instance)
+        self.cloud.extend(self.cloud.volumes(instance.id)[0], size_gb)
+        volume.size_gb = max(volume.size_gb, size_gb)

@@ -11,7 +11,7 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
-from services.provisioner.domain.instance import Instance
+from services.provisioner.domain.instance import Instance, Status
 from services.provisioner.images import HostImage
 from services.provisioner.providers.base import (
     DATA_DIR,
@@ -47,11 +47,17 @@ _FLAVORS = (
 # What the catalogue calls the image that is built here.
 STOCK_IMAGES = ("debian-12", "debian", "")
 _STATES = {"running": "ACTIVE", "created": "BUILD", "exited": "SHUTOFF", "stopped": "SHUTOFF", "dead": "ERROR",
-           "configured": "BUILD", "initialized": "BUILD", "restarting": "BUILD", "paused": "SHUTOFF"}  # fmt: skip
+           "configured": "BUILD", "initialized": "BUILD", "restarting": "BUILD", "paused": "UNKNOWN"}  # fmt: skip
+# In these nothing of a host runs, nor waits to run on.
+_AT_REST = ("created", "configured", "initialized", "exited", "stopped", "dead")
+FOLDER = "this machine cannot mount: the volume is a plain folder, its size is not enforced"
+_WORDS = {"paused": "the host is frozen, and would go on where it stopped"}
 
 
 class Provider(BaseProvider):
     """Options: DTROVE_HOME (where its files live), DTROVE_SSH_USER, DTROVE_LOCAL_PUBLISH.
+
+    Hosts keep their flavor: Podman's API changes the memory of no container that is there.
 
     `always` publishes the ports of hosts on loopback, `auto` where this machine does not reach the hosts otherwise.
     """
@@ -99,7 +105,10 @@ class Provider(BaseProvider):
         return self._read_state(container, instance)
 
     def _read_state(self, container: Container, instance: Instance) -> tuple[str, int]:
-        instance.server_status, instance.message = _STATES.get(container.status, "UNKNOWN"), ""
+        instance.server_status, instance.message = (
+            _STATES.get(container.status, "UNKNOWN"),
+            _WORDS.get(container.status, ""),
+        )
         settings = container.attrs["NetworkSettings"]
         networks = settings.get("Networks") or {}
         instance.addr = next((one["IPAddress"] for one in networks.values() if one.get("IPAddress")), instance.addr)
@@ -108,8 +117,9 @@ class Provider(BaseProvider):
             for port, bound in (settings.get("Ports") or {}).items() if bound
         }  # fmt: skip
         if instance.server_status == "SHUTOFF" and container.attrs["State"].get("ExitCode") not in (0, *KILLED):
-            instance.server_status = "ERROR"
             instance.message = f"the host ended with code {container.attrs['State']['ExitCode']}"
+            if instance.status in (Status.REQUESTED, Status.BUILDING):
+                instance.server_status = "ERROR"
         instance.progress = 100 if instance.server_status == "ACTIVE" else 50
         return instance.server_status, instance.progress
 
@@ -136,9 +146,16 @@ class Provider(BaseProvider):
         """Mount the volume into the running host, where the folder has been waiting for it since its start."""
         self.create_volume(instance)
         if not volumes.mount(self.home, instance.id):
-            instance.message = "this machine cannot mount: the volume is a plain folder, its size is not enforced"
+            instance.message = FOLDER
         volume = wanted_volume(instance)
         volume.mount_point, volume.mounted = DATA_DIR, True
+
+    def extend_volume(self, instance: Instance, size_gb: int) -> None:
+        """Make the file larger, and the file system on it, while it is mounted."""
+        volume = wanted_volume(instance)
+        if not volumes.extend(self.home, instance.id, size_gb):
+            instance.message = FOLDER
+        volume.size_gb = max(volume.size_gb, size_gb)
 
     def snapshot(self, instance: Instance, name: str) -> str:
         """Commit the container's own root; volumes are left out."""
@@ -182,11 +199,16 @@ class Provider(BaseProvider):
                 container.remove(force=True, v=True)
 
     def power_off(self, instance: Instance) -> None:
-        """Kill the container."""
+        """Kill the container, also a frozen one; it may have ended by itself a moment before."""
         container = self._container(instance.id)
-        if container is not None and container.status == "running":
-            with self._asking("power a server off"):
+        if container is None or container.status in _AT_REST:
+            return
+        with self._asking("power a server off"):
+            try:
                 container.kill()
+            except docker.errors.APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
 
     def power_on(self, instance: Instance) -> None:
         """Start the container again; its address stays, and its volume is mounted anew where the machine was restarted."""
@@ -195,7 +217,9 @@ class Provider(BaseProvider):
             raise no_server(instance)
         volumes.mount(self.home, instance.id)
         with self._asking("power a server on"):
-            if container.status != "running":
+            if container.status == "paused":
+                container.unpause()
+            elif container.status != "running":
                 container.start()
 
     def console_output(self, instance: Instance, lines: int = 50) -> str:

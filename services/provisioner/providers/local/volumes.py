@@ -1,4 +1,4 @@
-"""Volumes of the local provider: a file with an ext4 file system of a fixed size, mounted into the running host.
+"""Volumes of the local provider: a file with a file system of a fixed size, mounted into the running host.
 
 Mounting takes root on Linux. Elsewhere a volume is a plain folder, whose size nothing enforces.
 """
@@ -16,7 +16,14 @@ from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.lock import locked
 
 TIMEOUT = 60
+# Named when there was one kind.
 DISK = "disk.ext4"
+# The best first: xfs grows while it is mounted for whoever may mount it, ext4 only for who has CAP_SYS_RESOURCE as well.
+_MAKE = {
+    "xfs": ("mkfs.xfs", "-q"),
+    "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1"),
+}
+_KNOWN = Path("/proc/filesystems")
 
 
 def folder(home: Path, instance_id: str) -> Path:
@@ -43,7 +50,7 @@ def create(home: Path, instance_id: str, size_gb: int) -> bool:
             draft = disk.with_suffix(".new")
             with draft.open("wb") as file:
                 file.truncate(size_gb * 1024**3)
-            _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", str(draft))
+            _run(*_MAKE[_best_kind()], str(draft))
             draft.replace(disk)
     return True
 
@@ -64,6 +71,27 @@ def mount(home: Path, instance_id: str) -> bool:
         # Databases want an empty folder.
         shutil.rmtree(path / "lost+found", ignore_errors=True)
         return True
+
+
+def extend(home: Path, instance_id: str, size_gb: int) -> bool:
+    """Make the volume so large with what is on it, mounted or not; fine when it is. False where a plain folder serves.
+
+    Raises ProviderError, also where Linux lets nobody here grow an ext4 that is mounted.
+    """
+    disk, path = _disk(home, instance_id), folder(home, instance_id)
+    with _alone(home):
+        if not disk.exists():
+            return False
+        with disk.open("r+b") as file:
+            file.truncate(max(size_gb * 1024**3, disk.stat().st_size))
+        if not is_mounted(path) and _run("blkid", "-o", "value", "-s", "TYPE", str(disk)).strip() == "ext4":
+            _run("e2fsck", "-f", "-p", str(disk), fine=(0, 1))
+            _run("resize2fs", str(disk))
+    if not mount(home, instance_id):
+        return False
+    with _alone(home):
+        _extend_mounted(path)
+    return True
 
 
 def remove(home: Path, instance_id: str) -> None:
@@ -90,7 +118,13 @@ def disks(home: Path) -> list[str]:
 
 def can_mount() -> bool:
     """Whether this machine, and this user, can mount a file at all."""
-    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("mkfs.ext4") is not None
+    return sys.platform == "linux" and os.geteuid() == 0 and shutil.which(_MAKE[_best_kind()][0]) is not None
+
+
+def _best_kind() -> str:
+    """The best kind of file system that the kernel knows and that can be made here."""
+    known = _KNOWN.read_text().split() if _KNOWN.exists() else []
+    return next((kind for kind, command in _MAKE.items() if kind in known and shutil.which(command[0])), "ext4")
 
 
 def is_mounted(path: Path) -> bool:
@@ -135,11 +169,29 @@ def _unmount(path: Path) -> None:
         _run("umount", "-l", str(path))
 
 
-def _run(*command: str) -> None:
+def _extend_mounted(path: Path) -> None:
+    """Have the file system that is mounted at `path` fill its file. Raises ProviderError."""
+    device, kind = _run("findmnt", "-n", "-o", "SOURCE,FSTYPE", "-M", str(path)).splitlines()[-1].split()
+    _run("losetup", "-c", device)
+    if kind == "xfs":
+        _run("xfs_growfs", str(path))
+        return
+    try:
+        _run("resize2fs", device)
+    except ProviderError as error:
+        # Source: capabilities(7), ext4 grows while it is mounted for those alone who have it.
+        raise ProviderError("the file system of the volume does not grow while it is mounted", command=error.command,
+                            stderr=error.stderr,
+                            what_to_do="run the provisioner with CAP_SYS_RESOURCE, then retry the operation") from error  # fmt: skip
+
+
+def _run(*command: str, fine: tuple[int, ...] = (0,)) -> str:
+    """What a command prints. Raises ProviderError."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProviderError(f"{command[0]} did not run: {error}", what_to_do="see that the machine is well") from error
-    if done.returncode != 0:
+    if done.returncode not in fine:
         raise ProviderError(f"{command[0]} failed", command=" ".join(command), stderr=done.stderr,
                             what_to_do="look at the machine's disk space and loop devices")  # fmt: skip
+    return done.stdout

@@ -13,7 +13,10 @@ hosts:
     port: 22
     host_key: ssh-ed25519 AAAA...         # from /etc/ssh/ssh_host_ed25519_key.pub: no other key is trusted
     flavor: standard
-    power: {off: ipmitool -H rack1-db1-bmc power off, on: ipmitool -H rack1-db1-bmc power on}
+    power:                                # status says last whether it is on or off: without it nobody can fence the host
+      off: ipmitool -H rack1-db1-bmc power off
+      on: ipmitool -H rack1-db1-bmc power on
+      status: ipmitool -H rack1-db1-bmc power status
 ```
 """
 
@@ -41,7 +44,7 @@ _ABOVE_ZERO = validate.Range(min=1)
 
 @dataclass(frozen=True)
 class PoolHost:
-    """One host of the pool. `power_off` and `power_on` are commands of this machine, empty where there are none."""
+    """One host of the pool. `power_off`, `power_on` and `power_status` are commands of this machine, empty where there are none."""
 
     name: str
     addr: str
@@ -52,6 +55,7 @@ class PoolHost:
     flavor: str
     power_off: str = ""
     power_on: str = ""
+    power_status: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class _Strict(Schema):
 class _PowerSchema(_Strict):
     off = fields.String(required=True, validate=validate.Length(min=1))
     on = fields.String(required=True, validate=validate.Length(min=1))
+    status = fields.String(validate=validate.Length(min=1))
 
 
 class _FlavorSchema(_Strict):
@@ -161,6 +166,7 @@ def _inventory(file: Path, told: dict[str, Any]) -> Inventory:
             host_key=" ".join(host["host_key"].split()[:2]),
             private_key_file=folder / (host.get("private_key_file") or told["private_key_file"]), flavor=host["flavor"],
             power_off=host.get("power", {}).get("off", ""), power_on=host.get("power", {}).get("on", ""),
+            power_status=host.get("power", {}).get("status", ""),
         )
         for host in told["hosts"]
     )  # fmt: skip

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shlex
-import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,31 +11,45 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.provisioner.domain.instance import Instance
-from services.provisioner.providers.base import BaseProvider, Found, ProviderBusy, ProviderError, fitting, refuse_stale
-from services.provisioner.providers.static import scripts
+from services.provisioner.providers.base import (
+    BaseProvider,
+    Found,
+    ProviderBusy,
+    ProviderError,
+    fitting,
+    no_server,
+    refuse_stale,
+)
+from services.provisioner.providers.static import power, scripts
 from services.provisioner.providers.static.inventory import Inventory, PoolHost, read_inventory
 from services.provisioner.providers.static.login import Jump, Login, Unreachable
 from shared.contracts.values import Flavor
-from shared.errors import Unsupported
+from shared.errors import DtroveError, Unsupported
 from shared.options import parse_jump
 from shared.secrets import Secret
 
 T = TypeVar("T")
 AT_ONCE = 16
-LOOK_SECONDS, CLAIM_SECONDS, RELEASE_SECONDS, POWER_SECONDS = 20.0, 60.0, 600.0, 60.0
+LOOK_SECONDS, CLAIM_SECONDS, RELEASE_SECONDS = 20.0, 60.0, 600.0
+# How long one listens whether a host that is said to be off says anything after all.
+LISTEN_SECONDS = 3.0
 FREE = "-"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Who holds a host: ids of instance and cluster, and the owner of the lease; `trouble` where nobody knows."""
+    """Who holds a host: ids of instance and cluster, and the owner of the lease; `trouble` where nobody knows.
+
+    `silent`: the trouble is that nothing was heard from it at all.
+    """
 
     host: PoolHost
     instance_id: str = FREE
     cluster_id: str = FREE
     owner: str = FREE
     trouble: str = ""
+    silent: bool = False
 
 
 class Provider(BaseProvider):
@@ -69,20 +81,31 @@ class Provider(BaseProvider):
         _describe(instance, mine[0])
 
     def update_status(self, instance: Instance) -> tuple[str, int]:
-        """ACTIVE while the host is leased for the instance and answers; SHUTOFF while it does not answer."""
+        """ACTIVE while the host is leased for the instance and answers; SHUTOFF while its board says so, and it does not answer.
+
+        One that does not answer, and of which no board says anything, is UNKNOWN: it may well run behind a cut line.
+        """
         host = self.inventory.host(instance.server) if instance.server else None
         if host is None:
             lease = self._lease_of(instance.id)
             host = lease.host if lease else None
         if host is None:
             return _state(instance, "DELETED", 0)
-        lease = self._look(host)
+        state, unseen = power.power_of(host)
+        lease = self._look(host, LISTEN_SECONDS if state == power.OFF else LOOK_SECONDS)
+        if lease.silent and state == power.OFF:
+            return _state(instance, "SHUTOFF", 0)
         if lease.trouble:
-            return _state(instance, "SHUTOFF", 0, lease.trouble)
+            return _state(instance, "UNKNOWN", 0, "; ".join(filter(None, (lease.trouble, unseen))))
         if lease.instance_id != instance.id:
             return _state(instance, "DELETED", 0)
         _describe(instance, host)
-        return _state(instance, "ACTIVE", 100)
+        doubt = (
+            "it answers, though its board says that it is off: is that another host's board?"
+            if state == power.OFF
+            else ""
+        )
+        return _state(instance, "ACTIVE", 100, doubt)
 
     def destroy(self, instance: Instance) -> None:
         """Stop what runs, remove packages, data and keys, and give the host back. A host off the list counts as gone."""
@@ -134,14 +157,16 @@ class Provider(BaseProvider):
             self._release(inventory, host, found.instance_id)
 
     def power_off(self, instance: Instance) -> None:
-        """Run the list's command for it."""
+        """Run the list's command for it, unless the host says that it is leased to another by now."""
         host = self._known(instance)
-        _power(host, "off", host.power_off)
+        lease = self._look(host, LISTEN_SECONDS)
+        if not lease.trouble and lease.instance_id != instance.id:
+            raise no_server(instance)
+        power.switch_off(host)
 
     def power_on(self, instance: Instance) -> None:
         """Run the list's command for it."""
-        host = self._known(instance)
-        _power(host, "on", host.power_on)
+        power.switch_on(self._known(instance))
 
     def console_output(self, instance: Instance, lines: int = 50) -> str:
         """Nobody here reads a console."""
@@ -182,7 +207,7 @@ class Provider(BaseProvider):
             return said.splitlines()[-1] if said else ""
         except Unreachable as error:
             raise ProviderBusy(
-                f"host {host.name} cannot be wiped: {error.message}",
+                f"host {host.name} cannot be wiped: {error.message}{_woken(host)}",
                 what_to_do=f"bring it back, or take it off {inventory.file} to have it forgotten unwiped",
             ) from error
 
@@ -194,12 +219,14 @@ class Provider(BaseProvider):
         """Look at every host, several at a time."""
         return _each(self._look, inventory.hosts)
 
-    def _look(self, host: PoolHost) -> Lease:
+    def _look(self, host: PoolHost, seconds: float = LOOK_SECONDS) -> Lease:
         try:
-            words = self._login.run(host, scripts.LOOK, timeout=LOOK_SECONDS).split()
+            words = self._login.run(host, scripts.LOOK, timeout=seconds).split()
         except (ProviderError, ProviderBusy) as error:
-            return Lease(host, trouble=error.message)
-        return Lease(host, *words[:3]) if len(words) >= 3 else Lease(host, trouble="it said nothing that makes sense")
+            return Lease(host, trouble=error.message, silent=isinstance(error, Unreachable))
+        if len(words) < 3:
+            return Lease(host, trouble="it said nothing that makes sense")
+        return Lease(host, instance_id=words[0], cluster_id=words[1], owner=words[2])
 
     def _known(self, instance: Instance) -> PoolHost:
         host = self.inventory.host(instance.server)
@@ -229,18 +256,15 @@ def _found(lease: Lease) -> Found:
     return Found("server", lease.host.name, lease.instance_id, "" if lease.cluster_id == FREE else lease.cluster_id)
 
 
-def _power(host: PoolHost, verb: str, command: str) -> None:
-    if not command:
-        raise Unsupported(f"nobody has said how host {host.name} is powered {verb}",
-                          what_to_do="give it `power: {off: ..., on: ...}` in the list of hosts")  # fmt: skip
+def _woken(host: PoolHost) -> str:
+    """Switch a host on where it may be off, after a fence as it were: only one that runs can be wiped. What came of it."""
+    if not host.power_on or power.power_of(host)[0] == power.ON:
+        return ""
     try:
-        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=POWER_SECONDS, check=False)  # fmt: skip
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise ProviderBusy(f"host {host.name} could not be powered {verb}: {error}") from error
-    if done.returncode != 0:
-        raise ProviderError(f"host {host.name} could not be powered {verb}", command=command, stderr=done.stderr[-2000:],
-                            what_to_do="try the command by hand, and mend it in the list of hosts")  # fmt: skip
+        power.switch_on(host)
+    except DtroveError as error:
+        return f"; {error.message}"
+    return "; it is switched on for that"
 
 
 def _jump(options: Mapping[str, object]) -> Jump | None:

@@ -10,15 +10,15 @@ import pytest
 from services.datastore_agentless.datastores.base import BaseManager, Topology
 from services.datastore_agentless.datastores.base.topology import NOTHING, STREAMS
 from services.datastore_agentless.datastores.mysql.manager import MySQLManager
-from services.datastore_agentless.datastores.mysql.topology import native_hash
 from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
-from services.datastore_agentless.datastores.pgsql.topology import slot_of
+from services.datastore_agentless.datastores.pgsql.standby import slot_of
 from services.datastore_agentless.datastores.redis.manager import RedisManager
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Run
 from shared.errors import Failure
 from shared.secrets import Secret
+from shared.verifiers import mysql_native
 from tests.unit.services.datastore_agentless.scripted import ScriptedHost
 
 WORDS = Secret("se'cr:et\\")
@@ -52,7 +52,7 @@ def test_no_command_that_makes_a_replica_shows_the_password(name: str) -> None:
     chosen = ALL[name]
     for script in (
         chosen.admit(PRIMARY, REPLICA),
-        chosen.join(REPLICA, PRIMARY),
+        chosen.join(REPLICA, PRIMARY, PRIMARY),
         chosen.protect(PRIMARY, [REPLICA], "sync"),
     ):
         host = ScriptedHost()
@@ -77,7 +77,7 @@ def test_a_standby_is_believed_to_follow_when_it_streams_from_its_primary(told: 
 
 def test_a_standby_that_has_its_copy_takes_no_other_and_only_reads_again_whom_to_follow() -> None:
     host = ScriptedHost(see_whether_it_is_a_standby="yes\n")
-    host.drive(PGSQL.join(REPLICA, PRIMARY))
+    host.drive(PGSQL.join(REPLICA, PRIMARY, PRIMARY))
     assert not [title for title in host.titles if title.startswith(("copy", "put the copy"))]
     assert host.titles[-1] == "read whom to follow"
 
@@ -134,7 +134,7 @@ def test_a_replica_of_mariadb_that_cannot_apply_what_it_receives_says_so() -> No
 
 def test_a_password_is_hashed_as_mariadb_stores_it() -> None:
     # Source: the example of MariaDB's documentation for PASSWORD().
-    assert native_hash("notagoodpwd") == "*3A70EE9FC6594F88CE9E959CD51C5A1C002DC937"
+    assert mysql_native("notagoodpwd") == "*3A70EE9FC6594F88CE9E959CD51C5A1C002DC937"
 
 
 def test_mysqls_own_server_has_no_replicas_here() -> None:
@@ -161,7 +161,7 @@ def test_a_replica_of_redis_is_believed_to_follow_when_its_link_is_up(told: str,
 def test_a_replica_of_redis_that_refuses_to_follow_fails_whatever_its_exit_code() -> None:
     host = ScriptedHost(**{"follow_shop-1": "OK\nOK\nERR unknown option\n"})
     with pytest.raises(CommandFailed, match="ERR unknown option"):
-        host.drive(REDIS.join(REPLICA, PRIMARY))
+        host.drive(REDIS.join(REPLICA, PRIMARY, PRIMARY))
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,9 @@ def test_the_key_of_a_copy_opens_one_command_for_a_while(user: str, line: str) -
 def test_a_copy_is_fetched_from_the_pinned_host_alone_and_read_only_from_its_first_moment() -> None:
     known = replace(PRIMARY, user="debian", host_key="ssh-ed25519 AAAA")
     host = ScriptedHost(see_whether_the_data="no")
-    host.drive(COPYING.take(REPLICA, known))
+    host.drive(COPYING.take(REPLICA, PRIMARY, known))
     files = {one.path: one.content for one in host.commands if isinstance(one, Put)}
-    assert files["/run/dtrove-copy/known_hosts"] == "dtrove-primary ssh-ed25519 AAAA\n"
+    assert files["/run/dtrove-copy/known_hosts"] == "dtrove-source ssh-ed25519 AAAA\n"
     (job,) = [one for one in host.commands if isinstance(one, Job)]
     assert "StrictHostKeyChecking=yes" in job.script
     assert "debian@10.0.0.1 </dev/null" in job.script
@@ -235,17 +235,39 @@ def test_a_copy_is_fetched_from_the_pinned_host_alone_and_read_only_from_its_fir
 
 def test_what_is_a_copy_already_is_not_copied_again() -> None:
     host = ScriptedHost(see_whether_the_data="yes")
-    host.drive(COPYING.take(REPLICA, PRIMARY))
+    host.drive(COPYING.take(REPLICA, PRIMARY, PRIMARY))
     assert len(host.commands) == 1
 
 
 def test_a_copy_is_followed_from_where_it_was_made() -> None:
     host = ScriptedHost(see_how_far_its_data="0-7-41\n")
-    host.drive(MYSQL.join(REPLICA, PRIMARY))
+    host.drive(MYSQL.join(REPLICA, PRIMARY, PRIMARY))
     told = [one.stdin for one in host.commands if isinstance(one, Run)]
     assert any("gtid_slave_pos = '0-7-41'" in one.reveal() for one in told if isinstance(one, Secret))
 
 
 def test_a_position_that_is_none_is_not_put_into_a_statement() -> None:
     with pytest.raises(Failure, match="does not say"):
-        ScriptedHost(see_how_far_its_data="'; DROP").drive(MYSQL.join(REPLICA, PRIMARY))
+        ScriptedHost(see_how_far_its_data="'; DROP").drive(MYSQL.join(REPLICA, PRIMARY, PRIMARY))
+
+
+def test_a_standby_that_sends_its_data_needs_no_slot_and_the_one_at_the_primary_is_followed_all_the_same() -> None:
+    host = ScriptedHost(see_whether_it_is_a_standby="no\n")
+    host.drive(PGSQL.join(REPLICA, PRIMARY, OTHER))
+    (copy,) = [one for one in host.commands if isinstance(one, Job)]
+    assert "-h 10.0.0.3 " in copy.script
+    assert " -S " not in copy.script
+    assert copy.name == f"copy-from-{PRIMARY.id}", "whoever else sends it is not asked for a second one meanwhile"
+    (followed,) = [one for one in host.commands if isinstance(one, Put) and "primary_conninfo" in str(one.content)]
+    assert "host=10.0.0.1 " in str(followed.content)
+    assert f"primary_slot_name = '{slot_of(REPLICA)}'" in str(followed.content)
+
+
+@pytest.mark.parametrize(
+    ("since", "told", "lends"),
+    [("0/3000028", "t", True), ("0/3000028", "f", False), ("", "t", False), ("0/3'; DROP", "t", False)],
+)
+def test_a_standby_lends_its_data_where_it_has_all_that_comes_before_the_slot(
+    since: str, told: str, lends: bool
+) -> None:
+    assert ScriptedHost(see_whether_it_has_the_data=f"{told}\n").drive(PGSQL.lends(OTHER, since)) is lends

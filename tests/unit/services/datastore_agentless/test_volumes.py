@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from services.datastore_agentless.hosts.base import Result, Run
-from services.datastore_agentless.hosts.volumes import mount
+from services.datastore_agentless.hosts.volumes import grow, mount
 from shared.errors import Failure
 from tests.unit.services.datastore_agentless.scripted import ScriptedHost
 
@@ -83,3 +83,18 @@ def test_odd_names_are_quoted() -> None:
     assert "'/dev/disk/by-id/a b;c'" in host.lines
     assert "mkdir -p '/da ta'" in host.lines
     assert r"/da\040ta ext4" in host.lines
+
+
+def test_a_file_system_grows_with_a_device_that_has_grown_and_its_size_is_told() -> None:
+    host = ScriptedHost(see_how_large=Result(stdout="21003583488\n"))
+    assert host.drive(grow("/data", 20)) == 21003583488
+    assert host.titles == [
+        "see that the volume's device has grown", "grow the file system at /data", "see how large the file system is",
+    ]  # fmt: skip
+    assert f"-lt {20 << 30} ]" in host.lines
+
+
+def test_a_file_system_that_its_provider_grows_is_only_looked_at() -> None:
+    host = ScriptedHost(see_how_large=Result(stdout="df: /data: No such file or directory\n"))
+    assert host.drive(grow("/data", 20, by_provider=True)) == 0
+    assert "resize2fs" not in host.lines

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 
-from services.provisioner import actions
+from services.provisioner import actions, powering, resizing
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.fake import Cloud, Fault, Provider
@@ -22,8 +22,11 @@ from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
 from services.provisioner.workflows.remove_thing import RemoveThing
+from services.provisioner.workflows.resize_instance import ResizeInstance
+from services.provisioner.workflows.switch_power import SwitchPower
 from shared.clock import ManualClock
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested, OperationRetryRequested
+from shared.contracts.datastore_agentless import NodeFenceRequested, NodePowerRequested, NodeResizeRequested
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Database, Sealed
 from shared.engine import StepEngine
@@ -53,8 +56,10 @@ class Rig:
             self.database, self.clouds, self._issue_key, lambda name: (Secret(f"key of {name}"), "ssh-ed25519 AAAA")
         )
         attach = AttachVolume(self.database, self.clouds)
+        power = SwitchPower(self.database, self.clouds)
         flows = (build.workflow(), DeleteInstance(self.database, self.clouds).workflow(), attach.create_workflow(),
-                 attach.attach_workflow(), RemoveThing(self.database, self.clouds).workflow())  # fmt: skip
+                 attach.attach_workflow(), RemoveThing(self.database, self.clouds).workflow(), power.fence_workflow(),
+                 power.power_on_workflow(), *ResizeInstance(self.database, self.clouds).workflows())  # fmt: skip
         self.engine = StepEngine(self.database, {flow.name: flow for flow in flows}, owner="tester")
 
     def _issue_key(self, _cluster_id: str) -> str:
@@ -87,6 +92,26 @@ class Rig:
             event_id=event_id, cluster_id=CLUSTER, operation_id=operation, project_id="p", instance_ids=(INSTANCE,)
         )
         actions.delete_cluster(self.database, wish)
+
+    def fence(self, operation: str = "o-fence", event_id: str = "wish-4") -> bool:
+        """The server is to be off."""
+        wish = NodeFenceRequested(
+            event_id=event_id, cluster_id=CLUSTER, operation_id=operation, project_id="p", instance_id=INSTANCE
+        )
+        return powering.fence_instance(self.database, wish)
+
+    def power_on(self, operation: str = "o-fence", event_id: str = "wish-5") -> bool:
+        """The server is to run again."""
+        wish = NodePowerRequested(
+            event_id=event_id, cluster_id=CLUSTER, operation_id=operation, project_id="p", instance_id=INSTANCE
+        )
+        return powering.power_instance(self.database, wish)
+
+    def resize(self, volume_gb: int, event_id: str = "wish-6", flavor: Flavor | None = None) -> bool:
+        """The volume is to be so large, or the server of another flavor."""
+        wish = NodeResizeRequested(event_id=event_id, cluster_id=CLUSTER, operation_id="o-resize", project_id="p",
+                                   instance_id=INSTANCE, volume_gb=volume_gb, flavor=flavor)  # fmt: skip
+        return resizing.resize_instance(self.database, wish)
 
     def run(self, until: Callable[[], bool] = lambda: False, rounds: int = 5000) -> None:
         """Let the engine work, time passing as it asks, until it rests or `until` holds."""
@@ -125,8 +150,6 @@ def rig(tmp_path: Path) -> Rig:
     Sealed.keyring = Keyring((new_key(),))
     clock = ManualClock()
     database = Database(f"sqlite:///{tmp_path}/provisioner.sqlite", "provisioner", metadata, clock)
-    # Nothing here outlives the power: no need to wait for the disk at each of thousands of commits.
-    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     metadata.create_all(database.engine)
     cloud = Cloud(build_seconds=10, clock=clock)
     return Rig(clock, database, cloud, Provider({}, cloud))

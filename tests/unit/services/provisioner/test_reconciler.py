@@ -278,6 +278,32 @@ def test_a_server_that_is_gone_is_told_and_cannot_be_cleaned(alive: Rig) -> None
         reconciler.clean(alive.database, [lost])
 
 
+def test_a_server_that_is_off_is_neither_an_orphan_nor_lost(alive: Rig) -> None:
+    alive.fence()
+    looks(alive)
+    assert alive.instance.status == Status.OFF
+    assert listed(alive) == []
+    assert (len(alive.cloud.servers()), len(alive.cloud.volumes())) == (1, 1)
+
+
+def test_a_server_that_was_off_and_is_gone_is_told(alive: Rig) -> None:
+    alive.fence()
+    alive.run()
+    lost = alive.instance.server
+    alive.cloud.remove_one("server", lost, INSTANCE)
+    look(alive)
+    assert ("gone", lost) in listed(alive)
+
+
+def test_a_second_server_beside_one_that_is_off_goes_by_itself(alive: Rig) -> None:
+    alive.fence()
+    alive.run()
+    own = alive.instance.server
+    alive.cloud.add_server(INSTANCE, CLUSTER, "shop-1", "small")
+    looks(alive)
+    assert [one.id for one in alive.cloud.servers()] == [own]
+
+
 def test_a_server_that_only_the_list_has_missed_is_not_gone(alive: Rig) -> None:
     status: dict[str, Any] = {"of": "ACTIVE"}
 

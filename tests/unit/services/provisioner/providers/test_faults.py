@@ -30,6 +30,7 @@ def test_no_faults_are_an_empty_text() -> None:
         ("create:busy*many", "'many' is no number"),
         ("create:busy*0", "'0' is no number"),
         ("destroy:error", "strikes `create` only"),
+        ("destroy:ignored", "strikes power_off, power_on only"),
     ],
 )
 def test_what_means_nothing_is_refused_with_what_there_is(text: str, sentence: str) -> None:
@@ -45,8 +46,8 @@ def test_faults_strike_in_order_and_are_used_up() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
-def test_every_fault_is_raised_or_becomes_of_a_server(name: str) -> None:
-    assert (error_for(name, "create") is None) == (name in ("error", "stuck"))
+def test_every_fault_is_raised_or_becomes_of_a_server_or_of_its_switch(name: str) -> None:
+    assert (error_for(name, "create") is None) == (name in ("error", "stuck", "ignored"))
 
 
 def test_a_hidden_server_comes_to_light_later_and_its_instance_keeps_the_one_it_knows() -> None:

@@ -25,7 +25,7 @@ def told(tmp_path: Path) -> dict[str, Any]:
                     {"name": "unused", "vcpus": 1, "ram_mb": 512, "disk_gb": 4}],
         "hosts": [{"name": "rack1", "addr": "10.0.0.1", "host_key": make_host_key("x")[1] + " root@rack1", "flavor": "big"},
                   {"name": "rack2", "addr": "rack2.example", "port": 2222, "user": "root", "flavor": "big",
-                   "host_key": make_host_key("x")[1], "power": {"off": "ipmi off", "on": "ipmi on"}}],
+                   "host_key": make_host_key("x")[1], "power": {"off": "ipmi off", "on": "ipmi on", "status": "ipmi status"}}],
     }  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def test_a_good_list_gives_hosts_with_all_that_was_left_out(tmp_path: Path, told
     assert (first.name, first.user, first.port, first.power_off) == ("rack1", "ops", 22, "")
     assert first.host_key == " ".join(told["hosts"][0]["host_key"].split()[:2])
     assert first.private_key_file == tmp_path / "pool_key"
-    assert (second.user, second.port, second.power_on) == ("root", 2222, "ipmi on")
+    assert (second.user, second.port) == ("root", 2222)
+    assert (second.power_off, second.power_on, second.power_status) == ("ipmi off", "ipmi on", "ipmi status")
     assert pool.wipe_script == "echo gone\n"
     assert pool.owner == "dtrove"
 
