@@ -77,7 +77,7 @@ class Cluster:
         copying = self.topology.copying
         public_key = self.run(replica, copying.ask(replica))
         self.run(self.primary, copying.lend(self.primary, replica, public_key))
-        self.run(replica, copying.take(replica, self.primary))
+        self.run(replica, copying.take(replica, self.primary, self.primary))
         self.run(self.primary, copying.end(self.primary, replica))
 
     def protect(self) -> None:

@@ -190,7 +190,7 @@ def test_a_killed_primary_is_replaced_and_comes_back_with_the_data_of_the_new_on
         cluster.copy(killed)
         cluster.took["copy"] = round(time.monotonic() - began, 3)
         assert not cluster.standing(killed).writable
-        cluster.twice(killed, lambda: topology.join(killed, second))
+        cluster.twice(killed, lambda: topology.join(killed, second, second))
         cluster.sees(killed)
         cluster.protect()
         client.goes_on()

@@ -24,6 +24,8 @@ LOOK_SECONDS, TALK_SECONDS, TURN_SECONDS = 2.0, 0.4, 0.1
 BIRTH_SECONDS = 5.0
 CHUNK = 262_144
 NAME_KEPT = 100
+# How long systemd is waited for, each time, when a job is to end: a stop of its own is over within the time of one command.
+STOP_SECONDS = 8
 
 _START = """set -u
 umask 077
@@ -114,7 +116,8 @@ _STOP = (
     + _ALIVE
     + """[ -d "$d" ] || exit 0
 bury stopped
-[ -d /run/systemd/system ] && systemctl stop {unit} 2>/dev/null
+# systemd now and then waits for what has ended long ago: whoever stops the job does not wait with it.
+[ -d /run/systemd/system ] && {{ timeout {grace} systemctl stop {unit} || timeout {grace} systemctl kill -s KILL {unit}; }} 2>/dev/null
 if [ ! -f "$d/rc" ] && alive; then
   kill -TERM -$pid 2>/dev/null
   n=0
@@ -178,7 +181,7 @@ class JobFolder:
 
     def stop(self) -> str:
         """End the job and everything it started."""
-        return _STOP.format(**self._names)
+        return _STOP.format(grace=STOP_SECONDS, **self._names)
 
     def put_aside(self) -> str:
         """Let the next start be a new one; what was put aside goes after three days."""

@@ -21,7 +21,9 @@ PROBLEM = Problem(step="create_server", message="no host has room")
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def report(ids: dict[str, str], step: str, status: str, sequence: int, service: str = "provisioner") -> Event:
+def report(
+    ids: dict[str, str], step: str, status: str, sequence: int, service: str = "provisioner"
+) -> OperationProgressed:
     return OperationProgressed(**ids, service=service, kind="build", step=step, status=status, sequence=sequence,
                                host="n-1", message=f"{step} {status}")  # fmt: skip
 
