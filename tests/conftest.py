@@ -32,6 +32,24 @@ def spare_the_disk(connection: Any, record: Any, _proxy: Any) -> None:
         record.info["spared"] = True
 
 
+class AtOnce:
+    """Tells of each failed test as it fails, and why: a run that is cut off has no summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+            terminal.write_line(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-2000:]}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only where results come together: not in each of the processes that run tests side by side."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AtOnce(config))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes minutes: what is quick then fills the time of whichever worker is done first."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
