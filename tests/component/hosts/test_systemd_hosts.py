@@ -1,4 +1,4 @@
-"""Hosts with systemd as their first process: units, sandboxes and transient jobs instead of scripts and setsid."""
+"""Hosts with systemd as their first process: units, sandboxes, boots and transient jobs instead of scripts and setsid."""
 
 from __future__ import annotations
 
@@ -53,9 +53,34 @@ def test_it_stops_and_starts_and_comes_back_after_a_reboot(host: RealHost, name:
     assert ASK[name](host.node.addr, "dtrove", PASSWORD)
 
 
-def test_databases_come_back_by_themselves_after_a_reboot(host: RealHost) -> None:
+def boot(host: RealHost) -> None:
+    """Restart the host, and wait until systemd has started all that it is going to."""
     host.container.restart(timeout=10)
     wait_for(lambda: reaches(host.pool, host.target()), 60, what="a login after the reboot")
+    settled = ("running", "degraded")
+    wait_for(lambda: host.sh("systemctl is-system-running") in settled, 60, 0.5, "the end of the boot")
+
+
+def running(host: RealHost) -> set[str]:
+    """Which of the databases have a process."""
+    return {name for name in DATASTORES if host.processes(manager_of(name).process)}
+
+
+def test_databases_that_are_left_alone_at_boot_wait_to_be_started_by_name(host: RealHost) -> None:
+    for name in DATASTORES:
+        host.driver().execute(manager_of(name).at_boot(starts=False))
+    assert running(host) == set(DATASTORES), "what runs goes on"
+    boot(host)
+    assert running(host) == set()
+    for name in DATASTORES:
+        host.driver().execute(manager_of(name).start())
+        assert ASK[name](host.node.addr, "dtrove", PASSWORD)
+
+
+def test_databases_of_nodes_that_are_alone_come_back_by_themselves(host: RealHost) -> None:
+    for name in DATASTORES:
+        host.driver().execute(manager_of(name).at_boot(starts=True))
+    boot(host)
     for name in DATASTORES:
         wait_for(lambda name=name: _answers(host, name), 60, what=f"{name} after the reboot")
 
