@@ -4,6 +4,8 @@ SHELL := /bin/sh
 DATASTORE ?= pgsql 15
 SIZE ?= 1
 export DTROVE_PYTHON RIG
+# The suite starts hundreds of Pythons: each would compile all that is ours anew where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test-setup demo up down test test-openstack check fast faults bench bench-openstack docs lock
 

@@ -18,7 +18,7 @@ from tests.security.cast import ROLES
 from tests.security.judge import Judge
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.fault(24, 25)]
-CALLS = 1500
+CALLS = 800
 
 
 @pytest.fixture(scope="module")
