@@ -13,7 +13,7 @@ from tests.support.installation import ROOT
 from tests.support.pool import Pool, given_hosts
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_home() -> Iterator[Path]:
     """A home for real hosts, which shares the cached host image of the checkout; all that was made goes with it."""
     with tempfile.TemporaryDirectory(prefix="dtrove-contract-") as name:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.installation import Installation
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """DTrove as `dtrove up` starts it, with the local provider."""
     with Installation(tmp_path_factory.mktemp("e2e")) as made:

@@ -34,21 +34,21 @@ def dtrove(tmp_path_factory: pytest.TempPathFactory, broker: PrivateRabbit) -> I
         assert " exited with " not in told, f"a process died that nobody had killed\n{made.logs(60)}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sim(tmp_path_factory: pytest.TempPathFactory, postgres: PrivatePostgres) -> Iterator[Stack]:
     """DTrove with the provider `fake` and two workers of each kind, on PostgreSQL; steps take a moment."""
     with Stack(tmp_path_factory.mktemp("sim"), postgres, TWO_WORKERS, **SLOW) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real(tmp_path_factory: pytest.TempPathFactory, postgres: PrivatePostgres) -> Iterator[Stack]:
     """DTrove with the local provider and two workers of each kind, on PostgreSQL."""
     with Stack(tmp_path_factory.mktemp("real"), postgres, TWO_WORKERS) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(real: Stack) -> Iterator[Node]:
     """A real host with a Redis on it."""
     cluster, operation = real.create("served", "redis 7.0", flavor="tiny")

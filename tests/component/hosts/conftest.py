@@ -27,7 +27,7 @@ from tests.support.proxy import Proxy
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """A running sshd that tests share."""
     server = Sshd(tmp_path_factory.mktemp("sshd")).start()
@@ -81,7 +81,7 @@ def database(with_tables: Callable[[str], str], tmp_path: Path, monkeypatch: pyt
     return Database(with_tables("datastore_agentless"), "datastore_agentless", tables.metadata)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real_hosts() -> Iterator[RealHosts]:
     """Makes real hosts; all that was made goes with it."""
     with real_hosts_of_their_own() as made:
