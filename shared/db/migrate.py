@@ -42,7 +42,7 @@ def upgrade(service: str, url: str, patience: float = 0.0) -> None:
     until, said = time.monotonic() + patience, 0.0
     while True:
         try:
-            if not _is_ahead(service, url):
+            if not _is_settled(service, url):
                 with translated():
                     command.upgrade(config_for(service, url), "head")
             return
@@ -90,13 +90,18 @@ def pending(service: str, url: str) -> bool:
     return current_at(url) != versions(service).newest
 
 
-def _is_ahead(service: str, url: str) -> bool:
-    """Whether a newer release has been at the database: an older one works on it as it is, until it is upgraded itself."""
-    found = current_at(url)
-    if not found or found in versions(service).known:
-        return False
-    log.warning("the database of %s is of a newer version (%s) than this program: finish the upgrade", service, found)
-    return True
+def _is_settled(service: str, url: str) -> bool:
+    """Whether there is nothing to bring up: the version is the newest one, as at nearly every start, or a later one than ours.
+
+    Where a newer release has been at the database, an older one works on it as it is, until it is upgraded itself.
+    """
+    found, here = current_at(url), versions(service)
+    if found and found not in here.known:
+        log.warning(
+            "the database of %s is of a newer version (%s) than this program: finish the upgrade", service, found
+        )
+        return True
+    return bool(found) and found == here.newest
 
 
 def run(metadata: MetaData) -> None:
