@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -106,7 +107,9 @@ def test_a_job_is_a_transient_unit_with_its_output_and_its_exit_code(host: RealH
     assert driver.execute(work()) == result
 
 
-def test_cancelling_a_job_ends_even_what_left_its_process_group(host: RealHost) -> None:
+def cancelled(host: RealHost, task: str) -> None:
+    """Begin a job that leaves its process group, and cancel it once it runs."""
+
     def check() -> None:
         if host.sh("test -e /run/begun && echo yes") == "yes":
             raise Cancelled("enough")
@@ -114,14 +117,29 @@ def test_cancelling_a_job_ends_even_what_left_its_process_group(host: RealHost) 
     def work() -> Any:
         yield Job("tree", "setsid sleep 987 & setsid sleep 987 & touch /run/begun; wait")
 
-    driver = host.driver(task_id="task-2", check=check)
+    host.sh("rm -f /run/begun")
+    driver = host.driver(task_id=task, check=check)
     with pytest.raises(Cancelled):
         driver.execute(work())
     assert host.sh("pgrep -fc '^sleep 987'") == "0"
+    assert host.sh(f"test -e /var/lib/dtrove/jobs/{JobFolder(f'{task}-tree').name} || echo gone") == "gone"
+
+
+def test_cancelling_a_job_ends_even_what_left_its_process_group(host: RealHost) -> None:
+    cancelled(host, "task-2")
     # Its processes are gone; systemd itself takes a moment to hear of that.
     units = "systemctl list-units --all --plain --no-legend 'dtrove-task-2*'"
     wait_for(lambda: host.sh(units) == "", 60, what="the end of the unit")
-    assert host.sh(f"test -e /var/lib/dtrove/jobs/{JobFolder('task-2-tree').name} || echo gone") == "gone"
+
+
+def test_a_systemd_that_does_not_come_to_the_end_of_a_stop_keeps_nobody_from_cancelling(host: RealHost) -> None:
+    waiting = """#!/bin/sh
+[ "$1" != stop ] || exec sleep 60
+exec /usr/bin/systemctl "$@"
+"""
+    host.sh(f"printf %s {quote(waiting)} > /usr/local/bin/systemctl; chmod 755 /usr/local/bin/systemctl")
+    cancelled(host, "task-3")
+    host.sh("rm /usr/local/bin/systemctl")
 
 
 def _answers(host: RealHost, name: str) -> bool:
