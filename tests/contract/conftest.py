@@ -1,4 +1,4 @@
-"""Real hosts for the contract: a home for containers, and a pool of given hosts, made of containers as well."""
+"""Providers for the contract, real hosts among them: a home for containers, and a pool of given hosts, made of containers as well."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.local import clean_up
+from tests.support import clouds
 from tests.support.installation import ROOT
 from tests.support.pool import Pool, given_hosts
+from tests.support.providers import Rig
 
 
 @pytest.fixture(scope="package")
@@ -30,3 +33,37 @@ def pool(local_home: Path) -> Iterator[Pool]:
     """Two bare hosts that somebody has set up, and their list."""
     with given_hosts(local_home) as made:
         yield made
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "fake",
+        "example",
+        pytest.param("local", marks=[pytest.mark.real, pytest.mark.slow]),
+        pytest.param("static", marks=[pytest.mark.real, pytest.mark.slow]),
+        # Where a cloud is named: `make test-openstack` names one.
+        *([pytest.param("openstack", marks=[pytest.mark.real, pytest.mark.slow])] if clouds.GIVEN else []),
+    ],
+)
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    place: Path = tmp_path_factory.mktemp("provider")
+    if request.param == "fake":
+        yield Rig("fake", {"DTROVE_HOME": str(place)}, place)
+    elif request.param == "example":
+        yield Rig("examples.provider.provider.TinyProvider", {}, place, remembers=False)
+    elif request.param == "local":
+        yield Rig("local", {"DTROVE_HOME": str(request.getfixturevalue("local_home"))}, place, real=True)
+    elif request.param == "openstack":
+        yield Rig("openstack", clouds.options(place), place, real=True, image=clouds.IMAGE)
+    else:
+        pool = request.getfixturevalue("pool")
+        yield Rig("static", {"DTROVE_STATIC_HOSTS": str(pool.file)}, place, real=True)
+
+
+@pytest.fixture
+def server(rig: Rig) -> Iterator[Instance]:
+    """A server that is up, and gone after the test."""
+    instance = rig.up(rig.instance())
+    yield instance
+    rig.provider.destroy(instance)

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -15,45 +13,10 @@ import pytest
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.base import BaseProvider, NoServer, ProviderBusy, ProviderError
 from shared.errors import StaleEpoch, Unsupported
-from tests.support import clouds
 from tests.support.installation import wait_for
 from tests.support.providers import Rig, make_key
 
 RETURNS_WITHIN = 10.0
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        "fake",
-        "example",
-        pytest.param("local", marks=[pytest.mark.real, pytest.mark.slow]),
-        pytest.param("static", marks=[pytest.mark.real, pytest.mark.slow]),
-        # Where a cloud is named: `make test-openstack` names one.
-        *([pytest.param("openstack", marks=[pytest.mark.real, pytest.mark.slow])] if clouds.GIVEN else []),
-    ],
-)
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    place: Path = tmp_path_factory.mktemp("provider")
-    if request.param == "fake":
-        yield Rig("fake", {"DTROVE_HOME": str(place)}, place)
-    elif request.param == "example":
-        yield Rig("examples.provider.provider.TinyProvider", {}, place, remembers=False)
-    elif request.param == "local":
-        yield Rig("local", {"DTROVE_HOME": str(request.getfixturevalue("local_home"))}, place, real=True)
-    elif request.param == "openstack":
-        yield Rig("openstack", clouds.options(place), place, real=True, image=clouds.IMAGE)
-    else:
-        pool = request.getfixturevalue("pool")
-        yield Rig("static", {"DTROVE_STATIC_HOSTS": str(pool.file)}, place, real=True)
-
-
-@pytest.fixture
-def server(rig: Rig) -> Iterator[Instance]:
-    """A server that is up, and gone after the test."""
-    instance = rig.up(rig.instance())
-    yield instance
-    rig.provider.destroy(instance)
 
 
 def test_a_server_is_asked_for_without_waiting_and_comes_up_with_address_user_and_progress(rig: Rig) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from services.provisioner.domain.instance import HOLDING, Status
 
-SERVER, VOLUME = "server", "volume"
+SERVER, VOLUME, ADDRESS = "server", "volume", "address"
 
 
 class Why(StrEnum):
@@ -23,7 +23,9 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Found:
-    """A thing of ours that the provider holds: `kind` is server, volume or network; `instance_id` its tag.
+    """A thing of ours that the provider holds: `kind` is server, volume, network or address; `instance_id` its tag.
+
+    Of an address the tag is `cluster_id`, and `instance_id` whom it leads to (see BaseProvider.list_ours).
 
     `account` is whose account of the cloud it is in, as Instance has it.
     """

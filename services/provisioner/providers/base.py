@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
+from services.provisioner.domain.address import ClusterAddress
 from services.provisioner.domain.delegation import Delegation
 from services.provisioner.domain.findings import Found
 from services.provisioner.domain.instance import Instance, Volume
@@ -24,8 +25,8 @@ RAM_MB_OTHERWISE = 256
 DATA_DIR = "/var/lib/dtrove-data"
 
 __all__ = [
-    "DATA_DIR", "BaseProvider", "Found", "NoServer", "ProviderBusy", "ProviderError", "fitting", "no_server", "refuse_stale",
-    "wanted_volume",
+    "DATA_DIR", "BaseProvider", "Found", "NoServer", "ProviderBusy", "ProviderError", "fitting", "no_addresses", "no_server",
+    "refuse_late", "refuse_stale", "wanted_volume",
 ]  # fmt: skip
 
 
@@ -57,6 +58,18 @@ def refuse_stale(instance: Instance, created_under: int) -> None:
         raise StaleEpoch(f"a later worker has built the server of instance {instance.id} anew")
 
 
+def refuse_late(address: ClusterAddress, moved_under: int) -> None:
+    """Raise StaleEpoch where an address was moved under a later epoch than that of who wants to move it now."""
+    if address.epoch and moved_under > address.epoch:
+        raise StaleEpoch(f"a later worker has moved the address of cluster {address.cluster_id}")
+
+
+def no_addresses() -> Unsupported:
+    """The error of a provider whose clusters have no addresses of their own."""
+    return Unsupported("this provider gives clusters no addresses of their own",
+                       what_to_do="use the URL that names all nodes of the cluster")  # fmt: skip
+
+
 def no_server(instance: Instance) -> NoServer:
     """The error of whoever wants something of a server that is not there."""
     return NoServer(f"there is no server for instance {instance.id}", what_to_do="delete and make it anew")
@@ -76,6 +89,7 @@ class BaseProvider(ABC):
     supports_volumes = True
     supports_resize = False
     supports_delegation = False
+    supports_addresses = False
     # How often, in seconds, the provider may be asked for all that is ours, and at most for one server that is being built.
     sweep_seconds = 20.0
     poll_seconds = 0.1
@@ -182,7 +196,11 @@ class BaseProvider(ABC):
 
     @abstractmethod
     def list_ours(self) -> list[Found]:
-        """All servers and volumes with this installation's tags."""
+        """All servers, volumes and addresses of clusters with this installation's tags.
+
+        An address has the kind `address`, itself for its id, its cluster, and the instance that it leads to: empty where it leads
+        nowhere although the server that it last led to runs, as one may after a reboot. Then it is moved there again.
+        """
 
     @abstractmethod
     def remove(self, found: Found) -> None:
@@ -201,6 +219,28 @@ class BaseProvider(ABC):
     @abstractmethod
     def power_on(self, instance: Instance) -> None:
         """Start the server; fine when it is on."""
+
+    def take_address(self, address: ClusterAddress) -> None:
+        """Set an address aside for a cluster, or find the one that was; it leads nowhere yet.
+
+        Sets `addr`; leaves it empty where servers here are not reached at addresses of their own, so that this one would not be
+        either. Raises Unsupported where `supports_addresses` is false, ProviderError, ProviderBusy.
+        """
+        raise no_addresses()
+
+    def move_address(self, address: ClusterAddress, instance: Instance) -> None:
+        """Have a cluster's address lead to the server of one of its instances, and to nobody else's, from when this returns.
+
+        Fine where it does. What is connected by it elsewhere is cut off; neighbours are told. A server that was switched off,
+        and comes back, must not answer at an address that was moved away meanwhile. Where `address.epoch` is not 0, keep it with
+        the address, and pass what was kept to `refuse_late` first: whoever asks may have stood still for long. Raises NoServer
+        where the server is gone, ProviderBusy where it does not run, ProviderError, StaleEpoch, Unsupported.
+        """
+        raise no_addresses()
+
+    def release_address(self, address: ClusterAddress) -> None:
+        """Give a cluster's address back, wherever it leads; fine when there is none. Raises as `take_address` does."""
+        raise no_addresses()
 
     @abstractmethod
     def console_output(self, instance: Instance, lines: int = 50) -> str:

@@ -1,4 +1,4 @@
-"""The provisioner's slice of the database: instances and their volumes."""
+"""The provisioner's slice of the database: instances with their volumes, and clusters' addresses."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ instances = Table(
     Column("account", String(64), nullable=False, default="", server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     Index("instances_cluster", "cluster_id"),
+)
+
+# Addresses of clusters' own, where the provider has such; where each is to lead by the newest wish.
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("project_id", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("addr", String(64), nullable=False),
+    Column("wanted_id", String(64), nullable=False),
+    Column("wanted_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("account", String(64), nullable=False),
 )
 
 # What the provider holds and the database knows nothing of, or the other way round, since when and what becomes of it.

@@ -1,4 +1,4 @@
-"""The cloud itself: servers, volumes and images as rows of SQLite, in memory or in a file that outlives a process.
+"""The cloud itself: servers, volumes, images and addresses as rows of SQLite, in memory or in a file that outlives a process.
 
 Like a real cloud it checks no tags: asked twice for the same server, it makes two. Time comes from a clock.
 """
@@ -22,6 +22,8 @@ create table if not exists servers (id text primary key, instance_id text, clust
 create table if not exists volumes (id text primary key, instance_id text, cluster_id text, size_gb integer,
   server_id text not null default '');
 create table if not exists images (id text primary key, server_id text, name text);
+create table if not exists addresses (id text primary key, cluster_id text, instance_id text not null default '',
+  epoch integer not null default 0);
 """
 
 
@@ -52,6 +54,16 @@ class Disk:
     cluster_id: str
     size_gb: int
     server_id: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """An address as the cloud keeps it; it leads to the server of `instance_id`, empty for nowhere, since `epoch` has said so."""
+
+    id: str
+    cluster_id: str
+    instance_id: str
+    epoch: int
 
 
 class Cloud:
@@ -107,9 +119,13 @@ class Cloud:
         return ("ACTIVE" if server.power == "on" else "SHUTOFF"), 100
 
     def set_power(self, server: Server, power: str) -> None:
-        """Switch a server `on` or `off`."""
+        """Switch a server `on` or `off`; one that comes back has no address any more but its own."""
         with self._open() as db:
-            db.execute("update servers set power = ? where id = ?", (power, server.id))
+            changed = db.execute(
+                "update servers set power = ? where id = ? and power <> ?", (power, server.id, power)
+            ).rowcount
+            if changed and power == "on":
+                db.execute("update addresses set instance_id = '' where instance_id = ?", (server.instance_id,))
 
     def set_flavor(self, server: Server, flavor: str) -> None:
         """Make a server one of another flavor."""
@@ -151,6 +167,31 @@ class Cloud:
         with self._open() as db:
             return [str(row[0]) for row in db.execute("select name from images order by name")]
 
+    def add_address(self, cluster_id: str) -> Place:
+        """Set an address aside."""
+        place = Place(f"sim-{uuid4().hex[:8]}.invalid", cluster_id, "", 0)
+        with self._open() as db:
+            db.execute("insert into addresses values (?, ?, ?, ?)", tuple(vars(place).values()))
+        return place
+
+    def addresses(self, cluster_id: str | None = None) -> list[Place]:
+        """The addresses that carry this cluster's tag, or all."""
+        where, values = _tagged(cluster_id, "cluster_id")
+        with self._open() as db:
+            return [Place(*row) for row in db.execute(f"select * from addresses{where} order by id", values)]
+
+    def lead(self, place: Place, instance_id: str, epoch: int, allowed: Callable[[int], None] = lambda _: None) -> None:
+        """Have an address lead to an instance's server. `allowed` is told under which epoch it was led last, and may raise."""
+        with self._open() as db:
+            found = db.execute("select epoch from addresses where id = ?", (place.id,)).fetchone()
+            allowed(found[0] if found else 0)
+            db.execute("update addresses set instance_id = ?, epoch = ? where id = ?", (instance_id, epoch, place.id))
+
+    def release(self, cluster_id: str) -> None:
+        """Delete the addresses that carry this cluster's tag."""
+        with self._open() as db:
+            db.execute("delete from addresses where cluster_id = ?", (cluster_id,))
+
     def remove(self, instance_id: str, allowed: Callable[[int], None] = lambda _: None) -> None:
         """Delete the servers and volumes that carry this instance's tag, as far as they are shown.
 
@@ -162,11 +203,12 @@ class Cloud:
             db.execute("delete from servers where instance_id = ? and created_at <= ?", (instance_id, self._now()))
             db.execute("delete from volumes where instance_id = ?", (instance_id,))
 
-    def remove_one(self, kind: str, thing_id: str, instance_id: str) -> None:
-        """Delete one server or volume, if it carries this tag."""
-        table = {"server": "servers", "volume": "volumes"}[kind]
+    def remove_one(self, kind: str, thing_id: str, tag: str) -> None:
+        """Delete one server or volume, or one address, if it carries this tag: an instance's id, or a cluster's."""
+        table, column = {"server": ("servers", "instance_id"), "volume": ("volumes", "instance_id"),
+                         "address": ("addresses", "cluster_id")}[kind]  # fmt: skip
         with self._open() as db:
-            gone = db.execute(f"delete from {table} where id = ? and instance_id = ?", (thing_id, instance_id)).rowcount
+            gone = db.execute(f"delete from {table} where id = ? and {column} = ?", (thing_id, tag)).rowcount
             if kind == "server" and gone:
                 db.execute("update volumes set server_id = '' where server_id = ?", (thing_id,))
 
@@ -179,5 +221,5 @@ class Cloud:
             yield self._db
 
 
-def _tagged(instance_id: str | None) -> tuple[str, tuple[str, ...]]:
-    return ("", ()) if instance_id is None else (" where instance_id = ?", (instance_id,))
+def _tagged(tag: str | None, column: str = "instance_id") -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if tag is None else (f" where {column} = ?", (tag,))

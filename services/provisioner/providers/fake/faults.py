@@ -15,7 +15,13 @@ from services.provisioner.providers.base import BaseProvider, ProviderBusy, Prov
 FOR_EVER = -1
 # Faults after which the cloud has done what it was asked.
 DONE_ALL_THE_SAME = ("late", "hidden")
-CALLS = BaseProvider.__abstractmethods__ | {"extend_volume", "resize"}
+CALLS = BaseProvider.__abstractmethods__ | {
+    "extend_volume",
+    "resize",
+    "take_address",
+    "move_address",
+    "release_address",
+}
 OF_SERVERS = ("error", "stuck", "hidden")
 OF_POWER, IGNORED = ("power_off", "power_on"), "ignored"
 

@@ -8,19 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from services.provisioner.domain.address import ClusterAddress
 from services.provisioner.domain.delegation import Delegation
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.base import (
     DATA_DIR,
     BaseProvider,
     Found,
+    ProviderBusy,
     ProviderError,
     fitting,
     no_server,
+    refuse_late,
     refuse_stale,
     wanted_volume,
 )
-from services.provisioner.providers.fake.cloud import Cloud, Server
+from services.provisioner.providers.fake.cloud import Cloud, Place, Server
 from services.provisioner.providers.fake.faults import DONE_ALL_THE_SAME, IGNORED, Faults, error_for, parse_faults
 from shared.contracts.values import Flavor
 
@@ -45,6 +48,7 @@ class Provider(BaseProvider):
 
     supports_resize = True
     supports_delegation = True
+    supports_addresses = True
 
     def __init__(self, options: Mapping[str, object], cloud: Cloud | None = None, lent: str = "") -> None:
         super().__init__(options)
@@ -124,13 +128,16 @@ class Provider(BaseProvider):
 
         def look(_: str) -> list[Found]:
             servers = [Found("server", one.id, one.instance_id, one.cluster_id) for one in self.cloud.servers()]
-            return servers + [Found("volume", one.id, one.instance_id, one.cluster_id) for one in self.cloud.volumes()]
+            volumes = [Found("volume", one.id, one.instance_id, one.cluster_id) for one in self.cloud.volumes()]
+            places = [Found("address", one.id, one.instance_id, one.cluster_id) for one in self.cloud.addresses()]
+            return [*servers, *volumes, *places]
 
         return self._struck("list_ours", look)
 
     def remove(self, found: Found) -> None:
         """Delete it, if it carries the tag."""
-        self._struck("remove", lambda _: self.cloud.remove_one(found.kind, found.id, found.instance_id))
+        tag = found.cluster_id if found.kind == "address" else found.instance_id
+        self._struck("remove", lambda _: self.cloud.remove_one(found.kind, found.id, tag))
 
     def power_off(self, instance: Instance) -> None:
         """Off at once."""
@@ -139,6 +146,18 @@ class Provider(BaseProvider):
     def power_on(self, instance: Instance) -> None:
         """On at once."""
         self._struck("power_on", lambda fault: self._switch(instance, "on", fault))
+
+    def take_address(self, address: ClusterAddress) -> None:
+        """Set one aside, unless one with its tag is there."""
+        address.addr = self._struck("take_address", lambda _: self._place(address).id)
+
+    def move_address(self, address: ClusterAddress, instance: Instance) -> None:
+        """Lead there at once."""
+        self._struck("move_address", lambda _: self._lead(address, instance))
+
+    def release_address(self, address: ClusterAddress) -> None:
+        """Delete what carries the cluster's tag."""
+        self._struck("release_address", lambda _: self.cloud.release(address.cluster_id))
 
     def console_output(self, instance: Instance, lines: int = 50) -> str:
         """What a server might have said."""
@@ -202,6 +221,19 @@ class Provider(BaseProvider):
         self.cloud.attach(self.cloud.volumes(instance.id)[0], self._present(instance))
         volume = wanted_volume(instance)
         volume.mount_point, volume.mounted = DATA_DIR, True
+
+    def _place(self, address: ClusterAddress) -> Place:
+        there = self.cloud.addresses(address.cluster_id)
+        return there[0] if there else self.cloud.add_address(address.cluster_id)
+
+    def _lead(self, address: ClusterAddress, instance: Instance) -> None:
+        server = self._present(instance)
+        if self.cloud.state(server)[0] != "ACTIVE":
+            raise ProviderBusy(f"the server of {instance.name} does not run", what_to_do="see that it does")
+        there = self.cloud.addresses(address.cluster_id)
+        if not there:
+            raise ProviderError(f"no address is set aside for cluster {address.cluster_id}")
+        self.cloud.lead(there[0], instance.id, address.epoch, partial(refuse_late, address))
 
     def _extend(self, instance: Instance, size_gb: int) -> None:
         self._volume(instance)

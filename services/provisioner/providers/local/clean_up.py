@@ -1,4 +1,4 @@
-"""Removes all that an installation has made on this machine: hosts, volumes, network, builds, and Podman's service."""
+"""Removes all that an installation has made on this machine: hosts, volumes, addresses, network, builds, and Podman's service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import requests
 
 from services.provisioner.images.bootstrap import stop
 from services.provisioner.providers.base import ProviderBusy, ProviderError
-from services.provisioner.providers.local import volumes
+from services.provisioner.providers.local import reserved, volumes
 from services.provisioner.providers.local.engine import (
     build_pid_file,
     connect,
@@ -45,6 +45,7 @@ def clean_up(home: Path) -> list[str]:
         gone += volumes.remove_all(home)
     except ProviderError as error:
         left.append(f"volumes: {error.message} {error.stderr}".strip())
+    gone += reserved.drop_all(home)
     stop_own_podman(home)
     if left:
         raise ProviderError("not everything could be removed", stderr="\n".join(left), what_to_do="try it again")

@@ -18,12 +18,20 @@ from services.provisioner.providers.base import DATA_DIR
 from services.provisioner.providers.local import volumes
 from services.provisioner.providers.local.addresses import LABEL, endpoint, free_address
 from services.provisioner.providers.local.engine import ensure_network, installation
+from shared.contracts.values import Flavor
 
 # The label with the epoch of who made a container.
 EPOCH = "dtrove-epoch"
 PACKAGES_DIR = "/var/cache/dtrove/packages"
 DATABASE_PORTS = (22, 3306, 5432, 6379)
 LIMIT = 20_000
+FLAVORS = (
+    Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
+    Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
+    Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10),
+    Flavor(id="medium", name="medium", vcpus=2, ram_mb=2048, disk_gb=20),
+    Flavor(id="large", name="large", vcpus=2, ram_mb=4096, disk_gb=40),
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class HostMaker:
                 ports=ports, mounts=mounts, mem_limit=f"{instance.flavor.ram_mb}m",
                 ulimits=[docker.types.Ulimit(name=name, soft=LIMIT, hard=LIMIT) for name in ("nofile", "nproc")],
                 cap_add=["SYS_PTRACE", "NET_ADMIN"],
+                # Engines listen at their cluster's own address before it is there: see ADR 0060.
+                sysctls={"net.ipv4.ip_nonlocal_bind": "1"},
                 tmpfs={"/run": "mode=755", "/tmp": "mode=1777"},  # noqa: S108 - inside the host
                 labels={"dtrove-home": installation(self.home), "dtrove-instance": instance.id,
                         "dtrove-cluster": instance.cluster_id, EPOCH: str(instance.epoch), LABEL: address},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
-from services.provisioner.domain.instance import Instance, Status
+from services.provisioner.domain.address import ClusterAddress
+from services.provisioner.domain.instance import Instance
 from services.provisioner.images import HostImage
 from services.provisioner.providers.base import (
     DATA_DIR,
@@ -19,11 +21,13 @@ from services.provisioner.providers.base import (
     Found,
     ProviderError,
     fitting,
+    no_addresses,
     no_server,
     refuse_stale,
     wanted_volume,
 )
-from services.provisioner.providers.local import volumes
+from services.provisioner.providers.local import leading, volumes
+from services.provisioner.providers.local.addresses import LABEL
 from services.provisioner.providers.local.engine import (
     EngineAway,
     build_pid_file,
@@ -32,26 +36,15 @@ from services.provisioner.providers.local.engine import (
     is_routed,
     translated,
 )
-from services.provisioner.providers.local.host import EPOCH, HostMaker, put_keys
+from services.provisioner.providers.local.host import EPOCH, FLAVORS, HostMaker, put_keys
+from services.provisioner.providers.local.state import read_state
 from shared.contracts.values import Flavor
 
-# Exit codes of a host that was told to go: by SIGKILL and by SIGTERM.
-KILLED = (137, 143)
-_FLAVORS = (
-    Flavor(id="micro", name="micro", vcpus=1, ram_mb=256, disk_gb=5),
-    Flavor(id="tiny", name="tiny", vcpus=1, ram_mb=512, disk_gb=5),
-    Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10),
-    Flavor(id="medium", name="medium", vcpus=2, ram_mb=2048, disk_gb=20),
-    Flavor(id="large", name="large", vcpus=2, ram_mb=4096, disk_gb=40),
-)
 # What the catalogue calls the image that is built here.
 STOCK_IMAGES = ("debian-12", "debian", "")
-_STATES = {"running": "ACTIVE", "created": "BUILD", "exited": "SHUTOFF", "stopped": "SHUTOFF", "dead": "ERROR",
-           "configured": "BUILD", "initialized": "BUILD", "restarting": "BUILD", "paused": "UNKNOWN"}  # fmt: skip
 # In these nothing of a host runs, nor waits to run on.
 _AT_REST = ("created", "configured", "initialized", "exited", "stopped", "dead")
 FOLDER = "this machine cannot mount: the volume is a plain folder, its size is not enforced"
-_WORDS = {"paused": "the host is frozen, and would go on where it stopped"}
 
 
 class Provider(BaseProvider):
@@ -68,6 +61,8 @@ class Provider(BaseProvider):
         self.user = str(options.get("DTROVE_SSH_USER") or "root")
         # None: to be found out when an engine answers.
         self._publish = True if options.get("DTROVE_LOCAL_PUBLISH") == "always" else None
+        # Where hosts are reached by ports of the loopback, nothing leads to another address.
+        self.supports_addresses = sys.platform == "linux" and self._publish is None
         self.image = HostImage(lambda: self.client, self.home / "images", pid_file=build_pid_file(self.home))
         self._client: docker.DockerClient | None = None
 
@@ -102,26 +97,7 @@ class Provider(BaseProvider):
         if container is None:
             instance.server_status, instance.progress = "DELETED", 0
             return "DELETED", 0
-        return self._read_state(container, instance)
-
-    def _read_state(self, container: Container, instance: Instance) -> tuple[str, int]:
-        instance.server_status, instance.message = (
-            _STATES.get(container.status, "UNKNOWN"),
-            _WORDS.get(container.status, ""),
-        )
-        settings = container.attrs["NetworkSettings"]
-        networks = settings.get("Networks") or {}
-        instance.addr = next((one["IPAddress"] for one in networks.values() if one.get("IPAddress")), instance.addr)
-        instance.reach = {
-            port.partition("/")[0]: f"127.0.0.1:{bound[0]['HostPort']}"
-            for port, bound in (settings.get("Ports") or {}).items() if bound
-        }  # fmt: skip
-        if instance.server_status == "SHUTOFF" and container.attrs["State"].get("ExitCode") not in (0, *KILLED):
-            instance.message = f"the host ended with code {container.attrs['State']['ExitCode']}"
-            if instance.status in (Status.REQUESTED, Status.BUILDING):
-                instance.server_status = "ERROR"
-        instance.progress = 100 if instance.server_status == "ACTIVE" else 50
-        return instance.server_status, instance.progress
+        return read_state(container, instance)
 
     def destroy(self, instance: Instance) -> None:
         """Remove the container and its volume."""
@@ -170,7 +146,7 @@ class Provider(BaseProvider):
 
     def flavors(self, datastore: str | None = None) -> list[Flavor]:
         """Five sizes; MariaDB does not fit into the smallest."""
-        return fitting(_FLAVORS, datastore)
+        return fitting(FLAVORS, datastore)
 
     def find(self, instance_id: str) -> Found | None:
         """The container with this instance's label."""
@@ -178,16 +154,17 @@ class Provider(BaseProvider):
         return None if container is None else self._found(container)
 
     def list_ours(self) -> list[Found]:
-        """Containers and volumes of this installation."""
-        with self._asking("list servers"):
-            label: dict[str, str | list[str] | bool] = {"label": f"dtrove-home={installation(self.home)}"}
-            found = [
-                self._found(one) for one in self.client.containers.list(all=True, filters=label, ignore_removed=True)
-            ]
-        return found + [Found("volume", f"local-{one}", one, "") for one in volumes.disks(self.home)]
+        """Containers, volumes and addresses of this installation."""
+        hosts = self._hosts(f"dtrove-home={installation(self.home)}")
+        disks = [Found("volume", f"local-{one}", one, "") for one in volumes.disks(self.home)]
+        return [*map(self._found, hosts), *disks, *leading.found(self.home, hosts)]
 
     def remove(self, found: Found) -> None:
-        """Remove one container or one volume of this installation."""
+        """Remove one container, one volume or one address of this installation."""
+        if found.kind == "address":
+            if any(one.id == found.id and one.cluster_id == found.cluster_id for one in leading.found(self.home, ())):
+                self._release(found.cluster_id)
+            return
         if found.kind == "volume":
             if found.id == f"local-{found.instance_id}" and found.instance_id in volumes.disks(self.home):
                 volumes.remove(self.home, found.instance_id)
@@ -222,6 +199,26 @@ class Provider(BaseProvider):
             elif container.status != "running":
                 container.start()
 
+    def take_address(self, address: ClusterAddress) -> None:
+        """Of the bridge, where hosts are reached at theirs."""
+        if not self.supports_addresses:
+            raise no_addresses()
+        with self._asking("set an address aside"):
+            address.addr = leading.take(self.client, self.home, address.cluster_id) if self._is_routed() else ""
+
+    def move_address(self, address: ClusterAddress, instance: Instance) -> None:
+        """Within the network namespaces of the cluster's hosts."""
+        hosts = self._hosts(f"dtrove-cluster={address.cluster_id}")
+        host = next((one for one in hosts if one.labels.get("dtrove-instance") == instance.id), None)
+        if host is None:
+            raise no_server(instance)
+        with self._asking("move an address"):
+            leading.move(self.home, address, instance, hosts, host.labels.get(LABEL) or instance.addr)
+
+    def release_address(self, address: ClusterAddress) -> None:
+        """Take it from the hosts that are left, and forget it."""
+        self._release(address.cluster_id)
+
     def console_output(self, instance: Instance, lines: int = 50) -> str:
         """What the host's PID 1 wrote."""
         container = self._container(instance.id)
@@ -229,6 +226,23 @@ class Provider(BaseProvider):
             return ""
         with self._asking("read a console"):
             return bytes(container.logs(tail=lines)).decode(errors="replace")
+
+    def _release(self, cluster_id: str) -> None:
+        hosts = self._hosts(f"dtrove-cluster={cluster_id}")
+        with self._asking("take an address away"):
+            leading.release(self.home, cluster_id, hosts)
+
+    def _hosts(self, label: str) -> list[Container]:
+        """This installation's containers with a label, whatever their state."""
+        wanted: dict[str, str | list[str] | bool] = {"label": [f"dtrove-home={installation(self.home)}", label]}
+        with self._asking("list servers"):
+            return list(self.client.containers.list(all=True, filters=wanted, ignore_removed=True))
+
+    def _is_routed(self) -> bool:
+        """Whether this machine reaches hosts at their own addresses, so that their ports are not published."""
+        if self._publish is None:
+            self._publish = not is_routed(self.client)
+        return not self._publish
 
     def _container(self, instance_id: str) -> Container | None:
         with self._asking("find a server"):
@@ -255,10 +269,9 @@ class Provider(BaseProvider):
 
     def _make(self, instance: Instance) -> Container:
         with self._asking("make a server"):
-            if self._publish is None:
-                self._publish = not is_routed(self.client)
+            published = not self._is_routed()
             try:
-                return HostMaker(self.client, self.home, self._image_of(instance), self._publish).make(instance)
+                return HostMaker(self.client, self.home, self._image_of(instance), published).make(instance)
             except docker.errors.APIError as error:
                 # Whoever asked a moment before us, and was not heard of again, has made it.
                 if error.status_code == 409 and (there := self._container(instance.id)) is not None:
