@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from services.provisioner import addressing
+from services.provisioner.domain.findings import ADDRESS
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.providers.base import Found
 from services.provisioner.providers.clouds import OWN
 from services.provisioner.store import instances
+from services.provisioner.workflows.lead_address import MOVE, TAKE
 from services.provisioner.workflows.remove_thing import REMOVE
 from services.provisioner.workflows.resize_instance import GROW
 from shared.contracts.api import (
@@ -29,17 +32,23 @@ BUILD, DELETE = "build_instance", "delete_instance"
 CREATE_VOLUME, ATTACH_VOLUME = "create_volume", "attach_volume"
 UNMADE = (Status.REQUESTED, Status.BUILDING, Status.FAILED)
 # What goes on when a user retries an operation. Power and sizes are not among it: whoever wants them judges anew, and asks.
-AGAIN = (BUILD, DELETE, CREATE_VOLUME, ATTACH_VOLUME, REMOVE)
+AGAIN = (BUILD, DELETE, CREATE_VOLUME, ATTACH_VOLUME, REMOVE, TAKE)
 Wish = ClusterRequested | NodesRequested
 End = ClusterDeleteRequested | NodeReleased
 
 
-def request_instances(database: Database, event: Wish, *, lent: bool = False) -> None:
-    """File one build per instance that is wanted; `lent`: in the account that its project has lent."""
+def request_instances(database: Database, event: Wish, *, lent: bool = False, addressed: bool = False) -> None:
+    """File one build per instance that is wanted; `lent`: in the account that its project has lent.
+
+    `addressed`: a cluster that is wanted gets an address of its own.
+    """
     with database.write() as tx:
         if tx.first_seen(event.event_id, "request_instances"):
-            for ref in event.instances:
-                _file_build(tx, event, ref, event.project_id if lent else OWN)
+            account = event.project_id if lent else OWN
+            fresh = [ref for ref in event.instances if _file_build(tx, event, ref, account)]
+            # A cluster whose end was heard of first gets none.
+            if addressed and fresh and isinstance(event, ClusterRequested):
+                addressing.file_take(tx, event, account)
 
 
 def delete_cluster(database: Database, event: ClusterDeleteRequested) -> None:
@@ -50,7 +59,8 @@ def delete_cluster(database: Database, event: ClusterDeleteRequested) -> None:
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "delete_cluster"):
             return
-        tasks.cancel(tx, cluster_id=event.cluster_id, kinds=(BUILD,))
+        tasks.cancel(tx, cluster_id=event.cluster_id, kinds=(BUILD, TAKE, MOVE))
+        addressing.let_go(tx, event.cluster_id)
         known = {instance.id: instance for instance in instances.of_cluster(tx.connection, event.cluster_id)}
         for instance_id in event.instance_ids:
             if instance_id not in known:
@@ -89,12 +99,14 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
     """Let failed work under an operation go on."""
     with database.write() as tx:
         if tx.first_seen(event.event_id, "retry_operation"):
+            addressing.take_again(tx, event.operation_id, event.cluster_id)
             tasks.reopen(tx, event.operation_id, kinds=AGAIN)
 
 
 def announce_flavors(
-    database: Database, provider: str, flavors: list[Flavor], *, volumes: bool, snapshots: bool, resize: bool
-) -> None:
+    database: Database, provider: str, flavors: list[Flavor], *, volumes: bool, snapshots: bool, resize: bool,
+    addresses: bool = False,
+) -> None:  # fmt: skip
     """Tell everybody what sizes there are."""
     with database.write() as tx:
         tx.emit(
@@ -104,6 +116,7 @@ def announce_flavors(
                 supports_volumes=volumes,
                 supports_snapshots=snapshots,
                 supports_resize=resize,
+                supports_addresses=addresses,
             )
         )
 
@@ -148,7 +161,7 @@ def sweep(database: Database, seen: Iterable[Found]) -> list[str]:
     """
     filed = []
     with database.write() as tx:
-        for instance_id in dict.fromkeys(found.instance_id for found in seen):
+        for instance_id in dict.fromkeys(found.instance_id for found in seen if found.kind != ADDRESS):
             if not instances.exists(tx.connection, instance_id):
                 continue
             instance = instances.get(tx.connection, instance_id)
@@ -182,9 +195,10 @@ def _file_again(
     return draft.id
 
 
-def _file_build(tx: Tx, event: Wish, ref: InstanceRef, account: str) -> None:
+def _file_build(tx: Tx, event: Wish, ref: InstanceRef, account: str) -> bool:
+    """Whether it was not heard of before."""
     if instances.exists(tx.connection, ref.id):
-        return
+        return False
     instance = Instance(
         id=ref.id, cluster_id=event.cluster_id, project_id=event.project_id, operation_id=event.operation_id,
         name=ref.name, image=event.datastore.image, flavor=event.flavor, port=event.datastore.port,
@@ -192,6 +206,7 @@ def _file_build(tx: Tx, event: Wish, ref: InstanceRef, account: str) -> None:
     )  # fmt: skip
     instances.add(tx, instance)
     tx.file(_draft(BUILD, instance, event.operation_id))
+    return True
 
 
 def _draft(

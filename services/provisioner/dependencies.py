@@ -17,6 +17,7 @@ from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
+from services.provisioner.workflows.lead_address import LeadAddress
 from services.provisioner.workflows.remove_thing import RemoveThing
 from services.provisioner.workflows.resize_instance import ResizeInstance
 from services.provisioner.workflows.switch_power import SwitchPower
@@ -90,7 +91,8 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     remove = RemoveThing(base, cloud).workflow()
     power = SwitchPower(base, cloud, chosen.server_deadline)
     flows = (build, delete, remove, attach.create_workflow(), attach.attach_workflow(), power.fence_workflow(),
-             power.power_on_workflow(), *ResizeInstance(base, cloud, chosen.server_deadline).workflows())  # fmt: skip
+             power.power_on_workflow(), *ResizeInstance(base, cloud, chosen.server_deadline).workflows(),
+             *LeadAddress(base, cloud).workflows())  # fmt: skip
     engine = StepEngine(base, {flow.name: flow for flow in flows})
     return engine, chosen.workers, base.on_tasks
 

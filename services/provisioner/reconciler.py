@@ -14,9 +14,21 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from services.provisioner import actions
-from services.provisioner.domain.findings import Finding, Found, Known, Why, absent, compare, gone, words
+from services.provisioner.domain.findings import (
+    ADDRESS,
+    Finding,
+    Found,
+    Known,
+    Why,
+    absent,
+    compare,
+    compare_addresses,
+    gone,
+    words,
+)
 from services.provisioner.domain.instance import HOLDING, Instance
-from services.provisioner.store import findings, instances
+from services.provisioner.store import addresses, findings, instances
+from services.provisioner.workflows.lead_address import subject_of
 from services.provisioner.workflows.remove_thing import IRREMOVABLE, REMOVE, payload
 from shared.db import Database, Tx
 from shared.errors import Conflict, DtroveError, FieldError, Invalid, Unavailable
@@ -40,7 +52,8 @@ def reconcile(database: Database, seen: Sequence[Found], began: datetime, status
         known = instances.known(connection, database, (one.instance_id for one in seen))
         busy = instances.busy(connection, database, BUSY)
         noted = findings.any_there(connection)
-    differences = compare(seen, known, busy)
+        places = addresses.known(connection, (one.cluster_id for one in seen if one.kind == ADDRESS))
+    differences = compare(seen, known, busy) + compare_addresses(seen, places)
     missing = _some(list(absent(seen, known, busy)), began)
     differences += [gone(one) for one in missing if _is_gone(database, one, status_of)]
     if not differences and not noted:
@@ -136,7 +149,7 @@ def _file(tx: Tx, row: Row[Any], known: Known | None, *, asked: bool) -> bool:
     found = findings.thing(row)
     moment = f"{int(tx.database.clock.now().timestamp() * 1000):x}"
     draft = TaskDraft(
-        id=task_id("remove", found.kind, found.id, moment), kind=REMOVE, subject=(found.instance_id or found.id)[:64],
+        id=task_id("remove", found.kind, found.id, moment), kind=REMOVE, subject=_subject(found),
         payload=payload(found, asked=asked), cluster_id=known.cluster_id if known else "",
         operation_id=known.operation_id if known else "", host=known.name if known else "",
     )  # fmt: skip
@@ -144,6 +157,11 @@ def _file(tx: Tx, row: Row[Any], known: Known | None, *, asked: bool) -> bool:
         return False
     findings.put(tx, found, task_id=draft.id, trouble="")
     return True
+
+
+def _subject(found: Found) -> str:
+    """Who nobody else works on meanwhile."""
+    return subject_of(found.cluster_id) if found.kind == ADDRESS else (found.instance_id or found.id)[:64]
 
 
 def _plain(row: Row[Any], open_ids: set[str]) -> dict[str, Any]:

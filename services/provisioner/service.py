@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from services.provisioner import actions, delegating, dependencies, powering, reconciler, resizing
+from services.provisioner import actions, addressing, delegating, dependencies, powering, reconciler, resizing
 from services.provisioner.domain.delegation import Delegation, Kind
 from shared.bus import Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
@@ -20,6 +20,7 @@ from shared.contracts.api import (
 )
 from shared.contracts.base import dump
 from shared.contracts.datastore_agentless import (
+    AddressMoveRequested,
     NodeFenceRequested,
     NodePowerRequested,
     NodeReleased,
@@ -44,6 +45,7 @@ def announce_flavors() -> None:
         volumes=watch.clouds.own.supports_volumes,
         snapshots=watch.clouds.own.supports_snapshots,
         resize=watch.clouds.own.supports_resize,
+        addresses=watch.clouds.own.supports_addresses,
     )
 
 
@@ -65,6 +67,8 @@ def sweep() -> None:
         log.warning(
             "the %s %s of instance %s is nobody's; it is being removed", found.kind, found.id, found.instance_id
         )
+    for addr in addressing.put_right(database, seen):
+        log.warning("the address %s does not lead to where it is to; it is being moved", addr)
 
 
 def forget_old() -> None:
@@ -93,7 +97,8 @@ class ProvisionerService:
     @on(NodesRequested)
     def request_instances(self, event: ClusterRequested | NodesRequested) -> None:
         """File one build per instance."""
-        actions.request_instances(dependencies.database(), event, lent=_in_lent_projects())
+        addressed = dependencies.provider().supports_addresses
+        actions.request_instances(dependencies.database(), event, lent=_in_lent_projects(), addressed=addressed)
 
     @on(ClusterDeleteRequested)
     def delete_cluster(self, event: ClusterDeleteRequested) -> None:
@@ -122,6 +127,12 @@ class ProvisionerService:
         """File the growing of a server's volume, or the change of its flavor."""
         if not resizing.resize_instance(dependencies.database(), event):
             raise Retryable(f"instance {event.instance_id} is not known here yet")
+
+    @on(AddressMoveRequested)
+    def move_address(self, event: AddressMoveRequested) -> None:
+        """File the moving of a cluster's address."""
+        if not addressing.move_address(dependencies.database(), event):
+            raise Retryable(f"the address of cluster {event.cluster_id} is not known here yet")
 
     @on(OperationCancelRequested)
     def cancel_operation(self, event: OperationCancelRequested) -> None:

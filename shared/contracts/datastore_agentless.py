@@ -219,6 +219,17 @@ class NodePowerRequested(Event):
     project_id: str
 
 
+@event("address.move_requested", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class AddressMoveRequested(Event):
+    """A cluster's own address is to lead to this instance from now on: it is the primary. `project_id` is the cluster's."""
+
+    cluster_id: str
+    instance_id: str
+    operation_id: str
+    project_id: str
+
+
 @event("cluster.degraded", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class ClusterDegraded(Event):

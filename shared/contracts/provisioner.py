@@ -16,6 +16,8 @@ class InstanceActive(Event):
     `keeps_host_key` says that no cloud has seen the private half: the host made it, and it is pinned as it is. Any other
     is replaced at first contact.
 
+    `cluster_addr` is the address that its cluster has of its own, for the database to listen at beside the server's.
+
     `reach` maps a port of the server to the `host:port` where the controller and its users reach it, for
     providers whose addresses are not routed (a container engine in a virtual machine); empty means direct.
     """
@@ -32,6 +34,7 @@ class InstanceActive(Event):
     ssh_port: int = 22
     volume: VolumeRef | None = None
     reach: dict[str, str] = field(default_factory=dict)
+    cluster_addr: str = ""
 
 
 @event("instance.failed", publisher="provisioner")
@@ -123,6 +126,32 @@ class InstanceResizeFailed(Event):
     flavor: Flavor | None = None
 
 
+@event("address.moved", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class AddressMoved(Event):
+    """A cluster's own address leads to the server of this instance, and to no other; it may have done so before.
+
+    `operation_id` is empty where nobody has asked: a server had lost it, by a reboot for instance.
+    """
+
+    cluster_id: str
+    instance_id: str
+    operation_id: str
+    addr: str
+    seconds: float = 0.0
+
+
+@event("address.move_failed", publisher="provisioner")
+@dataclass(frozen=True, kw_only=True)
+class AddressMoveFailed(Event):
+    """A cluster's own address could not be led to the server of this instance. Where it leads, nobody knows for sure."""
+
+    cluster_id: str
+    instance_id: str
+    operation_id: str
+    problem: Problem
+
+
 @event("flavors.listed", publisher="provisioner")
 @dataclass(frozen=True, kw_only=True)
 class FlavorsListed(Event):
@@ -133,3 +162,4 @@ class FlavorsListed(Event):
     supports_volumes: bool
     supports_snapshots: bool
     supports_resize: bool = False
+    supports_addresses: bool = False

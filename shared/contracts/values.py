@@ -84,12 +84,25 @@ class Address:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StableAddress:
+    """Where a cluster's primary answers, whichever node that is. `url` has the administrator's name and no password."""
+
+    host: str
+    port: int
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """How a client reaches a cluster. `url` has the administrator's name and no password."""
+    """How a client reaches a cluster. `url` has the administrator's name and no password.
+
+    `address` is the cluster's own, null where its provider has none for it.
+    """
 
     primary: Address
     url: str
     replicas: tuple[Address, ...] = ()
+    address: StableAddress | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

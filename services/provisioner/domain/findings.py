@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.provisioner.domain.address import ClusterAddress, State
 from services.provisioner.domain.instance import HOLDING, Status
 
 SERVER, VOLUME, ADDRESS = "server", "volume", "address"
@@ -75,6 +76,14 @@ def compare(seen: Collection[Found], known: Mapping[str, Known], busy: Collectio
     return [verdict for verdict in verdicts if verdict is not None]
 
 
+def compare_addresses(seen: Iterable[Found], known: Mapping[str, ClusterAddress]) -> list[Finding]:
+    """The addresses that the provider holds and should not: nothing can be lost by the removal of one whose cluster has another,
+    or is gone. What is `known` of them is by their clusters.
+    """
+    verdicts = (_verdict_of_address(one, known.get(one.cluster_id)) for one in seen if one.kind == ADDRESS)
+    return [verdict for verdict in verdicts if verdict is not None]
+
+
 def absent(seen: Iterable[Found], known: Mapping[str, Known], busy: Collection[str]) -> Iterator[Known]:
     """Instances that should have a server, which was not seen: it is gone, or the list was made a moment too early."""
     servers = {one.id for one in seen if one.kind == SERVER}
@@ -91,6 +100,8 @@ def gone(instance: Known) -> Finding:
 def words(finding: Finding, known: Known | None) -> str:
     """The finding as a sentence for an operator."""
     found = finding.found
+    if found.kind == ADDRESS:
+        return _words_of_address(finding)
     what, owner = f"the {found.kind} {found.id}", f"instance {known.name if known else found.instance_id}"
     own = "" if known is None else (known.server if found.kind == SERVER else known.volume)
     return {
@@ -101,6 +112,25 @@ def words(finding: Finding, known: Known | None) -> str:
         Why.LEFT_OVER: f"{what} was left over when {owner} could not be built",
         Why.GONE: f"{what} of {owner} is gone, though nobody has deleted it",
     }[finding.why]
+
+
+def _words_of_address(finding: Finding) -> str:
+    found = finding.found
+    if finding.why == Why.UNKNOWN:
+        return (
+            f"the address {found.id} is set aside for cluster {found.cluster_id}, of which nobody here has ever heard"
+        )
+    return f"the address {found.id} is set aside for cluster {found.cluster_id}, which is gone, or has another one"
+
+
+def _verdict_of_address(found: Found, known: ClusterAddress | None) -> Finding | None:
+    if known is None:
+        # It may be another installation's that was given the same tags.
+        return Finding(found, Why.UNKNOWN)
+    in_hand = known.state in (State.WANTED, State.FAILED, State.GOING)
+    if in_hand or (known.state == State.TAKEN and known.addr == found.id):
+        return None
+    return Finding(found, Why.LEFT_OVER, certain=True)
 
 
 def _verdict(found: Found, known: Known | None, busy: bool, there: Collection[tuple[str, str]]) -> Finding | None:

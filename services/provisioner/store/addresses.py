@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -9,6 +10,9 @@ from sqlalchemy import Connection, select, update
 from services.provisioner.domain.address import ClusterAddress, State
 from services.provisioner.store.tables import addresses
 from shared.db import Tx
+
+# Values in one statement; databases have a limit.
+AT_ONCE = 500
 
 
 def find(connection: Connection, cluster_id: str) -> ClusterAddress | None:
@@ -24,9 +28,15 @@ def lock(tx: Tx, cluster_id: str) -> ClusterAddress | None:
     return None if row is None else _address(row)
 
 
-def every(connection: Connection) -> dict[str, ClusterAddress]:
-    """All of them, also those that are gone, by their clusters."""
-    return {row.cluster_id: _address(row) for row in connection.execute(select(addresses))}
+def known(connection: Connection, cluster_ids: Iterable[str]) -> dict[str, ClusterAddress]:
+    """Those that are not gone, and those of these clusters whatever became of them; by their clusters."""
+    t, wanted = addresses, list(dict.fromkeys(cluster_ids))
+    found = {row.cluster_id: _address(row) for row in connection.execute(select(t).where(t.c.state != State.GONE))}
+    others = [one for one in wanted if one not in found]
+    for start in range(0, len(others), AT_ONCE):
+        some = select(t).where(t.c.cluster_id.in_(others[start : start + AT_ONCE]))
+        found |= {row.cluster_id: _address(row) for row in connection.execute(some)}
+    return found
 
 
 def add(tx: Tx, address: ClusterAddress) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from services.provisioner.domain.address import State
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.clouds import Clouds
-from services.provisioner.store import instances
+from services.provisioner.store import addresses, instances
 from shared.contracts.provisioner import InstanceActive, InstanceFailed
 from shared.contracts.values import Problem, VolumeRef
 from shared.db import Database, Tx
@@ -18,6 +19,7 @@ from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workfl
 
 LAST_LOOK = 2.0
 CONSOLE_LINES = 20
+ADDRESS_LOOK = 0.2
 
 IssueKey = Callable[[str], str]
 MakeHostKey = Callable[[str], tuple[Secret, str]]
@@ -105,12 +107,20 @@ class BuildInstance:
         return Next(save=_saving(instance), message=f"{instance.volume.size_gb} GB volume attached")
 
     def _announce(self, context: StepContext) -> Outcome:
+        """Say where it is, and where its cluster is, once that is known."""
         instance = self._load(context)
+        with self.database.read() as connection:
+            address = addresses.find(connection, instance.cluster_id)
+        if address is not None and address.state == State.WANTED:
+            return Wait(ADDRESS_LOOK, "its cluster has no address of its own yet")
+        if address is not None and address.state == State.FAILED:
+            raise ProviderError(f"its cluster got no address of its own: {address.message}",
+                                what_to_do="retry the operation")  # fmt: skip
         instance.become(Status.ACTIVE)
 
         def save(tx: Tx) -> None:
             instances.save(tx, instance)
-            tx.emit(_active(instance, context.task.operation_id))
+            tx.emit(_active(instance, context.task.operation_id, address.addr if address else ""))
 
         return Next(save=save)
 
@@ -139,12 +149,12 @@ def _saving(instance: Instance) -> Callable[[Tx], None]:
     return lambda tx: instances.save(tx, instance)
 
 
-def _active(instance: Instance, operation_id: str) -> InstanceActive:
+def _active(instance: Instance, operation_id: str, cluster_addr: str) -> InstanceActive:
     volume = instance.volume
     return InstanceActive(
         instance_id=instance.id, cluster_id=instance.cluster_id, operation_id=operation_id, server=instance.server,
         addr=instance.addr, user=instance.user, host_key=instance.host_key, local_id=instance.local_id,
-        ssh_port=instance.ssh_port, reach=instance.reach, keeps_host_key=not instance.host_key_private,
+        ssh_port=instance.ssh_port, reach=instance.reach, cluster_addr=cluster_addr, keeps_host_key=not instance.host_key_private,
         volume=None if volume is None else VolumeRef(
             id=volume.id, size_gb=volume.size_gb, mount_point=volume.mount_point, device=volume.device,
             mounted=volume.mounted,

@@ -1,12 +1,12 @@
-"""Turns a server or volume that belongs to nobody into nothing, unless it has become somebody's meanwhile."""
+"""Turns a server, volume or address that belongs to nobody into nothing, unless it has become somebody's meanwhile."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from services.provisioner.domain.findings import Finding, Found, Why, compare
+from services.provisioner.domain.findings import ADDRESS, Finding, Found, Why, compare, compare_addresses
 from services.provisioner.providers.clouds import Clouds
-from services.provisioner.store import findings, instances
+from services.provisioner.store import addresses, findings, instances
 from shared.contracts.values import Problem
 from shared.db import Database, Tx
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow
@@ -34,7 +34,7 @@ class RemoveThing:
 
     def _remove(self, context: StepContext) -> Outcome:
         found = Found(**context.task.payload["found"])
-        seen = [one for one in self.clouds.ours_in(found.account) if one.instance_id == found.instance_id]
+        seen = [one for one in self.clouds.ours_in(found.account) if _tag(one) == _tag(found)]
         if found not in seen:
             return Next(save=lambda tx: findings.drop(tx, found), message=f"the {found.kind} {found.id} is gone")
         verdict = self._verdict(seen, found)
@@ -48,8 +48,15 @@ class RemoveThing:
         """What is the matter with it now, seen with the provider's and the database's present words."""
         with self.database.read() as connection:
             known = instances.known(connection, self.database, [found.instance_id])
-        return next((one for one in compare(seen, known, ()) if one.found == found), None)
+            places = addresses.known(connection, [found.cluster_id])
+        differences = compare(seen, known, ()) + compare_addresses(seen, places)
+        return next((one for one in differences if one.found == found), None)
 
     def _failed(self, tx: Tx, task: Task, problem: Problem) -> None:
         trouble = " ".join(filter(None, (problem.message, problem.what_to_do)))
         findings.put(tx, Found(**task.payload["found"]), task_id="", trouble=trouble)
+
+
+def _tag(found: Found) -> tuple[str, str]:
+    """Whose it is: an address is a cluster's, whichever instance it leads to, all else is an instance's."""
+    return ("cluster", found.cluster_id) if found.kind == ADDRESS else ("instance", found.instance_id)

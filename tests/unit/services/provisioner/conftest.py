@@ -5,28 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from services.provisioner import actions, powering, resizing
+from services.provisioner import actions, addressing, powering, resizing
+from services.provisioner.domain.address import ClusterAddress
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.clouds import Clouds
 from services.provisioner.providers.fake import Cloud, Fault, Provider
-from services.provisioner.store import instances
+from services.provisioner.store import addresses, instances
 from services.provisioner.store.delegations import Delegations
 from services.provisioner.store.tables import metadata
 from services.provisioner.workflows.attach_volume import AttachVolume
 from services.provisioner.workflows.build_instance import BuildInstance
 from services.provisioner.workflows.delete_instance import DeleteInstance
+from services.provisioner.workflows.lead_address import LeadAddress
 from services.provisioner.workflows.remove_thing import RemoveThing
 from services.provisioner.workflows.resize_instance import ResizeInstance
 from services.provisioner.workflows.switch_power import SwitchPower
 from shared.clock import ManualClock
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested, OperationRetryRequested
-from shared.contracts.datastore_agentless import NodeFenceRequested, NodePowerRequested, NodeResizeRequested
+from shared.contracts.datastore_agentless import (
+    AddressMoveRequested,
+    NodeFenceRequested,
+    NodePowerRequested,
+    NodeResizeRequested,
+)
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef
 from shared.db import Database, Sealed
 from shared.engine import StepEngine
@@ -59,7 +67,8 @@ class Rig:
         power = SwitchPower(self.database, self.clouds)
         flows = (build.workflow(), DeleteInstance(self.database, self.clouds).workflow(), attach.create_workflow(),
                  attach.attach_workflow(), RemoveThing(self.database, self.clouds).workflow(), power.fence_workflow(),
-                 power.power_on_workflow(), *ResizeInstance(self.database, self.clouds).workflows())  # fmt: skip
+                 power.power_on_workflow(), *ResizeInstance(self.database, self.clouds).workflows(),
+                 *LeadAddress(self.database, self.clouds).workflows())  # fmt: skip
         self.engine = StepEngine(self.database, {flow.name: flow for flow in flows}, owner="tester")
 
     def _issue_key(self, _cluster_id: str) -> str:
@@ -72,14 +81,18 @@ class Rig:
         """Order a fault."""
         self.provider.faults.pending.append(Fault(call, fault, times))
 
-    def request(self, volume_gb: int | None = None, event_id: str = "wish-1", *, lent: bool = False) -> None:
-        """A cluster of one instance is wanted."""
+    def request(
+        self, volume_gb: int | None = None, event_id: str = "wish-1", *, lent: bool = False, addressed: bool = False,
+        names: tuple[str, ...] = (INSTANCE,),
+    ) -> None:  # fmt: skip
+        """A cluster of one instance is wanted, or of those that are named."""
         wish = ClusterRequested(
             event_id=event_id, cluster_id=CLUSTER, operation_id="o-create", project_id="p", name="shop", size=1,
             datastore=DatastoreRef(id="d", manager="pgsql", version="15", image="debian"), flavor=SMALL,
-            instances=(InstanceRef(id=INSTANCE, name="shop-1"),), volume_gb=volume_gb,
+            instances=tuple(InstanceRef(id=one, name=f"shop-{number}") for number, one in enumerate(names, 1)),
+            volume_gb=volume_gb,
         )  # fmt: skip
-        actions.request_instances(self.database, wish, lent=lent)
+        actions.request_instances(self.database, wish, lent=lent, addressed=addressed)
 
     def retry(self) -> None:
         """What failed of the create is to go on."""
@@ -107,6 +120,14 @@ class Rig:
         )
         return powering.power_instance(self.database, wish)
 
+    def lead(self, instance_id: str = INSTANCE, event_id: str = "wish-7", ago: float = 0.0) -> bool:
+        """The cluster's address is to lead to an instance, since so many seconds ago."""
+        wish = AddressMoveRequested(
+            event_id=event_id, cluster_id=CLUSTER, operation_id="o-lead", project_id="p", instance_id=instance_id,
+            occurred_at=self.clock.now() - timedelta(seconds=ago),
+        )  # fmt: skip
+        return addressing.move_address(self.database, wish)
+
     def resize(self, volume_gb: int, event_id: str = "wish-6", flavor: Flavor | None = None) -> bool:
         """The volume is to be so large, or the server of another flavor."""
         wish = NodeResizeRequested(event_id=event_id, cluster_id=CLUSTER, operation_id="o-resize", project_id="p",
@@ -129,6 +150,17 @@ class Rig:
         """The instance as it is stored."""
         with self.database.read() as connection:
             return instances.get(connection, INSTANCE)
+
+    @property
+    def address(self) -> ClusterAddress | None:
+        """The cluster's address as it is stored."""
+        with self.database.read() as connection:
+            return addresses.find(connection, CLUSTER)
+
+    @property
+    def leads_to(self) -> list[str]:
+        """The instance that each address in the cloud leads to."""
+        return [one.instance_id for one in self.cloud.addresses()]
 
     def said(self, topic: str) -> list[dict[str, Any]]:
         """What was announced under a topic."""
