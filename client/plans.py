@@ -14,7 +14,7 @@ def ask_plan(api: Api, method: str, path: str, body: Any = None, *, as_json: boo
 
 
 def show_plan(plan: dict[str, Any], as_json: bool) -> None:
-    """Print a plan: on each host the commands and files, what restarts, what is lost."""
+    """Print a plan: on each host the commands and files, what restarts, what leads elsewhere, what is lost."""
     if as_json:
         print_json(plan)
         return
@@ -26,6 +26,6 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
             console.print(f"  {command['title']}\n      {text}", markup=False, soft_wrap=True)
         for file in host["files"]:
             console.print(f"  {file['path']}\n{file['diff']}", markup=False, soft_wrap=True)
-    for label, style in (("restarts", "yellow"), ("lost", "red")):
+    for label, style in (("restarts", "yellow"), ("moves", "cyan"), ("lost", "red")):
         for one in plan.get(label, ()):
             console.print(f"{label}: {one}", style=style, markup=False, soft_wrap=True)

@@ -215,7 +215,9 @@ def failover(
 
 @app.command()
 def credentials(cluster: ClusterName, as_json: Json = False) -> None:
-    """The administrator's login, and a URL with it. That it was read is written down."""
+    """The administrator's login, and URLs with it: one by all nodes, and one by the cluster's own address, where it has one. That it
+    was read is written down.
+    """
     api = Api()
     show(api.get(f"/v1/clusters/{names.cluster(api, cluster)['id']}/credentials"), as_json)
 
@@ -250,5 +252,7 @@ def _topology(mode: str | None, policy: str | None) -> dict[str, str] | None:
 
 
 def _address(cluster: dict[str, Any]) -> str:
-    primary = (cluster["endpoint"] or {}).get("primary")
-    return f"{primary['host']}:{primary['port']}" if primary else ""
+    """Where it takes writes: at its own address, where it has one."""
+    endpoint = cluster["endpoint"] or {}
+    place = endpoint.get("address") or endpoint.get("primary")
+    return f"{place['host']}:{place['port']}" if place else ""

@@ -42,7 +42,7 @@ def plan_change(
     restarts = [
         f"the engine of {host['host']}, for {', '.join(sorted(late))}" for host in hosts if restart_now and late
     ]
-    return {"hosts": hosts, "restarts": restarts, "lost": []}
+    return {"hosts": hosts, "restarts": restarts, "moves": [], "lost": []}
 
 
 def _files(steps: Sequence[Planned], before: str, after: str) -> list[dict[str, str]]:

@@ -20,6 +20,8 @@ from shared.errors import Failure
 from shared.secrets import Secret
 
 Work = list[tuple[Instance, Script]]
+# Stands for a cluster's own address, which is not given yet. Source: RFC 5737.
+PLANNED_ADDR = "192.0.2.254"
 
 
 def plan_create(
@@ -30,16 +32,24 @@ def plan_create(
     volume_gb: int,
     mode: str = "",
     parameters: dict[str, str] | None = None,
+    *,
+    addressed: bool = False,
 ) -> dict[str, Any]:
-    """What making a cluster would do on each of its hosts; the shape is api.md's plan. The first is the primary."""
+    """What making a cluster would do on each of its hosts; the shape is api.md's plan. The first is the primary.
+
+    `addressed`: it gets an address of its own.
+    """
     nodes = [
         _planned(manager, number, name, ram_mb, vcpus, volume_gb, parameters) for number, name in enumerate(names, 1)
     ]
+    for node in nodes if addressed else ():
+        node.cluster_addr = PLANNED_ADDR
     steps = {node.id: plan(manager.prepare(node), node.secrets) for node in nodes}
     primary, *replicas = nodes
     for node, more in _together(manager, primary, replicas, replicas, mode):
         steps[node.id] += more
-    return shown_plan(nodes, steps)
+    moves = [f"an address of the cluster's own, given by the provider: to {primary.name}"] if addressed else []
+    return shown_plan(nodes, steps) | {"moves": moves}
 
 
 def plan_nodes(
@@ -76,6 +86,7 @@ def plan_takeover(
     others = [node for node in replicas if node is not chosen]
     steps = planned_work(handing_over(manager, cluster, former, chosen, others, fenced=fenced))
     shown = shown_plan([node for node in (former, chosen, *others) if node.id in steps], steps)
+    shown["moves"] = moved(cluster, former, chosen)
     if fenced:
         shown["restarts"] = [
             f"server {former.name}: switched off before {chosen.name} takes writes, then on again as a replica"
@@ -97,17 +108,18 @@ def plan_roll(
     roll = Roll(
         operation_id="planned", cluster_id=cluster.id, wanted=Action(action), action=Action(action), only_id=only_id
     )
-    nodes, work = list[Instance](), Work()
+    nodes, work, moves = list[Instance](), Work(), list[str]()
     while (node := roll.following(cluster, there)) is not None:
         hands_over = roll.action == Action.RESTART and cluster.leads(node.id) and nodes
         if hands_over and not only_id:
             work += handing_over(manager, cluster, node, nodes[0], nodes[1:], fenced=False)
+            moves += moved(cluster, node, nodes[0])
         work += [(node, script) for script in _of_node(manager, roll.action, alone=len(there) == 1)]
         nodes.append(node)
         roll.done_ids.append(node.id)
     if not nodes:
         raise Failure(f"cluster {cluster.name} has no such node that serves", what_to_do="wait until it does")
-    shown = shown_plan(nodes, planned_work(work))
+    shown = shown_plan(nodes, planned_work(work)) | {"moves": moves}
     if roll.action == Action.RESTART:
         shown["restarts"] = [f"{manager.name} on {node.name}" for node in nodes]
     return shown
@@ -140,6 +152,11 @@ def handing_over(
         ),
         (chosen, topology.protect(chosen, followers, cluster.mode)),
     ]
+
+
+def moved(cluster: Cluster, former: Instance, chosen: Instance) -> list[str]:
+    """What leads elsewhere once another node is the primary: the cluster's own address, where it has one."""
+    return [f"address {cluster.addr}: from {former.name} to {chosen.name}"] if cluster.addr else []
 
 
 def planned_work(work: Work) -> dict[str, list[Planned]]:
@@ -203,10 +220,10 @@ def _together(
 
 
 def shown_plan(nodes: list[Instance], steps: dict[str, list[Planned]]) -> dict[str, Any]:
-    """A plan in the shape of api.md: of each node its commands and files; nothing restarts, and nothing is lost."""
+    """A plan in the shape of api.md: of each node its commands and files; nothing restarts or moves, and nothing is lost."""
     hosts = [{"host": node.name, "commands": [_command(one) for one in steps[node.id]], "files": _files(steps[node.id])}
              for node in nodes]  # fmt: skip
-    return {"hosts": hosts, "restarts": [], "lost": []}
+    return {"hosts": hosts, "restarts": [], "moves": [], "lost": []}
 
 
 def _command(step: Planned) -> dict[str, str]:

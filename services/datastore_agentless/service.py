@@ -40,6 +40,8 @@ from shared.contracts.api import (
 )
 from shared.contracts.base import dump, load
 from shared.contracts.provisioner import (
+    AddressMoved,
+    AddressMoveFailed,
     InstanceActive,
     InstanceDeleted,
     InstanceFailed,
@@ -186,6 +188,16 @@ class DatastoreService:
         """End what needed the server off, or on."""
         actions.power_failed(dependencies.database(), event)
 
+    @on(AddressMoved)
+    def address_moved(self, event: AddressMoved) -> None:
+        """Keep where a cluster's own address leads."""
+        actions.address_moved(dependencies.database(), event, dependencies.manager_for)
+
+    @on(AddressMoveFailed)
+    def address_move_failed(self, event: AddressMoveFailed) -> None:
+        """End what waits for it."""
+        actions.address_move_failed(dependencies.database(), event)
+
     @on(InstanceFailed)
     def fail_cluster(self, event: InstanceFailed) -> None:
         """Fail the cluster with its server."""
@@ -304,7 +316,8 @@ class DatastoreService:
             entry = catalogue_store.datastore(connection, spec["datastore_id"])
         manager = dependencies.manager_for(entry)
         return planning.plan_create(manager, spec["names"], spec["ram_mb"], spec["vcpus"], spec.get("volume_gb") or 0,
-                                    spec.get("mode") or "", spec.get("parameters"))  # fmt: skip
+                                    spec.get("mode") or "", spec.get("parameters"),
+                                    addressed=bool(spec.get("addressed")))  # fmt: skip
 
     @rpc
     def plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:

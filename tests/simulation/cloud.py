@@ -43,6 +43,10 @@ class SimProvider(Provider):
         there = [one for one in self.cloud.servers() if addr == address_of(one.instance_id)]
         return any(self.cloud.state(one)[0] == "ACTIVE" for one in there)
 
+    def leads_to(self, cluster_id: str) -> list[str]:
+        """The addresses of the servers that a cluster's own address leads to: one, or none."""
+        return [address_of(one.instance_id) for one in self.cloud.addresses(cluster_id) if one.instance_id]
+
     def power_off(self, instance: Instance) -> None:
         """What runs on it ends with that."""
         self._struck("power_off", lambda _: self.pull_plug(self._present(instance)))

@@ -57,6 +57,8 @@ def _orphans(world: World, story: Story) -> Iterator[str]:
     """I6: all clusters were deleted, so nothing is left anywhere."""
     for thing in [*world.provider.cloud.servers(), *world.provider.cloud.volumes()]:
         yield f"I6: the cloud still has {thing.id} of instance {thing.instance_id}"
+    for place in world.provider.cloud.addresses():
+        yield f"I6: the cloud still has the address {place.id} of cluster {place.cluster_id}"
     keys = rows(world.database("databases-1"), select(databases.keys.c.cluster_id))
     for row in keys:
         yield f"I6: the key of cluster {row.cluster_id} is left"

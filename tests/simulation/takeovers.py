@@ -77,14 +77,22 @@ class Takeovers:
             self._see_one_writer()
 
     def _see_one_writer(self) -> None:
-        """Whoever the API names takes writes, and nobody else does."""
+        """Whoever the API names takes writes, nobody else does, and the cluster's own address leads there."""
         until = self._world.hub.now + RETURN_SECONDS
         named = address_of(self._primary())
-        while not self._world.fleet.roles.writes(named) and self._world.hub.now < until:
+        while not self._is_well(named) and self._world.hub.now < until:
             self._world.hub.sleep(LOOK_SECONDS)
             named = address_of(self._primary())
         if not self._world.fleet.roles.writes(named):
             self._story.failures.append(f"I9: {named} is called the primary, and takes no writes")
+        elif not self._is_well(named):
+            leads = self._world.provider.leads_to(self._cluster_id)
+            self._story.failures.append(f"I10: the cluster's address leads to {leads or 'nobody'}, and not to {named}")
+
+    def _is_well(self, named: str) -> bool:
+        """Whether a node takes writes, and is found by the cluster's own address."""
+        found = self._world.provider.leads_to(self._cluster_id) == [named]
+        return self._world.fleet.roles.writes(named) and found
 
     def _settle(self) -> None:
         """Wait until nothing runs on the cluster, also of what DTrove does by itself."""

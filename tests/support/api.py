@@ -86,14 +86,16 @@ class FakeDatabases:
     def _plan_create(self, spec: dict[str, Any]) -> dict[str, Any]:
         hosts = [{"host": name, "commands": [{"title": "install", "command": "apt-get install"}], "files": []}
                  for name in spec["names"]]  # fmt: skip
-        return {"hosts": hosts, "restarts": [], "lost": []}
+        moves = ["an address of the cluster's own"] if spec.get("addressed") else []
+        return {"hosts": hosts, "restarts": [], "moves": moves, "lost": []}
 
     def _plan_nodes(self, spec: dict[str, Any]) -> dict[str, Any]:
         return self._plan_create(spec)
 
     def _plan_takeover(self, spec: dict[str, Any]) -> dict[str, Any]:
-        restarts = ["server shop-1: switched off"] if spec["fenced"] else []
-        return self._plan_create({"names": ["shop-1", "shop-2"]}) | {"restarts": restarts}
+        changes = {"restarts": ["server shop-1: switched off"] if spec["fenced"] else [],
+                   "moves": ["address 10.9.0.250: from shop-1 to shop-2"]}  # fmt: skip
+        return self._plan_create({"names": ["shop-1", "shop-2"]}) | changes
 
     def _plan_parameters(self, spec: dict[str, Any]) -> dict[str, Any]:
         restarts = [f"the engine of {spec['cluster_id']}"] if spec["restart_now"] else []
@@ -316,7 +318,7 @@ class Api:
         flavors = tuple(Flavor(id=name, name=name, vcpus=cpus, ram_mb=ram, disk_gb=10) for name, cpus, ram in FLAVORS)
         self.hear(
             provisioner.FlavorsListed(provider="fake", flavors=flavors, supports_volumes=True, supports_snapshots=False,
-                                    supports_resize=True),
+                                    supports_resize=True, supports_addresses=True),
             *(
                 databases.DatastoreRegistered(
                     id=str(uuid5(NAMESPACE_URL, f"{manager} {version}")), manager=manager, version=version,

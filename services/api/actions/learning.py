@@ -36,9 +36,11 @@ def learn_flavors(tx: Tx, event: provisioner.FlavorsListed) -> None:
     """These are the sizes from now on. Two provisioners that start together say it at the same moment."""
     t = tables.flavors
     tx.connection.execute(delete(t).where(t.c.id.not_in([flavor.id for flavor in event.flavors])))
+    able = {"supports_volumes": event.supports_volumes, "supports_resize": event.supports_resize,
+            "supports_addresses": event.supports_addresses}  # fmt: skip
     # In one order for all, so that no two wait for each other.
     for flavor in sorted(event.flavors, key=lambda one: one.id):
-        values = dump(flavor) | {"supports_volumes": event.supports_volumes, "supports_resize": event.supports_resize}
+        values = dump(flavor) | able
         if not tx.insert_new(t, **values):
             tx.connection.execute(update(t).where(t.c.id == flavor.id).values(**values))
 

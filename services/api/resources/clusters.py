@@ -64,7 +64,7 @@ class Clusters:
         names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
         spec = {"datastore_id": datastore.id, "names": names, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus,
                 "volume_gb": asked["volume_gb"], "mode": together.mode if together else "",
-                "parameters": chosen.wanted}  # fmt: skip
+                "parameters": chosen.wanted, "addressed": flavor.supports_addresses}  # fmt: skip
         return self._context.databases.call("plan_create", spec)
 
 
@@ -112,8 +112,10 @@ class Cluster:
         lost = [f"server {one['name']} at {one['addr'] or 'no address yet'}, with all its data" for one in nodes]
         if row.volume_gb:
             lost += [f"volume of {row.volume_gb} GB of {one['name']}" for one in nodes]
+        if own := (views.endpoint(row.endpoint) or {}).get("address"):
+            lost.append(f"the cluster's address {own['host']}")
         lost.append("the cluster's SSH key and its administrator's login")
-        return {"hosts": [], "restarts": [], "lost": lost}
+        return {"hosts": [], "restarts": [], "moves": [], "lost": lost}
 
 
 class Credentials:
@@ -132,8 +134,13 @@ class Credentials:
         password = self._context.unseal(answer["sealed_password"])
         with self._context.database.write() as tx:
             audit.note(tx, who, "credentials.read", cluster_id)
-        url = row.endpoint["url"].replace("@", f":{password}@", 1) if row.endpoint else None
-        response.media = {"username": answer["username"], "password": password, "url": url}
+        place = views.endpoint(row.endpoint)
+        own = place["address"] if place else None
+        response.media = {
+            "username": answer["username"], "password": password,
+            "url": _with_password(place["url"], password) if place else None,
+            "address_url": _with_password(own["url"], password) if own else None,
+        }  # fmt: skip
 
 
 class ClusterInstances:
@@ -170,6 +177,10 @@ class Backups:
             return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
 
         once(self._context, request, response, work)
+
+
+def _with_password(url: str, password: str) -> str:
+    return url.replace("@", f":{password}@", 1)
 
 
 def unknown_marker() -> Invalid:

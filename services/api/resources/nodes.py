@@ -59,4 +59,4 @@ class Nodes:
         lost = [f"server {node.name} at {node.addr or 'no address yet'}, with its copy of the data"]
         if row.volume_gb:
             lost.append(f"volume of {row.volume_gb} GB of {node.name}")
-        return {"hosts": [], "restarts": [], "lost": lost}
+        return {"hosts": [], "restarts": [], "moves": [], "lost": lost}

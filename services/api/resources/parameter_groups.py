@@ -101,7 +101,7 @@ class ParameterGroup:
 
     def _plan(self, moves: list[group_changes.Move], wish: Wish) -> dict[str, Any]:
         """The plans of those that would be changed at once, as one, and what changes for each."""
-        whole: dict[str, list[Any]] = {"hosts": [], "restarts": [], "lost": []}
+        whole: dict[str, list[Any]] = {"hosts": [], "restarts": [], "moves": [], "lost": []}
         for move in moves:
             if move.waits:
                 continue

@@ -30,10 +30,11 @@ class PlannedHost(Shown):
 
 
 class PlannedChange(Shown):
-    """Host by host; what restarts; what is lost."""
+    """Host by host; what restarts; what leads elsewhere from then on; what is lost."""
 
     hosts = many(PlannedHost)
     restarts = fields.List(fields.String(), required=True)
+    moves = fields.List(fields.String(), required=True)
     lost = fields.List(fields.String(), required=True)
 
 

@@ -35,12 +35,19 @@ class Address(Shown):
     port = number()
 
 
+class StableAddress(Address):
+    """A cluster's own address, which leads to its primary, whichever node that is."""
+
+    url = text()
+
+
 class Endpoint(Shown):
-    """How clients reach a cluster; `url` has the administrator's name and no password."""
+    """How clients reach a cluster; each `url` has the administrator's name and no password."""
 
     primary = one(Address)
     replicas = many(Address)
-    url = text()
+    url = text(words="names all nodes, for drivers that look for the primary among them")
+    address = one(StableAddress, null=True)
 
 
 class DatastoreRef(Shown):
@@ -255,6 +262,7 @@ class Credentials(Shown):
     username = text()
     password = text()
     url = text(null=True, words="with the password in it; null until the cluster has an endpoint")
+    address_url = text(null=True, words="the same by the cluster's own address; null where it has none")
 
 
 class Datastore(DatastoreRef):

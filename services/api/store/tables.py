@@ -78,6 +78,7 @@ flavors = Table(
     Column("disk_gb", Integer, nullable=False),
     Column("supports_volumes", Boolean, nullable=False),
     Column("supports_resize", Boolean, nullable=False, default=False, server_default=false()),
+    Column("supports_addresses", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 clusters = Table(

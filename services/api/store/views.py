@@ -41,6 +41,11 @@ def topology(stored: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if stored is None else {"failover": "automatic", **stored}
 
 
+def endpoint(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How clients reach a cluster; an older release said nothing of addresses of its own."""
+    return None if stored is None else {"address": None, **stored}
+
+
 def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
     """One cluster with its instances, of which those that are gone are not shown.
 
@@ -50,7 +55,7 @@ def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
     return {
         "id": row.id, "name": row.name, "project": row.project_id, "status": row.status, "datastore": row.datastore,
         "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": topology(row.topology),
-        "endpoint": row.endpoint, "instances": there,
+        "endpoint": endpoint(row.endpoint), "instances": there,
         "operation": row.operation_id, "message": row.message, "deletion_protection": row.deletion_protection,
         "created_at": stamp(row.created_at),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """The use cases of datastore_agentless, one transaction each: messages file work, they never carry it."""
 
 from services.datastore_agentless.actions.accounts import request_accounts
+from services.datastore_agentless.actions.addresses import address_move_failed, address_moved
 from services.datastore_agentless.actions.clusters import (
     clocks,
     expect_cluster,
@@ -33,6 +34,8 @@ from services.datastore_agentless.actions.takeovers import (
 )
 
 __all__ = [
+    "address_move_failed",
+    "address_moved",
     "cancel_operation",
     "choose_policy",
     "clocks",

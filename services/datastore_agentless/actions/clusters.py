@@ -96,6 +96,9 @@ def prepare_node(database: Database, event: InstanceActive) -> bool:
             return True
         if cluster.status in GOING or instance is None or instance.status in LEFT or not cluster.admin_user:
             return True
+        if event.cluster_addr:
+            cluster.addr = event.cluster_addr
+            clusters.save_cluster(tx, cluster)
         volume = event.volume
         attached = volume.device if volume and not volume.mounted else ""
         same_server = instance.server == event.server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.datastore_agentless.actions import resizes, takeovers
+from services.datastore_agentless.actions import addresses, resizes, takeovers
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters
@@ -47,6 +47,7 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
         if cluster is not None and cluster.status == ClusterStatus.FAILED:
             cluster.become(ClusterStatus.EXPECTED)
             clusters.save_cluster(tx, cluster)
+            addresses.ask_for_a_new_cluster(tx, cluster, event.operation_id)
         for instance in clusters.instances(tx.connection, event.cluster_id):
             if instance.status == Status.FAILED and instance.operation_id == event.operation_id:
                 instance.become(Status.PREPARING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.datastore_agentless.actions import addresses
 from services.datastore_agentless.domain.cluster import GOING
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.domain.takeover import Kind, State
@@ -116,6 +117,7 @@ def resume(tx: Tx, operation_id: str) -> None:
         return
     # Of a roll that went on after it, it has succeeded.
     if entry.state != State.ENDED or "rewire" in entry.evidence:
+        addresses.ask_again(tx, entry)
         return
     if tasks.get(tx.connection, tx.database, task_id(TAKE_OVER, operation_id)) is not None:
         entry.become(State.TAKING)

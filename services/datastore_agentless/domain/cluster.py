@@ -45,6 +45,8 @@ class Cluster:
     release has made. `mode` is how its primary acknowledges writes (datastores.base.topology), empty where there are no replicas.
     `failover` is AUTOMATIC where a primary that is proven dead is replaced without being asked; `failover_at` when a user last chose.
     `parameters` are what users have chosen for its engines, beside what DTrove sets itself.
+    `addr` is the cluster's own address, empty where it has none; `addr_leads_to` the instance that it is known to lead to, empty
+    from when it is to lead to another one until it does.
     """
 
     id: str
@@ -64,11 +66,18 @@ class Cluster:
     failover: str = AUTOMATIC
     failover_at: datetime | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    addr: str = ""
+    addr_leads_to: str = ""
     status: Status = Status.EXPECTED
 
     def leads(self, instance_id: str) -> bool:
         """Whether an instance is the primary."""
         return self.primary_id in ("", instance_id)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether its own address, if it has one, leads to its primary."""
+        return not self.addr or self.addr_leads_to == self.primary_id
 
     def become(self, status: Status) -> None:
         """Move to `status`; repeating the current one is allowed. Raises Conflict on any other move."""

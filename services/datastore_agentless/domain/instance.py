@@ -62,7 +62,7 @@ class Instance:
     `flavor` is the id of what its server is, empty where nobody has said so of it alone.
     `data_dir` is the root under which the manager keeps its data: the volume's mount point, or empty for the engine's own default.
     `admin_user`/`admin_password` are the database administrator's login that the manager sets up, `replication_password` is what
-    replicas log in with at their primary. `parameters` are the cluster's. `reach` maps a port to
+    replicas log in with at their primary. `parameters` are the cluster's, and so is `cluster_addr`, its own address, empty for none. `reach` maps a port to
     the `host:port` where the controller finds it, for addresses that are not routed. `key` is the cluster's SSH key.
     """
 
@@ -86,6 +86,7 @@ class Instance:
     admin_password: Secret = field(default_factory=lambda: Secret(""))
     replication_password: Secret = field(default_factory=lambda: Secret(""))
     parameters: dict[str, str] = field(default_factory=dict)
+    cluster_addr: str = ""
     reach: dict[str, str] = field(default_factory=dict)
     clock_ahead: float | None = None
     status: Status = Status.EXPECTED

@@ -153,7 +153,8 @@ def _columns(entry: Instance) -> dict[str, Any]:
 
 def _joined() -> Any:
     i, c, k = tables.instances, tables.clusters, tables.keys
-    shared = (c.c.volume_gb, c.c.admin_user, c.c.admin_password, c.c.replication_password, c.c.parameters)
+    shared = (c.c.volume_gb, c.c.admin_user, c.c.admin_password, c.c.replication_password, c.c.parameters,
+              c.c.addr.label("cluster_addr"))  # fmt: skip
     size = (func.coalesce(i.c.ram_mb, c.c.ram_mb).label("ram_mb"), func.coalesce(i.c.vcpus, c.c.vcpus).label("vcpus"),
             func.coalesce(i.c.flavor, "").label("flavor"))  # fmt: skip
     keys = (k.c.name.label("key_name"), k.c.passphrase, k.c.private, k.c.public)

@@ -68,6 +68,9 @@ clusters = Table(
     Column("failover_at", UtcDateTime),
     # What users have chosen, as its nodes have it; empty in clusters of before.
     Column("parameters", JSON),
+    # The cluster's own address, and whom it is known to lead to.
+    Column("addr", String(64), nullable=False, default="", server_default=""),
+    Column("addr_leads_to", String(64), nullable=False, default="", server_default=""),
     Column("status", String(16), nullable=False),
 )
 

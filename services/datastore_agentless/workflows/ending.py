@@ -10,8 +10,9 @@ from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import accounts, clusters
+from services.datastore_agentless.workflows.leading import lead
 from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady, NodesFailed
-from shared.contracts.values import Address, Endpoint, Problem
+from shared.contracts.values import Address, Endpoint, Problem, StableAddress
 from shared.db import Tx
 from shared.workflow import Task, TaskDraft, task_id
 
@@ -55,6 +56,7 @@ def node_prepared(tx: Tx, task: Task, instance: Instance, manager: BaseManager) 
             if node.status == Status.PREPARED:
                 _file_join(tx, task, node)
     if leads:
+        lead(tx, cluster, task.operation_id)
         _node_ready(tx, task, instance, cluster, manager)
 
 
@@ -75,14 +77,27 @@ def _file_join(tx: Tx, task: Task, node: Instance) -> None:
 
 def _node_ready(tx: Tx, task: Task, instance: Instance, cluster: Cluster, manager: BaseManager) -> None:
     tx.emit(NodeReady(instance_id=instance.id, cluster_id=cluster.id, operation_id=task.operation_id))
+    serve_when_whole(tx, task.operation_id, cluster, manager)
+
+
+def serve_when_whole(tx: Tx, operation_id: str, cluster: Cluster, manager: BaseManager) -> None:
+    """Say that a cluster serves, once all nodes are there that the operation was to make, and its address leads to the primary.
+
+    The caller holds its row.
+    """
     nodes = clusters.instances(tx.connection, cluster.id)
-    if cluster.status in GOING or any(node.status != Status.READY for node in _to_wait_for(cluster, nodes, task)):
+    if cluster.status in GOING or any(
+        node.status != Status.READY for node in _to_wait_for(cluster, nodes, operation_id)
+    ):
         return
-    if cluster.status != ClusterStatus.ACTIVE and accounts.wished(tx.connection, task.operation_id) is not None:
+    serves = cluster.status == ClusterStatus.ACTIVE
+    if not serves and not cluster.is_found:
+        return
+    if not serves and accounts.wished(tx.connection, operation_id) is not None:
         # The databases and users that it was wished with are made before anybody is told that it serves.
-        file_accounts(tx, cluster.id, task.operation_id)
+        file_accounts(tx, cluster.id, operation_id)
         return
-    serve(tx, task.operation_id, cluster, nodes, manager)
+    serve(tx, operation_id, cluster, nodes, manager)
 
 
 def serve(tx: Tx, operation_id: str, cluster: Cluster, nodes: Sequence[Instance], manager: BaseManager) -> None:
@@ -101,20 +116,19 @@ def file_accounts(tx: Tx, cluster_id: str, operation_id: str) -> None:
                       operation_id=operation_id))  # fmt: skip
 
 
-def _to_wait_for(cluster: Cluster, nodes: Iterable[Instance], task: Task) -> list[Instance]:
+def _to_wait_for(cluster: Cluster, nodes: Iterable[Instance], operation_id: str) -> list[Instance]:
     """Whose readiness ends the operation: a cluster first serves with all of its nodes, later with those that were added."""
     serves = cluster.status == ClusterStatus.ACTIVE
-    return [
-        node for node in nodes if node.status not in LEFT and (not serves or node.operation_id == task.operation_id)
-    ]
+    return [node for node in nodes if node.status not in LEFT and (not serves or node.operation_id == operation_id)]
 
 
 def endpoint(cluster: Cluster, nodes: Iterable[Instance], manager: BaseManager) -> Endpoint:
-    """How clients reach a cluster: its primary, the others that are ready, and a URL that names them all."""
+    """How clients reach a cluster: its primary, the others that are ready, a URL that names them all, and its own address."""
     ready = [node for node in nodes if node.status == Status.READY]
     in_order = sorted(ready, key=lambda node: not cluster.leads(node.id))
     places = [node.found_at(manager.port) for node in in_order]
     user = in_order[0].admin_user
     url = manager.topology.url(places, user) if manager.topology else manager.url(*places[0], user)
     first, *others = (Address(host=host, port=port) for host, port in places)
-    return Endpoint(primary=first, replicas=tuple(others), url=url)
+    own = StableAddress(host=cluster.addr, port=manager.port, url=manager.url(cluster.addr, manager.port, user))
+    return Endpoint(primary=first, replicas=tuple(others), url=url, address=own if cluster.addr else None)

@@ -14,6 +14,7 @@ from services.datastore_agentless.domain.roll import BACK, INTERRUPTING, Action,
 from services.datastore_agentless.domain.takeover import Kind
 from services.datastore_agentless.store import clusters, resizes, rolls, takeovers
 from services.datastore_agentless.workflows.beginning import begin
+from services.datastore_agentless.workflows.leading import lead
 from shared.contracts.base import dump, load
 from shared.contracts.datastore_agentless import ClusterResized, ClusterRestarted, ClusterStarted, ClusterStopped
 from shared.contracts.operations import OperationEnded
@@ -120,7 +121,7 @@ def failed(tx: Tx, task: Task, problem: Problem) -> None:
     elif roll.action == Action.START and any(map(cluster.leads, roll.done_ids)) and cluster.status not in GOING:
         # The primary serves, and so does the cluster: the watch sees to the others.
         _end(tx, roll)
-        _serve(tx, cluster)
+        _serve(tx, cluster, roll)
         tx.emit(ClusterStarted(cluster_id=cluster.id, operation_id=roll.operation_id, problem=problem,
                                result=_result(tx, roll)))  # fmt: skip
     else:
@@ -216,7 +217,7 @@ def _finish(tx: Tx, cluster: Cluster, roll: Roll) -> None:
     """All nodes are through."""
     _end(tx, roll)
     if roll.action == Action.START:
-        _serve(tx, cluster)
+        _serve(tx, cluster, roll)
     if roll.ending:
         problem = roll.ending["problem"]
         _tell(tx, roll, roll.ending["status"], load(Problem, problem) if problem else None)
@@ -234,13 +235,15 @@ def _resized(tx: Tx, cluster: Cluster, roll: Roll) -> None:
     if resize is not None and resize.flavor is not None:
         cluster.ram_mb, cluster.vcpus = resize.flavor.ram_mb, resize.flavor.vcpus
         clusters.save_cluster(tx, cluster)
+        lead(tx, cluster, roll.operation_id)
         tx.emit(ClusterResized(cluster_id=cluster.id, operation_id=roll.operation_id, volume_gb=resize.volume_gb,
                                flavor=resize.flavor, result=_result(tx, roll)))  # fmt: skip
 
 
-def _serve(tx: Tx, cluster: Cluster) -> None:
+def _serve(tx: Tx, cluster: Cluster, roll: Roll) -> None:
     cluster.become(ClusterStatus.ACTIVE)
     clusters.save_cluster(tx, cluster)
+    lead(tx, cluster, roll.operation_id)
 
 
 def _end(tx: Tx, roll: Roll) -> None:

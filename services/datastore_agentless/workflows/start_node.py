@@ -11,6 +11,7 @@ from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import clusters, takeovers
 from services.datastore_agentless.workflows.beginning import begin_unasked, operation_of
+from services.datastore_agentless.workflows.leading import lead
 from services.datastore_agentless.workflows.nodes_asked import members, standing
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.seen_parameters import see
@@ -51,6 +52,10 @@ class StartNode:
 
         def save(tx: Tx) -> None:
             seen(tx)
+            held = clusters.lock(tx, node.cluster_id)
+            if held is not None and held.leads(node.id):
+                # Its host may have been started again, too.
+                lead(tx, held, context.task.operation_id)
             _end(tx, context.task, "succeeded")
 
         return Next(save=save, message=f"{node.name} runs again")

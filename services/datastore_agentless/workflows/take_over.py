@@ -16,23 +16,28 @@ from services.datastore_agentless.domain.takeover import Kind, State, Takeover
 from services.datastore_agentless.hosts.base import CommandFailed, HostKeyChanged, HostUnreachable
 from services.datastore_agentless.store import clusters, takeovers
 from services.datastore_agentless.workflows.ending import endpoint
+from services.datastore_agentless.workflows.leading import lead
 from services.datastore_agentless.workflows.nodes_asked import age, ask, members, topology_of
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.returning import bring_back, bring_back_anew
 from services.datastore_agentless.workflows.rolling import goes_on
+from shared.contracts.base import load
 from shared.contracts.datastore_agentless import PrimaryChanged
 from shared.contracts.operations import OperationEnded
 from shared.contracts.values import Problem
 from shared.db import Tx
+from shared.errors import Failure
 from shared.workflow import Next, Outcome, Step, StepContext, Task, TaskDraft, Wait, Workflow, task_id
 
-TAKE_OVER = "take_over"
+TAKE_OVER, ADDRESS = "take_over", "address"
 ADMITTED = (Status.PREPARED, Status.READY, Status.APART, Status.FAILED)
 LOOK_SECONDS = 0.25
 # Longer than an outage that no operation may fail for.
 PROOF_SECONDS = 90.0
 # Whoever may have been promoted without a word of it is not passed over for another: it is waited for.
 PROMOTE_SECONDS = 24 * 3600.0
+# The provisioner gives up before.
+ANSWER_SECONDS = 3600.0
 # How long a node that answers may take until it follows; longer, and it comes back as one that is apart.
 FOLLOW_SECONDS = 60.0
 
@@ -50,6 +55,7 @@ class TakeOver:
             Step("promote", self._promote, deadline=PROMOTE_SECONDS),
             Step("rewire", self._rewire, deadline=600),
             Step("protect", self._protect, deadline=600),
+            Step(ADDRESS, self._address, deadline=ANSWER_SECONDS),
         )
         return Workflow(TAKE_OVER, steps, on_failure=failed, on_cancelled=cancelled)
 
@@ -87,6 +93,7 @@ class TakeOver:
             clusters.save_cluster(tx, cluster)
             if takeover.kind == Kind.FAILOVER:
                 clusters.change_instance(tx, former, status=Status.APART)
+            lead(tx, cluster, takeover.operation_id)
             _announce(tx, takeover, cluster, manager)
 
         return Next(save=save, message=f"{chosen.name} takes writes")
@@ -112,8 +119,11 @@ class TakeOver:
         def save(tx: Tx) -> None:
             for node, _ in apart:
                 clusters.change_instance(tx, node, status=Status.APART)
-            takeover.evidence["rewire"] = {node.id: {"name": node.name, "trouble": why} for node, why in apart}
-            takeovers.save(tx, takeover)
+            # What became of the address may have been told meanwhile.
+            clusters.lock(tx, takeover.cluster_id)
+            present = takeovers.get(tx.connection, takeover.operation_id)
+            present.evidence["rewire"] = {node.id: {"name": node.name, "trouble": why} for node, why in apart}
+            takeovers.save(tx, present)
 
         names = " and ".join(node.name for node, _ in apart)
         return Next(
@@ -140,9 +150,31 @@ class TakeOver:
             if held is None:
                 return
             _announce(tx, takeover, held, manager)
-            _succeed(tx, takeover, held, chosen)
 
         return Next(save=save, message=f"{chosen.name} is the primary of {len(followers)} replicas")
+
+    def _address(self, context: StepContext) -> Outcome:
+        """Wait until the cluster's own address, where it has one, leads to the new primary: it was asked for at the promotion.
+
+        Raises Failure with the provider's words where it could not be moved.
+        """
+        takeover, _, _ = self._whom(context)
+        cluster, _ = members(self.hosts, context)
+        answer = takeover.evidence.get(ADDRESS, {})
+        if "problem" in answer:
+            problem = load(Problem, answer["problem"])
+            raise Failure(
+                problem.message, command=problem.command, stderr=problem.stderr, what_to_do=problem.what_to_do
+            )
+        if not cluster.is_found:
+            return Wait(LOOK_SECONDS, f"{cluster.addr} does not lead to the new primary yet")
+
+        def save(tx: Tx) -> None:
+            held = clusters.lock(tx, takeover.cluster_id)
+            if held is not None:
+                _succeed(tx, takeovers.get(tx.connection, takeover.operation_id), held)
+
+        return Next(save=save, message=f"{cluster.addr} leads to the new primary" if cluster.addr else "")
 
     def _whom(self, context: StepContext) -> tuple[Takeover, Instance, list[Instance]]:
         """The takeover, the former primary, and all nodes that serve: of a failover the former primary is none of them."""
@@ -171,13 +203,15 @@ def file_take_over(tx: Tx, takeover: Takeover) -> None:
     tx.file(draft)
 
 
-def end(tx: Tx, takeover: Takeover, status: str, problem: Problem | None = None, **result: object) -> None:
-    """Say what became of a takeover, with all that was found out.
+def end(
+    tx: Tx, takeover: Takeover, status: str, problem: Problem | None = None, *, settled: bool = False, **result: object
+) -> None:
+    """Say what became of a takeover, with all that was found out; what is `settled` needs nothing more of its nodes.
 
     One that fails when somebody may have been promoted is still under way: until it is retried, no other may begin. The operation
     of a roll goes on.
     """
-    if status != "failed" or takeover.state != State.TAKING or not takeover.chosen_id:
+    if settled or status != "failed" or takeover.state != State.TAKING or not takeover.chosen_id:
         takeover.become(State.ENDED)
         takeovers.save(tx, takeover)
     if goes_on(tx, takeover.operation_id, status):
@@ -187,9 +221,16 @@ def end(tx: Tx, takeover: Takeover, status: str, problem: Problem | None = None,
 
 
 def failed(tx: Tx, task: Task, problem: Problem) -> None:
-    """Either half has failed."""
-    if takeover := takeovers.find(tx.connection, task.operation_id):
-        end(tx, takeover, "failed", problem)
+    """Either half has failed; or another node leads, and only the cluster's own address does not lead there."""
+    cluster = clusters.lock(tx, task.cluster_id)
+    takeover = takeovers.find(tx.connection, task.operation_id)
+    if takeover is None or cluster is None:
+        return
+    settled = task.kind == TAKE_OVER and task.step == ADDRESS
+    first = takeover.state == State.TAKING
+    end(tx, takeover, "failed", problem, settled=settled)
+    if settled and first:
+        _bring_back(tx, takeover, cluster)
 
 
 def cancelled(tx: Tx, task: Task) -> None:
@@ -205,8 +246,15 @@ def _announce(tx: Tx, takeover: Takeover, cluster: Cluster, manager: BaseManager
                            former_id=takeover.former_id, endpoint=endpoint(cluster, there, manager)))  # fmt: skip
 
 
-def _succeed(tx: Tx, takeover: Takeover, cluster: Cluster, chosen: Instance) -> None:
+def _succeed(tx: Tx, takeover: Takeover, cluster: Cluster) -> None:
+    """It may have ended before, for want of the address alone; then everybody is on the way back."""
+    chosen, first = clusters.instance(tx.connection, takeover.chosen_id), takeover.state == State.TAKING
     end(tx, takeover, "succeeded", primary={"id": chosen.id, "name": chosen.name}, former=takeover.former_id)
+    if first:
+        _bring_back(tx, takeover, cluster)
+
+
+def _bring_back(tx: Tx, takeover: Takeover, cluster: Cluster) -> None:
     fenced = takeover.former_id if takeover.kind == Kind.FAILOVER else ""
     for node in clusters.instances(tx.connection, cluster.id):
         if node.status == Status.APART and node.id in (fenced, *takeover.evidence["rewire"]):

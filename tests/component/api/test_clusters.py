@@ -6,14 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from services.api.actions.access import DEFAULT_PROJECT
+from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
 from shared.contracts.base import new_id
 from shared.contracts.operations import OperationProgressed
 from shared.contracts.scheduler import BackupDue
-from shared.contracts.values import Address, Endpoint, Flavor, Problem
+from shared.contracts.values import Address, Endpoint, Flavor, Problem, StableAddress
 from tests.support.api import Api
 
 PROBLEM = Problem(
@@ -120,6 +122,30 @@ def test_credentials_are_shown_to_members_and_their_reading_is_written_down(api:
     audited = [(row.action, row.subject) for row in api.rows("audit")]
     assert audited == [("POST /v1/clusters", cluster), ("credentials.read", cluster)]
     assert api.ask("GET", f"/v1/clusters/{cluster}/credentials", token=api.reader).status_code == 403
+
+
+def test_a_clusters_own_address_is_shown_with_its_endpoint_and_a_login_goes_by_it_too(api: Api) -> None:
+    cluster, operation = api.create()
+    own = StableAddress(host="10.0.0.250", port=5432, url="postgresql://dtrove@10.0.0.250:5432/postgres")
+    where = Endpoint(primary=Address(host="10.0.0.7", port=5432), url="postgresql://dtrove@10.0.0.7:5432/postgres", address=own)
+    api.hear(databases.ClusterActive(cluster_id=cluster, operation_id=operation, endpoint=where))
+    assert api.get(f"/v1/clusters/{cluster}")["endpoint"]["address"] == vars(own)
+    login = api.get(f"/v1/clusters/{cluster}/credentials")
+    assert login["address_url"] == f"postgresql://dtrove:{login['password']}@10.0.0.250:5432/postgres"
+    assert login["url"] == f"postgresql://dtrove:{login['password']}@10.0.0.7:5432/postgres"
+    plan = api.ask("DELETE", f"/v1/clusters/{cluster}?plan=true").json["plan"]
+    assert "the cluster's address 10.0.0.250" in plan["lost"]
+
+
+def test_a_cluster_of_an_older_release_has_no_address_of_its_own(api: Api) -> None:
+    cluster, operation = api.create()
+    active(api, cluster, operation)
+    with api.database.write() as tx:
+        older = {"primary": {"host": "10.0.0.7", "port": 5432}, "replicas": [], "url": "postgresql://dtrove@10.0.0.7:5432/postgres"}
+        tx.connection.execute(update(tables.clusters).values(endpoint=older))
+    for shown in (api.get(f"/v1/clusters/{cluster}"), api.get("/v1/clusters")["clusters"][0]):
+        assert shown["endpoint"] == {**older, "address": None}
+    assert api.get(f"/v1/clusters/{cluster}/credentials")["address_url"] is None
 
 
 def test_where_no_flavor_is_named_the_smallest_of_1024_mb_or_more_is_taken(api: Api) -> None:
@@ -340,6 +366,7 @@ def test_a_plan_changes_nothing(api: Api) -> None:
     answer = api.ask("POST", "/v1/clusters?plan=true", {"name": "shop", "datastore": "pgsql 15"})
     assert answer.status_code == 200
     assert answer.json["plan"]["hosts"][0]["host"] == "shop-1"
+    assert answer.json["plan"]["moves"] == ["an address of the cluster's own"]
     assert api.get("/v1/clusters")["clusters"] == []
     cluster, _ = api.create(volume_gb=5)
     plan = api.ask("DELETE", f"/v1/clusters/{cluster}?plan=true").json["plan"]

@@ -181,6 +181,7 @@ def test_a_plan_shows_commands_for_each_host_and_changes_nothing(api: Api, shop:
     assert [one["host"] for one in plan["hosts"]] == ["shop-1", "shop-2"]
     assert all(one["commands"] for one in plan["hosts"])
     assert bool(plan["restarts"]) is (kind == "failover")
+    assert plan["moves"] == ["address 10.9.0.250: from shop-1 to shop-2"]
     assert (api.rows("operations"), api.rows("clusters"), api.rows("outbox")) == before
 
 

@@ -35,7 +35,13 @@ from shared.contracts.api import (
     OperationRetryRequested,
     SwitchoverRequested,
 )
-from shared.contracts.provisioner import InstanceFenced, InstancePowered, InstancePowerFailed
+from shared.contracts.provisioner import (
+    AddressMoved,
+    AddressMoveFailed,
+    InstanceFenced,
+    InstancePowered,
+    InstancePowerFailed,
+)
 from shared.contracts.values import Problem
 from shared.db import Database
 from shared.engine import StepEngine
@@ -43,6 +49,8 @@ from tests.component.hosts.wishes import admin_user, manager_for, said, up, wish
 from tests.support.held import HeldClock
 
 FROZEN = "have it only read from its next start"
+OWN = "10.9.0.250"
+STUCK = Problem(step="move_address", message="the address was not moved: no answer", what_to_do="see to the bridge")
 LOST = Problem(step="see_off", message="the server is not fenced: the provider says ACTIVE", what_to_do="switch it off")
 
 
@@ -211,12 +219,12 @@ class Stage:
         self.hosts = FleetHosts(self.database, SshPool(), manager_for, simulated=quick, fleet=self.fleet)
         self.engine = workflows(self.hosts)
 
-    def serve(self, nodes: int = 3, mode: str = "async") -> Stage:
-        """Make the cluster."""
+    def serve(self, nodes: int = 3, mode: str = "async", addr: str = "") -> Stage:
+        """Make the cluster; `addr` is its own address, which leads nowhere yet."""
         actions.expect_cluster(self.database, wish(nodes=nodes, mode=mode), admin_user)
         actions.issue_key(self.database, "c")
         for number in range(nodes):
-            actions.prepare_node(self.database, up(f"c-{number}"))
+            actions.prepare_node(self.database, up(f"c-{number}", cluster_addr=addr))
         self.settle()
         assert self.fleet.writers == ["c-0"]
         return self
@@ -255,6 +263,18 @@ class Stage:
         actions.power_failed(
             self.database,
             InstancePowerFailed(instance_id=node, cluster_id="c", operation_id=operation, wanted=wanted, problem=LOST),
+        )
+
+    def moved(self, operation: str = "move", node: str = "c-0", addr: str = OWN) -> AddressMoved:
+        """The provider says that the cluster's own address leads to a node."""
+        event = AddressMoved(instance_id=node, cluster_id="c", operation_id=operation, addr=addr, seconds=0.2)
+        actions.address_moved(self.database, event, manager_for)
+        return event
+
+    def move_failed(self, operation: str = "move", node: str = "c-0") -> None:
+        """The provider could not have it lead there."""
+        actions.address_move_failed(
+            self.database, AddressMoveFailed(instance_id=node, cluster_id="c", operation_id=operation, problem=STUCK)
         )
 
     def cancel(self, operation: str = "move") -> None:

@@ -71,7 +71,7 @@ def test_a_restart_rolls_over_the_replicas_hands_over_once_and_restarts_the_form
     stage.settle()
     assert stage.steps() == [
         "look", "restart", "serve", "restart", "serve",
-        "check", "freeze", "catch_up", "choose", "promote", "rewire", "protect", "restart", "serve",
+        "check", "freeze", "catch_up", "choose", "promote", "rewire", "protect", "address", "restart", "serve",
     ]  # fmt: skip
     assert [host for _, host in hosts_of(stage, "move", "serve")] == ["c-1", "c-2", "c-0"]
     assert stage.fleet.writers == ["c-1"]

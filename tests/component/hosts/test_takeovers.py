@@ -17,7 +17,7 @@ from shared.errors import Failure
 from tests.component.hosts.fleet import FROZEN, Stage
 from tests.component.hosts.wishes import gone, goodbye
 
-HANDING, TAKING = ["check", "freeze", "catch_up"], ["choose", "promote", "rewire", "protect"]
+HANDING, TAKING = ["check", "freeze", "catch_up"], ["choose", "promote", "rewire", "protect", "address"]
 # What waits for long takes thousands of steps, which are the same on both engines.
 ON_SQLITE = pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 

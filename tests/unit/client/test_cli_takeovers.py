@@ -13,7 +13,7 @@ from client.exits import Exit
 from shared.contracts.base import Event
 from shared.contracts.datastore_agentless import ClusterActive, DatastoreRegistered, NodeReady, PrimaryChanged
 from shared.contracts.operations import OperationEnded
-from shared.contracts.values import Address, Endpoint, Problem
+from shared.contracts.values import Address, Endpoint, Problem, StableAddress
 from tests.unit.client.conftest import Done
 from tests.unit.client.world import World
 
@@ -38,7 +38,8 @@ class Others:
         ids: dict[str, Any] = {"cluster_id": wish.cluster_id, "operation_id": wish.operation_id}
         if self.problem is not None:
             return [OperationEnded(**ids, status="failed", problem=self.problem)]
-        moved = Endpoint(primary=Address(host="10.9.0.3", port=6379), url="redis://10.9.0.3:6379")
+        own = StableAddress(host="10.9.0.250", port=6379, url="redis://dtrove@10.9.0.250:6379/0")
+        moved = Endpoint(primary=Address(host="10.9.0.3", port=6379), url="redis://10.9.0.3:6379", address=own)
         new = wish.instance_id or self.named("shop-2")
         return [
             self.world.step(wish, "promote", "succeeded", 100),
@@ -107,6 +108,15 @@ def test_a_failover_accepts_loss_only_where_it_is_told_so(others: Others, dtrove
     assert [(one.topic, one.accept_loss) for one in others.wishes] == [("failover.requested", accepts)]
 
 
+def test_a_clusters_own_address_is_what_is_shown_first(others: Others, dtrove: Dtrove) -> None:
+    assert "10.9.0.2:6379" in dtrove("cluster", "list").out
+    dtrove("cluster", "switchover", "shop", "--wait")
+    assert "10.9.0.250:6379" in dtrove("cluster", "list").out
+    shown = dtrove("cluster", "show", "shop").out
+    assert "endpoint address host" in shown
+    assert "redis://dtrove@10.9.0.250:6379/0" in shown
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_plan_of_a_takeover_shows_commands_and_changes_nothing(
     others: Others, world: World, dtrove: Dtrove, kind: str
@@ -115,6 +125,7 @@ def test_a_plan_of_a_takeover_shows_commands_and_changes_nothing(
     assert done.code == 0, done.err
     assert "pg_promote" in done.out
     assert "server shop-1: switched off" in done.out
+    assert "moves: address 10.9.0.250: from shop-1 to shop-2" in done.out
     assert world.planned == [{"cluster_id": world.planned[0]["cluster_id"], "instance_id": others.named("shop-2"),
                               "fenced": kind == "failover"}]  # fmt: skip
     assert others.wishes == []

@@ -236,20 +236,20 @@ class World:
     def _plan_parameters(self, spec: dict[str, Any]) -> dict[str, Any]:
         self.planned.append(spec)
         files = [{"path": "/etc/redis/redis.conf", "diff": "+timeout 7\n"}]
-        return {"hosts": [{"host": "shop-1", "commands": [], "files": files}], "restarts": [], "lost": []}
+        return {"hosts": [{"host": "shop-1", "commands": [], "files": files}], "restarts": [], "moves": [], "lost": []}
 
     def _plan_takeover(self, spec: dict[str, Any]) -> dict[str, Any]:
         self.planned.append(spec)
         promote = {"title": "take writes", "command": "pg_promote"}
         return {"hosts": [{"host": "shop-2", "commands": [promote], "files": []}], "lost": [],
-                "restarts": ["server shop-1: switched off"]}  # fmt: skip
+                "restarts": ["server shop-1: switched off"], "moves": ["address 10.9.0.250: from shop-1 to shop-2"]}  # fmt: skip
 
 
 def _plan(spec: dict[str, Any]) -> dict[str, Any]:
     command = {"title": "install", "command": "apt-get install\n-y it"}
     file = {"path": "/etc/it.conf", "diff": "+port = [1]", "mode": "0644", "owner": "root:root"}
     return {"hosts": [{"host": name, "commands": [command], "files": [file]} for name in spec["names"]], "restarts": [],
-            "lost": []}  # fmt: skip
+            "moves": [], "lost": []}  # fmt: skip
 
 
 def _count() -> Any:

@@ -77,6 +77,18 @@ class MySQLManager(BaseManager):
         )
         return written.changed
 
+    def bound_to(self, instance: Instance) -> str:
+        """Where it listens: at the server's address, and at the cluster's own, which may be elsewhere just now.
+
+        A server that takes one address only listens at all of them then. Source: MariaDB's documentation of `bind_address`, several
+        addresses since 10.11; MySQL's, since 8.0.13.
+        """
+        if not instance.cluster_addr:
+            return instance.addr
+        several = (10, 11) if self.is_mariadb else (8, 0)
+        numbers = [int(part) for part in re.findall(r"\d+", self.datastore.version)[:2]]
+        return f"{instance.addr},{instance.cluster_addr}" if tuple(numbers) >= several else "*"
+
     @staticmethod
     def configured(value: str) -> str:
         """A value as an option file takes it: in quotes where MariaDB would read it otherwise, and nobody has quoted it."""
