@@ -68,6 +68,7 @@ def test_a_cluster_becomes_active_with_its_last_node_on_simulated_hosts(
         "replicas": [{"host": "sim-c-1.invalid", "port": 5432}, {"host": "sim-c-2.invalid", "port": 5432}],
         "url": "postgresql://dtrove@sim-c-0.invalid:5432,sim-c-1.invalid:5432,sim-c-2.invalid:5432/postgres"
         "?target_session_attrs=read-write",
+        "address": None,
     }
     entries = [entry for event in said(database, "transcript.recorded") for entry in event["entries"]]
     assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
