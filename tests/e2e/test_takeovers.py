@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -72,6 +73,14 @@ def settled(dtrove: Installation, cluster: dict[str, Any]) -> dict[str, Any]:
     return dict(wait_for(whole, RETURN_SECONDS, 0.5, f"{cluster['name']} being whole"))
 
 
+def found_by_its_address(cluster: dict[str, Any], after: dict[str, Any]) -> None:
+    """The cluster's own address is what it was, and whoever logs in by it is at the node that takes writes."""
+    own = after["endpoint"]["address"]
+    assert own == cluster["endpoint"]["address"]
+    assert own["host"] not in {one["addr"] for one in after["instances"]}
+    assert replace(writer_of(cluster), hosts=[own["host"]]).missing() == []
+
+
 def primary_of(shown: dict[str, Any]) -> dict[str, Any]:
     return next(one for one in shown["instances"] if one["role"] == "primary")
 
@@ -105,6 +114,7 @@ def test_a_switchover_moves_the_writes_and_loses_none(
         after = settled(dtrove, cluster)
         assert primary_of(after)["id"] == wanted["id"]
         assert after["endpoint"]["primary"]["host"] == wanted["addr"]
+        found_by_its_address(cluster, after)
         assert len(after["endpoint"]["replicas"]) == 2
         assert set(ended["result"]["evidence"]) >= {"check", "catch_up"}
         gaps.append(writer.longest_gap)
@@ -239,6 +249,7 @@ def pull_the_plug(dtrove: Installation, cluster: dict[str, Any], *, killing: boo
     after = settled(dtrove, cluster)
     assert primary_of(after)["id"] != primary["id"]
     assert next(one for one in after["instances"] if one["id"] == primary["id"])["role"] == "replica"
+    found_by_its_address(cluster, after)
     (failover,) = [one for one in failovers(dtrove, cluster) if one not in before]
     evidence = (dtrove.operation(failover) or {})["result"]["evidence"]
     assert evidence["fence"] == {"instance": primary["id"], "provider": "SHUTOFF"}

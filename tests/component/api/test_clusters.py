@@ -127,7 +127,9 @@ def test_credentials_are_shown_to_members_and_their_reading_is_written_down(api:
 def test_a_clusters_own_address_is_shown_with_its_endpoint_and_a_login_goes_by_it_too(api: Api) -> None:
     cluster, operation = api.create()
     own = StableAddress(host="10.0.0.250", port=5432, url="postgresql://dtrove@10.0.0.250:5432/postgres")
-    where = Endpoint(primary=Address(host="10.0.0.7", port=5432), url="postgresql://dtrove@10.0.0.7:5432/postgres", address=own)
+    where = Endpoint(
+        primary=Address(host="10.0.0.7", port=5432), url="postgresql://dtrove@10.0.0.7:5432/postgres", address=own
+    )
     api.hear(databases.ClusterActive(cluster_id=cluster, operation_id=operation, endpoint=where))
     assert api.get(f"/v1/clusters/{cluster}")["endpoint"]["address"] == vars(own)
     login = api.get(f"/v1/clusters/{cluster}/credentials")
@@ -141,7 +143,11 @@ def test_a_cluster_of_an_older_release_has_no_address_of_its_own(api: Api) -> No
     cluster, operation = api.create()
     active(api, cluster, operation)
     with api.database.write() as tx:
-        older = {"primary": {"host": "10.0.0.7", "port": 5432}, "replicas": [], "url": "postgresql://dtrove@10.0.0.7:5432/postgres"}
+        older = {
+            "primary": {"host": "10.0.0.7", "port": 5432},
+            "replicas": [],
+            "url": "postgresql://dtrove@10.0.0.7:5432/postgres",
+        }
         tx.connection.execute(update(tables.clusters).values(endpoint=older))
     for shown in (api.get(f"/v1/clusters/{cluster}"), api.get("/v1/clusters")["clusters"][0]):
         assert shown["endpoint"] == {**older, "address": None}
