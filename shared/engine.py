@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -42,16 +42,25 @@ class StepEngine:
 
     def take(self) -> Task | None:
         """Claim the task that has waited longest, or return None: nothing is ready. Pass it to `work`."""
-        with self.database.read() as connection:
-            seen = tasks.look(connection, self.database, self._running)
-        self._pause = seen.pause
-        for task_id, subject in seen.ready:
-            with self.database.write() as tx:
-                task = tasks.claim(tx, task_id, subject, self.owner, self.lease)
-            if task is not None:
-                self._running[task.id] = Running(task, cancelled=task.cancel_requested)
-                return task
-        return None
+        return next(self.take_all(), None)
+
+    def take_all(self) -> Iterator[Task]:
+        """Claim what is ready, one by one as it is asked for, the longest ready first. Pass each to `work`."""
+        while True:
+            with self.database.read() as connection:
+                seen = tasks.look(connection, self.database, self._running)
+            self._pause, busy = seen.pause, set[str]()
+            for task_id, subject in seen.ready:
+                if subject in busy:
+                    continue
+                with self.database.write() as tx:
+                    task = tasks.claim(tx, task_id, subject, self.owner, self.lease)
+                if task is not None:
+                    busy.add(subject)
+                    self._running[task.id] = Running(task, cancelled=task.cancel_requested)
+                    yield task
+            if not seen.more:
+                return
 
     def work(self, task: Task) -> None:
         """Run a task that `take` gave as far as it goes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import eventlet
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 class EnginePort(Protocol):
     """What runs steps; shared.engine has the real one."""
 
-    def take(self) -> Task | None:
-        """Claim the task that has waited longest, or None."""
+    def take_all(self) -> Iterator[Task]:
+        """Claim what is ready, one by one as it is asked for, the longest ready first."""
 
     def work(self, task: Task) -> None:
         """Run a task that `take` gave as far as it goes."""
 
     def seconds_to_next(self) -> float | None:
-        """How long until time makes a task ready, as `take` saw it last; None: only a message can."""
+        """How long until time makes a task ready, as `take_all` saw it last; None: only a message can."""
 
     def hear_cancels(self) -> None:
         """Look which running tasks are to stop."""
@@ -101,8 +101,9 @@ class Steps(DependencyProvider):
     def _hand_out(self) -> float:
         """Give every ready task to a free hand; return the seconds until the next look."""
         self.engine.hear_cancels()
+        ready = self.engine.take_all()
         while len(self._hands) < self._number and not self._stopping:
-            task = self.engine.take()
+            task = next(ready, None)
             if task is None:
                 pause = self.engine.seconds_to_next()
                 return SAFETY_TICK if pause is None else min(SAFETY_TICK, pause)

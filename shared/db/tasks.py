@@ -46,11 +46,12 @@ class Look:
     """What there is to do: ids and subjects of tasks that could be claimed now, the longest ready first.
 
     `pause` is how many seconds it takes until time alone makes another one ready: it comes due, or a lease runs out. None
-    when time brings nothing.
+    when time brings nothing. `more` says that there may be others ready, which were too many for one look.
     """
 
     ready: list[tuple[str, str]]
     pause: float | None
+    more: bool
 
 
 def look(connection: Connection, database: Database, held: Iterable[str] = (), limit: int = 20) -> Look:
@@ -59,7 +60,8 @@ def look(connection: Connection, database: Database, held: Iterable[str] = (), l
     rows = list(connection.execute(_ahead(database.tasks), {"now": now, "held": list(held), "limit": limit}))
     later = next((row.ready_at for row in rows if row.ready_at > now), None)
     pause = None if later is None else (later - now).total_seconds()
-    return Look([(row.id, row.subject) for row in rows if row.ready_at <= now], pause)
+    ready = [(row.id, row.subject) for row in rows if row.ready_at <= now]
+    return Look(ready, pause, more=len(ready) == limit)
 
 
 def claim(tx: Tx, task_id: str, subject: str, owner: str, lease: float) -> Task | None:
