@@ -9,6 +9,7 @@ import os
 import secrets as random
 import string
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Never, Protocol
 
@@ -101,12 +102,12 @@ class Keyring:
 
     def seal(self, secret: Secret) -> str:
         """Encrypt; the result is URL-safe text."""
-        return self._fernet().encrypt(secret.reveal().encode()).decode()
+        return self._fernet.encrypt(secret.reveal().encode()).decode()
 
     def open(self, token: str) -> Secret:
         """Decrypt what `seal` made. Raises Failure when no key of the ring fits."""
         try:
-            return Secret(self._fernet().decrypt(token.encode()).decode())
+            return Secret(self._fernet.decrypt(token.encode()).decode())
         except InvalidToken as error:
             raise Failure(
                 "a stored secret cannot be opened with any key of the keyring",
@@ -125,6 +126,7 @@ class Keyring:
             return False
         return True
 
+    @cached_property
     def _fernet(self) -> MultiFernet:
         return MultiFernet([Fernet(key) for key in self.keys])
 

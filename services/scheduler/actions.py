@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadCronError, croniter
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, select, update
 
 from services.scheduler.domain.schedule import Schedule
 from services.scheduler.store.tables import schedules
@@ -65,7 +65,7 @@ def add(
 def remove(database: Database, schedule_id: str) -> None:
     """Drop a schedule. Raises NotFound."""
     with database.write() as tx:
-        if tx.connection.execute(delete(schedules).where(schedules.c.id == schedule_id)).rowcount == 0:
+        if tx.remove(schedules.c.id, schedule_id) == 0:
             raise NotFound(f"there is no schedule {schedule_id}")
 
 
@@ -80,7 +80,7 @@ def forget_cluster(database: Database, event: ClusterDeleted) -> None:
     """A deleted cluster needs no backups."""
     with database.write() as tx:
         if tx.first_seen(event.event_id, "forget_cluster"):
-            tx.connection.execute(delete(schedules).where(schedules.c.cluster_id == event.cluster_id))
+            tx.remove(schedules.c.cluster_id, event.cluster_id)
 
 
 def announce_due(database: Database) -> int:

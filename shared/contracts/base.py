@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin, get_type_hints
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from shared import clock
 
 E = TypeVar("E", bound="Event")
 T = TypeVar("T")
+Maker = Callable[[Any], Any]
 
 
 def new_id() -> str:
@@ -104,21 +106,30 @@ def dump(value: Any) -> dict[str, Any]:
 
 def load(cls: type[T], payload: Mapping[str, Any]) -> T:
     """Build contract dataclass `cls` from JSON data, ignoring unknown keys. Raises marshmallow.ValidationError."""
-    return typing.cast("T", _build(cls, schema_of(cls).load(dict(payload))))
+    return typing.cast("T", _maker(typing.cast("Any", cls))(schema_of(cls).load(dict(payload))))
 
 
-def _build(kind: Any, value: Any) -> Any:
-    if value is None:
-        return None
+@cache
+def _maker(kind: Any) -> Maker:
+    """What makes a value of a type from what its schema has read. To look at types takes longer than to make values."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (types.UnionType, typing.Union):
-        return _build(next(arg for arg in args if arg is not type(None)), value)
+        return _maker(next(arg for arg in args if arg is not type(None)))
     if origin is tuple:
-        return tuple(_build(args[0], item) for item in value)
+        member = _maker(args[0])
+        return lambda value: None if value is None else tuple(map(member, value))
     if is_dataclass(kind):
-        hints = _hints_of(typing.cast("type", kind))
-        return typing.cast("Any", kind)(**{name: _build(hints[name], item) for name, item in value.items()})
-    return value
+        return _maker_of_class(typing.cast("type", kind))
+    return lambda value: value
+
+
+def _maker_of_class(cls: type[Any]) -> Maker:
+    makers = {name: _maker(hint) for name, hint in _hints_of(cls).items()}
+
+    def make(value: Any) -> Any:
+        return None if value is None else cls(**{name: makers[name](item) for name, item in value.items()})
+
+    return make
 
 
 _SCALARS: dict[type, type[ma.fields.Field[Any]]] = {

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Delete, Row, Select, Table, Update, bindparam, delete, func, select, update
 
 from shared.contracts.state import Waiting
 from shared.db.engine import Database
@@ -114,9 +114,9 @@ class Outbox:
         table, now = self._table, self._database.clock.now()
         lasting = {row.id for row in batch.rows if row.operation_id}
         if passing := [row_id for row_id in batch.done if row_id not in lasting]:
-            connection.execute(delete(table).where(table.c.id.in_(passing)))
+            connection.execute(_sent(table), {"ids": passing})
         if kept := [row_id for row_id in batch.done if row_id in lasting]:
-            connection.execute(update(table).where(table.c.id.in_(kept)).values(due_at=None, error=""))
+            connection.execute(_kept(table), {"ids": kept})
         for row in (row for row in batch.rows if row.id in batch.later):
             pause = timedelta(seconds=min(LONGEST_PAUSE, 0.5 * 2.0 ** min(row.attempts, 10)))
             values = {"attempts": row.attempts + 1, "error": batch.later[row.id][:500], "due_at": now + pause}
@@ -128,6 +128,16 @@ def _due(table: Table) -> Select[Any]:
     """Asked every second even when idle: it is put together once."""
     now = bindparam("now", type_=UtcDateTime)
     return select(table).where(table.c.due_at <= now).order_by(table.c.id).limit(bindparam("limit"))
+
+
+@cache
+def _sent(table: Table) -> Delete:
+    return delete(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
+
+
+@cache
+def _kept(table: Table) -> Update:
+    return update(table).where(table.c.id.in_(bindparam("ids", expanding=True))).values(due_at=None, error="")
 
 
 def pause_at(age: timedelta, first: timedelta, longest: timedelta) -> timedelta:

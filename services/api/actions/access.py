@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from services.api.store import tables
 from shared.contracts.base import new_id
@@ -165,8 +165,8 @@ def delete_project(tx: Tx, project_id: str) -> None:
     if names := [row.name for row in tx.connection.execute(count)]:
         raise Conflict(f"the project still has clusters: {', '.join(names)}", what_to_do="delete them first")
     for table in (tables.tokens, tables.quotas, tables.parameter_groups):
-        tx.connection.execute(delete(table).where(table.c.project_id == project_id))
-    tx.connection.execute(delete(tables.projects).where(tables.projects.c.id == project_id))
+        tx.remove(table.c.project_id, project_id)
+    tx.remove(tables.projects.c.id, project_id)
 
 
 def lock_project(tx: Tx, project_id: str) -> None:

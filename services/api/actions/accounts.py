@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from services.api.actions import operations, scaling
 from services.api.actions.desk import Desk, Seal, Wish, dialect_of, unsealed
@@ -80,4 +80,4 @@ def learn(tx: Tx, event: AccountsSeen) -> None:
 
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone."""
-    tx.connection.execute(delete(tables.accounts).where(tables.accounts.c.cluster_id == cluster_id))
+    tx.remove(tables.accounts.c.cluster_id, cluster_id)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from services.api.store import tables
 from shared.contracts.base import Event
 from shared.db import Tx
+
+# Nearly every event is put into the feed: these are put together once.
+_PROJECT_LOCKED = select(tables.projects.c.id).where(tables.projects.c.id == bindparam("of_id")).with_for_update()
+_ADD = insert(tables.events)
 
 
 def announce(tx: Tx, event: Event, project_id: str) -> None:
@@ -26,13 +30,9 @@ def remember(tx: Tx, event: Event, project_id: str) -> None:
     The project's row is locked first: numbers are given in the order of the commits, so that no follower who has seen a
     higher one misses a lower one that came later.
     """
-    p = tables.projects
-    tx.connection.execute(select(p.c.id).where(p.c.id == project_id).with_for_update())
-    tx.connection.execute(
-        insert(tables.events).values(
-            project_id=project_id, topic=event.topic, payload=event.to_payload(), occurred_at=event.occurred_at
-        )
-    )
+    tx.connection.execute(_PROJECT_LOCKED, {"of_id": project_id})
+    said = {"topic": event.topic, "payload": event.to_payload(), "occurred_at": event.occurred_at}
+    tx.connection.execute(_ADD, {"project_id": project_id, **said})
 
 
 def said_since(tx: Tx, project_id: str, topics: tuple[str, ...], about: tuple[str, str], moment: datetime) -> bool:

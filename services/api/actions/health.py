@@ -109,7 +109,7 @@ def forget_before(tx: Tx, cluster_id: str, moment: datetime) -> None:
 def forget_cluster(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone, and its history with it."""
     for table in (tables.health, tables.health_history):
-        tx.connection.execute(delete(table).where(table.c.cluster_id == cluster_id))
+        tx.remove(table.c.cluster_id, cluster_id)
 
 
 def forget_old(database: Database) -> int:

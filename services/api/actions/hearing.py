@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from services.api.actions import (
     accounts,
@@ -49,6 +49,12 @@ QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datas
          "parameters.defined", "parameters.seen", "logs.read")  # fmt: skip
 
 
+# Asked at nearly every event: they are put together once.
+_c = tables.clusters
+_CHANGE_CLUSTER = update(_c).where(_c.c.id == bindparam("of_id"), _c.c.status.in_(bindparam("when", expanding=True)))
+_CLUSTER_LOCKED = select(_c.c.project_id).where(_c.c.id == bindparam("of_id")).with_for_update()
+
+
 def hear(database: Database, event: Event, changes: Changes | None = None) -> None:
     """Apply one event to the read model, once, and wake those who follow what it speaks of."""
     cluster_id, operation_id = getattr(event, "cluster_id", ""), getattr(event, "operation_id", "")
@@ -67,8 +73,7 @@ def hear(database: Database, event: Event, changes: Changes | None = None) -> No
 
 def _lock(tx: Tx, cluster_id: str) -> str:
     """The project of a cluster, empty for an unknown one. Its row is locked first, as everybody does."""
-    c = tables.clusters
-    row = tx.connection.execute(select(c.c.project_id).where(c.c.id == cluster_id).with_for_update()).first()
+    row = tx.connection.execute(_CLUSTER_LOCKED, {"of_id": cluster_id}).first()
     return "" if row is None else str(row.project_id)
 
 
@@ -219,8 +224,7 @@ def _backup_failed(tx: Tx, event: databases.BackupFailed) -> None:
 
 
 def _set_cluster(tx: Tx, cluster_id: str, when: tuple[str, ...], **values: Any) -> None:
-    t = tables.clusters
-    tx.connection.execute(update(t).where(t.c.id == cluster_id, t.c.status.in_(when)).values(**values))
+    tx.connection.execute(_CHANGE_CLUSTER, {"of_id": cluster_id, "when": list(when), **values})
 
 
 _APPLY: dict[type[Event], Apply] = {

@@ -5,17 +5,39 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy import and_, bindparam, case, or_, select, update
 
 from services.api.actions import health, operations
 from services.api.actions.feed import said_since
 from services.api.store import tables
 from shared.contracts import datastore_agentless as databases
 from shared.contracts import provisioner
-from shared.db import Tx
+from shared.db import Tx, UtcDateTime
 
 # There is nothing after that, whatever is heard later.
 GONE = {"status": "deleted", "server_state": "deleted"}
+
+
+# Every word about a node asks some of these: they are put together once.
+_c, _t = tables.clusters, tables.instances
+_CHANGE = update(_t).where(_t.c.id == bindparam("of_id"))
+_AT = bindparam("at", type_=UtcDateTime)
+_NEWER = and_(_t.c.server_state != "deleted", or_(_t.c.server_at.is_(None), _t.c.server_at < _AT))
+_CHANGE_IF_NEWER = _CHANGE.where(_NEWER)
+_STOPPED = select(_c.c.id).where(_c.c.id == _t.c.cluster_id, _c.c.status == "stopped").exists()
+_SETTLE = _CHANGE.values(
+    status=case(
+        (_t.c.server_state == "deleted", "deleted"),
+        (_t.c.server_state == "failed", "failed"),
+        (_t.c.server_state == "requested", "requested"),
+        # A node that is on its way out stays so, on a server that was switched off.
+        (and_(_t.c.server_state == "off", _t.c.status == "deleting"), "deleting"),
+        (_t.c.server_state == "off", "off"),
+        (and_(_t.c.ready, _STOPPED), "stopped"),
+        (_t.c.ready, "active"),
+        else_="building",
+    )
+)
 
 
 def server_active(tx: Tx, event: provisioner.InstanceActive) -> None:
@@ -36,8 +58,7 @@ def server_failed(tx: Tx, event: provisioner.InstanceFailed) -> None:
 
 def server_deleted(tx: Tx, event: provisioner.InstanceDeleted) -> None:
     """The provisioner says that a server is gone."""
-    t = tables.instances
-    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(**GONE))
+    tx.connection.execute(_CHANGE, {"of_id": event.instance_id, **GONE})
     health.forget_nodes(tx, (event.instance_id,))
 
 
@@ -61,16 +82,14 @@ def power_failed(tx: Tx, event: provisioner.InstancePowerFailed) -> None:
 
 def node_ready(tx: Tx, event: databases.NodeReady) -> None:
     """The database on a server answers."""
-    t = tables.instances
-    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(ready=True))
+    tx.connection.execute(_CHANGE, {"of_id": event.instance_id, "ready": True})
     _settle(tx, event.instance_id)
 
 
 def identity_changed(tx: Tx, event: databases.NodeIdentityChanged) -> None:
     """A host shows a key that is not its own."""
-    t = tables.instances
     words = f"the host at {event.addr} shows another key than the pinned one; nothing is sent to it"
-    tx.connection.execute(update(t).where(t.c.id == event.instance_id).values(message=words))
+    tx.connection.execute(_CHANGE, {"of_id": event.instance_id, "message": words})
 
 
 def _not_ready(tx: Tx, event: provisioner.InstanceFenced | provisioner.InstancePowered) -> dict[str, Any]:
@@ -85,11 +104,8 @@ def _not_ready(tx: Tx, event: provisioner.InstanceFenced | provisioner.InstanceP
 
 def _server_said(tx: Tx, instance_id: str, state: str, at: datetime, **values: Any) -> None:
     """Only the provisioner's newest word counts; all of them carry its own time."""
-    t = tables.instances
-    newer = and_(t.c.server_state != "deleted", or_(t.c.server_at.is_(None), t.c.server_at < at))
-    tx.connection.execute(
-        update(t).where(t.c.id == instance_id, newer).values(server_state=state, server_at=at, **values)
-    )
+    said = {"server_state": state, "server_at": at, **values}
+    tx.connection.execute(_CHANGE_IF_NEWER, {"of_id": instance_id, "at": at, **said})
     _settle(tx, instance_id)
 
 
@@ -101,17 +117,4 @@ def settle_all(tx: Tx, cluster_id: str) -> None:
 
 
 def _settle(tx: Tx, instance_id: str) -> None:
-    c, t = tables.clusters, tables.instances
-    stopped = select(c.c.id).where(c.c.id == t.c.cluster_id, c.c.status == "stopped").exists()
-    status = case(
-        (t.c.server_state == "deleted", "deleted"),
-        (t.c.server_state == "failed", "failed"),
-        (t.c.server_state == "requested", "requested"),
-        # A node that is on its way out stays so, on a server that was switched off.
-        (and_(t.c.server_state == "off", t.c.status == "deleting"), "deleting"),
-        (t.c.server_state == "off", "off"),
-        (and_(t.c.ready, stopped), "stopped"),
-        (t.c.ready, "active"),
-        else_="building",
-    )
-    tx.connection.execute(update(t).where(t.c.id == instance_id).values(status=status))
+    tx.connection.execute(_SETTLE, {"of_id": instance_id})

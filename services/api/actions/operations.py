@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, select, update
+from sqlalchemy import Connection, Row, bindparam, case, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.domain.progress import first_weights
@@ -23,14 +23,35 @@ BUSY = "another operation is under way on this cluster"
 _LEAST_SECONDS, _LAST_ONES = 0.05, 50
 
 
+# Each operation asks these: they are put together once.
+_o, _s, _c = tables.operations, tables.operation_steps, tables.clusters
+_BUSY_WITH = update(_c).where(_c.c.id == bindparam("of_id"))
+_BUSY_NO_MORE = update(_c).where(_c.c.operation_id == bindparam("of_id")).values(operation_id=None)
+_END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED))
+_manager = _c.c.datastore["manager"].as_string()
+_LIKENESS = select(_c.c.size, _manager.label("manager")).where(_c.c.id == bindparam("of_id"))
+_LAST = (
+    select(_o.c.id, _o.c.cluster_id, _o.c.created_at)
+    .where(_o.c.status == "succeeded", _o.c.kind == bindparam("of_kind"))
+    .order_by(_o.c.created_at.desc()).limit(_LAST_ONES).subquery()
+)  # fmt: skip
+_LAST_ALIKE = (
+    select(_LAST.c.id).join(_c, _c.c.id == _LAST.c.cluster_id)
+    .where(_c.c.size == bindparam("of_size"), _manager == bindparam("of_manager"))
+    .order_by(_LAST.c.created_at.desc()).limit(1)
+)  # fmt: skip
+_TIMES = select(_s.c.service, _s.c.step, _s.c.started_at, _s.c.finished_at).where(
+    _s.c.operation_id == bindparam("of_id"), _s.c.finished_at.is_not(None)
+)
+
+
 def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str, *, exclusive: bool = True) -> str:
     """A new operation. Raises Conflict where another exclusive one is under way: a unique index sees to that."""
     operation_id = new_id()
     if not add(tx, operation_id, kind, cluster_id, project_id, exclusive=exclusive):
         raise Conflict(BUSY, what_to_do="wait for it, or cancel it")
     if exclusive:
-        c = tables.clusters
-        tx.connection.execute(update(c).where(c.c.id == cluster_id).values(operation_id=operation_id))
+        tx.connection.execute(_BUSY_WITH, {"of_id": cluster_id, "operation_id": operation_id})
     return operation_id
 
 
@@ -66,14 +87,13 @@ def resume(tx: Tx, operation_id: str) -> None:
 
 def end(tx: Tx, operation_id: str, status: str, problem: Problem | None = None, result: Any = None) -> None:
     """End an operation that has not ended, and let its cluster go on to the next."""
-    o, c = tables.operations, tables.clusters
-    values: dict[str, Any] = {"status": status, "finished_at": tx.database.clock.now()}
+    values: dict[str, Any] = {"of_id": operation_id, "status": status, "finished_at": tx.database.clock.now()}
     if problem is not None:
         values["problem"] = dump(problem)
     if result is not None:
         values["result"] = result
-    tx.connection.execute(update(c).where(c.c.operation_id == operation_id).values(operation_id=None))
-    tx.connection.execute(update(o).where(o.c.id == operation_id, o.c.status.not_in(ENDED)).values(**values))
+    tx.connection.execute(_BUSY_NO_MORE, {"of_id": operation_id})
+    tx.connection.execute(_END, values)
 
 
 def end_with_cluster(tx: Tx, cluster_id: str) -> None:
@@ -99,21 +119,15 @@ def end_all(tx: Tx, cluster_id: str, status: str) -> None:
 
 
 def _weights(connection: Connection, kind: str, cluster_id: str) -> dict[str, float]:
-    o, s, c = tables.operations, tables.operation_steps, tables.clusters
-    manager = c.c.datastore["manager"].as_string()
-    mine = connection.execute(select(c.c.size, manager.label("manager")).where(c.c.id == cluster_id)).first()
-    size = mine.size if mine else 1
-    last = select(o.c.id, o.c.cluster_id, o.c.created_at).where(o.c.status == "succeeded", o.c.kind == kind)
-    ones = last.order_by(o.c.created_at.desc()).limit(_LAST_ONES).subquery()
-    like = select(ones.c.id).join(c, c.c.id == ones.c.cluster_id).order_by(ones.c.created_at.desc()).limit(1)
-    found = None
-    if mine is not None:
-        found = connection.execute(like.where(c.c.size == size, manager == mine.manager)).scalar()
+    mine = connection.execute(_LIKENESS, {"of_id": cluster_id}).first()
+    if mine is None:
+        return first_weights(kind, 1)
+    alike = {"of_kind": kind, "of_size": mine.size, "of_manager": mine.manager}
+    found = connection.execute(_LAST_ALIKE, alike).scalar()
     if found is None:
-        return first_weights(kind, size)
+        return first_weights(kind, mine.size)
     weights: dict[str, float] = {}
-    query = select(s.c.service, s.c.step, s.c.started_at, s.c.finished_at).where(s.c.operation_id == found)
-    for row in connection.execute(query.where(s.c.finished_at.is_not(None))):
+    for row in connection.execute(_TIMES, {"of_id": found}):
         name, seconds = f"{row.service}:{row.step}", (row.finished_at - row.started_at).total_seconds()
         weights[name] = round(weights.get(name, 0.0) + max(seconds, _LEAST_SECONDS), 3)
-    return weights or first_weights(kind, size)
+    return weights or first_weights(kind, mine.size)

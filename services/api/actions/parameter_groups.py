@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, exists, func, or_, select
 
 from services.api.actions import definitions
 from services.api.actions.access import lock_project
@@ -104,7 +104,7 @@ def remove(tx: Tx, project_id: str, group_id: str) -> None:
         raise Conflict(f"clusters have the parameter group {row.name}: {', '.join(names)}",
                        what_to_do="first have them take another one, or none")  # fmt: skip
     t = tables.parameter_groups
-    tx.connection.execute(delete(t).where(t.c.id == group_id))
+    tx.remove(t.c.id, group_id)
 
 
 def _last(*, applied: bool = False) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from services.api.actions import parameter_groups, scaling
 from services.api.actions.clusters import get, lock
@@ -136,7 +136,7 @@ def ended(tx: Tx, event: OperationEnded) -> None:
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone."""
     for t in (tables.parameter_versions, tables.node_parameters):
-        tx.connection.execute(delete(t).where(t.c.cluster_id == cluster_id))
+        tx.remove(t.c.cluster_id, cluster_id)
 
 
 def _sets(connection: Connection, row: Row[Any], wish: Wish) -> tuple[ParameterSet, ParameterSet]:

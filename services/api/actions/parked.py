@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, select
 
 from services.api.store import tables
 from shared.db import Database, Tx
@@ -38,7 +38,7 @@ def replay(tx: Tx, message_id: str) -> None:
 def drop(tx: Tx, message_id: str) -> None:
     """Forget a message. Raises NotFound."""
     find(tx, message_id)
-    tx.connection.execute(delete(tables.parked).where(tables.parked.c.id == message_id))
+    tx.remove(tables.parked.c.id, message_id)
 
 
 def find(tx: Tx, message_id: str) -> Row[Any]:

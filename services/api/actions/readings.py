@@ -78,8 +78,8 @@ def end(database: Database, reading_id: str) -> None:
     """Nobody reads any more: what still comes is dropped."""
     with database.write() as tx:
         r, p = tables.readings, tables.reading_pieces
-        tx.connection.execute(delete(r).where(r.c.id == reading_id))
-        tx.connection.execute(delete(p).where(p.c.reading_id == reading_id))
+        tx.remove(r.c.id, reading_id)
+        tx.remove(p.c.reading_id, reading_id)
 
 
 def forget_old(database: Database) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from services.datastore_agentless.domain.account import Change
 from services.datastore_agentless.store import tables
@@ -33,7 +33,7 @@ def wished(connection: Connection, operation_id: str) -> list[Change] | None:
 def done(tx: Tx, operation_id: str) -> None:
     """Forget it: it is done, or is not wanted any more."""
     t = tables.account_changes
-    tx.connection.execute(delete(t).where(t.c.operation_id == operation_id))
+    tx.remove(t.c.operation_id, operation_id)
 
 
 def seen(connection: Connection, cluster_id: str) -> Accounts:
@@ -53,7 +53,7 @@ def keep(tx: Tx, cluster_id: str, listed: Accounts) -> None:
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone."""
     for table in (tables.accounts, tables.account_changes):
-        tx.connection.execute(delete(table).where(table.c.cluster_id == cluster_id))
+        tx.remove(table.c.cluster_id, cluster_id)
 
 
 def _told(change: Change) -> dict[str, Any]:

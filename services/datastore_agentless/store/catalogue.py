@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.key import Key
@@ -12,11 +12,14 @@ from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
+# Steps and those who ask for a key ask these: they are put together once.
+_KEY = select(tables.keys).where(tables.keys.c.cluster_id == bindparam("of_cluster"))
+_BY_ID = select(tables.datastores).where(tables.datastores.c.id == bindparam("of_id"))
+
 
 def datastore(connection: Connection, datastore_id: str) -> Datastore:
     """One entry, deleted ones included, for old clusters still use them. Raises NotFound."""
-    t = tables.datastores
-    row = connection.execute(select(t).where(t.c.id == datastore_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": datastore_id}).first()
     if row is None:
         raise NotFound(f"there is no datastore {datastore_id}")
     return Datastore(**row._mapping)
@@ -49,8 +52,7 @@ def put(tx: Tx, entry: Datastore) -> None:
 
 def key(connection: Connection, cluster_id: str) -> Key | None:
     """A cluster's key pair."""
-    t = tables.keys
-    row = connection.execute(select(t).where(t.c.cluster_id == cluster_id)).first()
+    row = connection.execute(_KEY, {"of_cluster": cluster_id}).first()
     return None if row is None else Key(row.name, row.passphrase, row.private, row.public)
 
 
@@ -67,4 +69,4 @@ def add_key(tx: Tx, cluster_id: str, pair: Key) -> Key:
 
 def forget_key(tx: Tx, cluster_id: str) -> None:
     """Drop a cluster's key pair for good."""
-    tx.connection.execute(delete(tables.keys).where(tables.keys.c.cluster_id == cluster_id))
+    tx.remove(tables.keys.c.cluster_id, cluster_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from services.datastore_agentless.domain.parameters import State, Version
 from services.datastore_agentless.store import tables
@@ -91,4 +91,4 @@ def ever_set(connection: Connection, cluster_id: str) -> set[str]:
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone, and what it was to run with."""
     t = tables.parameter_versions
-    tx.connection.execute(delete(t).where(t.c.cluster_id == cluster_id))
+    tx.remove(t.c.cluster_id, cluster_id)

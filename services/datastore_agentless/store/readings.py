@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from services.datastore_agentless.domain.reading import Reading
 from services.datastore_agentless.store import tables
@@ -47,7 +47,7 @@ def move(tx: Tx, reading_id: str, place: str, sequence: int) -> None:
 def remove(tx: Tx, reading_id: str) -> None:
     """It is over."""
     t = tables.readings
-    tx.connection.execute(delete(t).where(t.c.id == reading_id))
+    tx.remove(t.c.id, reading_id)
 
 
 def _reading(row: Row[tuple[object, ...]]) -> Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from services.datastore_agentless.domain.resize import Resize
 from services.datastore_agentless.store import tables
@@ -35,7 +35,7 @@ def save(tx: Tx, entry: Resize) -> None:
 
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone, or wanted in another size, and what was wanted of it with it."""
-    tx.connection.execute(delete(tables.resizes).where(tables.resizes.c.cluster_id == cluster_id))
+    tx.remove(tables.resizes.c.cluster_id, cluster_id)
 
 
 def _columns(entry: Resize) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from services.datastore_agentless.domain.roll import Action, Roll, State
 from services.datastore_agentless.store import tables
@@ -45,7 +45,7 @@ def save(tx: Tx, entry: Roll) -> None:
 
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone, and what was done to its nodes with it."""
-    tx.connection.execute(delete(tables.rolls).where(tables.rolls.c.cluster_id == cluster_id))
+    tx.remove(tables.rolls.c.cluster_id, cluster_id)
 
 
 def _roll(row: Row[object]) -> Roll:

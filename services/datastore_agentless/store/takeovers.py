@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from services.datastore_agentless.domain.takeover import Kind, State, Takeover
 from services.datastore_agentless.store import tables
@@ -46,7 +46,7 @@ def save(tx: Tx, entry: Takeover) -> None:
 
 def forget(tx: Tx, cluster_id: str) -> None:
     """A cluster is gone, and what has become of its primaries with it."""
-    tx.connection.execute(delete(tables.takeovers).where(tables.takeovers.c.cluster_id == cluster_id))
+    tx.remove(tables.takeovers.c.cluster_id, cluster_id)
 
 
 def _takeover(row: Row[object]) -> Takeover:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
@@ -110,7 +110,7 @@ def release(tx: Tx, worker: str) -> None:
 
 def forget(tx: Tx, cluster_id: str) -> None:
     """Look at a cluster no more."""
-    tx.connection.execute(delete(tables.watches).where(tables.watches.c.cluster_id == cluster_id))
+    tx.remove(tables.watches.c.cluster_id, cluster_id)
 
 
 def _free() -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from services.provisioner.domain.delegation import Delegation, Kind
 from services.provisioner.domain.instance import Status
@@ -49,7 +49,7 @@ def put(tx: Tx, given: Delegation) -> None:
 
 def drop(tx: Tx, project_id: str) -> None:
     """Forget it."""
-    tx.connection.execute(delete(delegations).where(delegations.c.project_id == project_id))
+    tx.remove(delegations.c.project_id, project_id)
 
 
 def names_in_use(connection: Connection, project_id: str) -> list[str]:

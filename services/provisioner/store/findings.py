@@ -13,6 +13,7 @@ from services.provisioner.store.tables import findings
 from shared.db import Tx
 
 LONGEST_ID = 255
+_ANY = select(findings.c.id).limit(1)
 
 
 def every(connection: Connection) -> list[Row[Any]]:
@@ -22,7 +23,7 @@ def every(connection: Connection) -> list[Row[Any]]:
 
 def any_there(connection: Connection) -> bool:
     """Whether there is one at all."""
-    return connection.execute(select(findings.c.id).limit(1)).first() is not None
+    return connection.execute(_ANY).first() is not None
 
 
 def any_certain(connection: Connection) -> bool:

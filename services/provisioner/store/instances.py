@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, Table, bindparam, insert, select, update
 
 from services.provisioner.domain.findings import Known
 from services.provisioner.domain.instance import Instance, Status, Volume
 from services.provisioner.store.tables import instances
 from shared.contracts.values import Flavor
-from shared.db import Database, Tx, tasks
+from shared.db import Database, Tx, UtcDateTime, tasks
 from shared.errors import NotFound
 
 # Values in one statement; databases have a limit.
@@ -22,9 +23,16 @@ AT_ONCE = 500
 JUST_NOW = timedelta(hours=1)
 
 
-# Each step begins with the one and ends with the other: they are put together once.
+# Each step begins with the first and ends with the second, each look at the provider asks the others: they are put together
+# once.
 _BY_ID = select(instances).where(instances.c.id == bindparam("of_id"))
 _CHANGE = update(instances).where(instances.c.id == bindparam("of_id"))
+_THERE = select(instances.c.id).where(instances.c.id == bindparam("of_id"))
+_LITTLE = select(*(instances.c[name] for name in (
+    "id", "cluster_id", "operation_id", "name", "status", "server", "volume", "account"
+)))  # fmt: skip
+_ALIVE = _LITTLE.where(instances.c.status != Status.DELETED)
+_SOME = _LITTLE.where(instances.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def get(connection: Connection, instance_id: str) -> Instance:
@@ -43,7 +51,7 @@ def of_cluster(connection: Connection, cluster_id: str) -> list[Instance]:
 
 def exists(connection: Connection, instance_id: str) -> bool:
     """Whether the instance was heard of before, even if it is gone."""
-    return connection.execute(select(instances.c.id).where(instances.c.id == instance_id)).first() is not None
+    return connection.execute(_THERE, {"of_id": instance_id}).first() is not None
 
 
 def add(tx: Tx, instance: Instance) -> None:
@@ -59,30 +67,24 @@ def save(tx: Tx, instance: Instance) -> None:
 
 def known(connection: Connection, database: Database, ids: Iterable[str]) -> dict[str, Known]:
     """What is known of the instances that are not deleted, and of those in `ids` whatever became of them; by id."""
-    t, wanted = instances, list(dict.fromkeys(ids))
-    columns = (t.c.id, t.c.cluster_id, t.c.operation_id, t.c.name, t.c.status, t.c.server, t.c.volume, t.c.account)
     just_failed = _just_failed(connection, database)
-    alive = connection.execute(select(*columns).where(t.c.status != Status.DELETED))
-    found = {row.id: _known(row, just_failed) for row in alive}
-    others = [one for one in wanted if one not in found]
+    found = {row.id: _known(row, just_failed) for row in connection.execute(_ALIVE)}
+    others = [one for one in dict.fromkeys(ids) if one not in found]
     for start in range(0, len(others), AT_ONCE):
-        some = select(*columns).where(t.c.id.in_(others[start : start + AT_ONCE]))
-        found |= {row.id: _known(row, just_failed) for row in connection.execute(some)}
+        some = connection.execute(_SOME, {"ids": others[start : start + AT_ONCE]})
+        found |= {row.id: _known(row, just_failed) for row in some}
     return found
 
 
 def _just_failed(connection: Connection, database: Database) -> set[str]:
     """The instances of which a build failed, and was undone, within the last while."""
-    t = database.tasks
-    undone = (t.c.status == "failed", t.c.mode == "undo", t.c.finished_at > database.clock.now() - JUST_NOW)
-    return set(connection.execute(select(t.c.subject).where(*undone)).scalars())
+    since = database.clock.now() - JUST_NOW
+    return set(connection.execute(_undone(database.tasks), {"since": since}).scalars())
 
 
 def busy(connection: Connection, database: Database, kinds: Iterable[str]) -> set[str]:
     """The instances that have a task of one of these kinds which is not at its end."""
-    t = database.tasks
-    query = select(t.c.subject).where(t.c.status == tasks.OPEN, t.c.kind.in_(list(kinds)))
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(_open_subjects(database.tasks), {"kinds": list(kinds)}).scalars())
 
 
 def open_ids(connection: Connection, database: Database, kind: str) -> set[str]:
@@ -96,6 +98,17 @@ def open_task(connection: Connection, database: Database, kind: str, instance_id
     t = database.tasks
     query = select(t.c.id).where(t.c.kind == kind, t.c.subject == instance_id, t.c.status == tasks.OPEN)
     return str(connection.execute(query).scalars().first() or "")
+
+
+@cache
+def _undone(t: Table) -> Select[Any]:
+    since = bindparam("since", type_=UtcDateTime)
+    return select(t.c.subject).where(t.c.status == "failed", t.c.mode == "undo", t.c.finished_at > since)
+
+
+@cache
+def _open_subjects(t: Table) -> Select[Any]:
+    return select(t.c.subject).where(t.c.status == tasks.OPEN, t.c.kind.in_(bindparam("kinds", expanding=True)))
 
 
 def _known(row: Any, just_failed: set[str]) -> Known:
