@@ -79,13 +79,14 @@ class Broker:
         self.parked: list[tuple[Binding, Message, str]] = []
         self.open = 0
         self._hub, self._post, self._chance = hub, post, chance
-        self._bindings: dict[Binding, None] = {}
+        self._bindings: dict[tuple[str, str], dict[Binding, None]] = {}
         self._consumers: dict[str, list[Consumer]] = {}
         self._serials = itertools.count(1)
 
     def bind(self, bindings: Sequence[Binding]) -> None:
         """Declare queues; they stay."""
-        self._bindings.update(dict.fromkeys(bindings))
+        for one in bindings:
+            self._bindings.setdefault((one.exchange, one.topic), {})[one] = None
 
     def join(self, service: str, consumer: Consumer) -> None:
         """A replica takes messages from now on."""
@@ -105,8 +106,7 @@ class Broker:
         return Sent(frozenset(returned), frozenset())
 
     def _route(self, message: Outgoing) -> bool:
-        takers = [one for one in self._bindings
-                  if (one.exchange, one.topic) == (message.exchange, message.routing_key)]  # fmt: skip
+        takers = list(self._bindings.get((message.exchange, message.routing_key), ()))
         for binding in takers:
             fate = self._post.on_the_way(binding)
             for _ in range({"lost": 0, "double": self._chance.randint(2, 5)}.get(fate, 1)):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, Table, bindparam, select
 
 from shared.db import tasks
 from shared.db.engine import Tx
@@ -28,8 +29,7 @@ class Claims:
 
     def claim(self, real: Any, tx: Tx, task_id: str, *given: Any) -> Task | None:
         """The real claim, judged by what stood in the row before it."""
-        t = tx.database.tasks
-        before = tx.connection.execute(select(t.c.lease_until, t.c.step).where(t.c.id == task_id)).first()
+        before = tx.connection.execute(_lease(tx.database.tasks), {"of_id": task_id}).first()
         taken: Task | None = real(tx, task_id, *given)
         if taken is not None and self.hub.running is not None:
             now, process = tx.database.clock.now(), self.hub.running.process
@@ -47,6 +47,11 @@ class Claims:
         if holder is None or holder is taker or not holder.alive:
             return False
         return not self.weather.troubled(holder, service, EXCUSE_SECONDS)
+
+
+@cache
+def _lease(t: Table) -> Select[Any]:
+    return select(t.c.lease_until).where(t.c.id == bindparam("of_id"))
 
 
 REAL_CLAIM = tasks.claim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from services.api.store import tables as api
 from services.datastore_agentless.store import tables as databases
@@ -12,6 +12,14 @@ from services.provisioner.store import tables as provisioner
 from tests.simulation.storage import rows
 from tests.simulation.story import ENDED, Story
 from tests.simulation.world import World
+
+# Asked after every run: they are put together once.
+_OPERATIONS, _CLUSTERS = select(api.operations), select(api.clusters)
+_o = api.operations
+_EXCLUSIVE = select(_o).where(_o.c.exclusive.is_(True)).order_by(_o.c.cluster_id, _o.c.created_at)
+_KEYS, _INSTANCES = select(databases.keys.c.cluster_id), select(provisioner.instances)
+OPEN_TASKS = "select id from tasks where status = 'open'"
+WAITING = "select id from outbox where due_at is not null"
 
 
 def breaches(world: World, story: Story) -> list[str]:
@@ -33,7 +41,7 @@ def breaches(world: World, story: Story) -> list[str]:
 def _operations(world: World, story: Story) -> Iterator[str]:
     """I1, and that no operation fails for what passes by itself."""
     by_id = {wish.operation_id: wish for wish in story.wishes}
-    for row in rows(world.database("api"), select(api.operations)):
+    for row in rows(world.database("api"), _OPERATIONS):
         wish = by_id.get(row.id)
         if row.status not in ENDED:
             yield f"I1: {row.kind} {row.id} is {row.status} at rest"
@@ -43,10 +51,8 @@ def _operations(world: World, story: Story) -> Iterator[str]:
 
 def _alone(world: World, story: Story) -> Iterator[str]:
     """I2."""
-    o = api.operations
-    query = select(o).where(o.c.exclusive.is_(True)).order_by(o.c.cluster_id, o.c.created_at)
     before = None
-    for row in rows(world.database("api"), query):
+    for row in rows(world.database("api"), _EXCLUSIVE):
         same = before is not None and before.cluster_id == row.cluster_id
         if same and (before.finished_at is None or before.finished_at > row.created_at):
             yield f"I2: {before.kind} and {row.kind} ran on cluster {row.cluster_id} at the same time"
@@ -59,13 +65,12 @@ def _orphans(world: World, story: Story) -> Iterator[str]:
         yield f"I6: the cloud still has {thing.id} of instance {thing.instance_id}"
     for place in world.provider.cloud.addresses():
         yield f"I6: the cloud still has the address {place.id} of cluster {place.cluster_id}"
-    keys = rows(world.database("databases-1"), select(databases.keys.c.cluster_id))
-    for row in keys:
+    for row in rows(world.database("databases-1"), _KEYS):
         yield f"I6: the key of cluster {row.cluster_id} is left"
-    for row in rows(world.database("provisioner-1"), select(provisioner.instances)):
+    for row in rows(world.database("provisioner-1"), _INSTANCES):
         if row.status != "deleted" or row.host_key_private.reveal():
             yield f"I6: instance {row.id} is {row.status} at rest"
-    for row in rows(world.database("api"), select(api.clusters)):
+    for row in rows(world.database("api"), _CLUSTERS):
         if row.deleted_at is None:
             yield f"cluster {row.id} is {row.status} at rest"
 
@@ -74,12 +79,11 @@ def _leftovers(world: World, story: Story) -> Iterator[str]:
     """Nothing waits any more: no task, no message."""
     for slot in ("api", "provisioner-1", "databases-1", "scheduler"):
         database = world.database(slot)
-        tasks, outbox = database.tasks, database.outbox
-        for row in rows(database, select(tasks.c.id).where(tasks.c.status == "open")):
-            yield f"I1: task {row.id} is open at rest"
-        waiting = rows(database, select(func.count()).where(outbox.c.due_at.is_not(None)))[0][0]
+        for (task_id,) in database.file.ask(OPEN_TASKS):
+            yield f"I1: task {task_id} is open at rest"
+        waiting = database.file.ask(WAITING)
         if waiting:
-            yield f"{waiting} messages wait in the outbox of {database.service}"
+            yield f"{len(waiting)} messages wait in the outbox of {database.service}"
     if world.broker.open:
         yield f"{world.broker.open} messages are with the broker at rest"
     for binding, _, reason in world.broker.parked:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,18 +24,25 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # Looks by the clock are the safety net of what is woken by a bell; few of them make a run fast.
-SAFETY_SECONDS, AWAY_SECONDS, GATHERING_SECONDS, TICK_SECONDS = 30.0, 1.0, 0.02, 5.0
+SAFETY_SECONDS, AWAY_SECONDS, GATHERING_SECONDS, TICK_SECONDS = 30.0, 1.0, 0.02, 10.0
+# Where this finds nothing, a look by the clock would not either.
+WAITING_MESSAGE = "select 1 from outbox where due_at is not null limit 1"
+OPEN_TASK = "select 1 from tasks where status = 'open' limit 1"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A service: its class, its composition root, and which of its tickers a run needs."""
+    """A service: its class, its composition root, and which of its tickers a run needs.
+
+    Each ticker with the question to its database without whose answer it has nothing to do; an empty one is always worth it.
+    """
 
     name: str
     service: type[Any]
     dependencies: ModuleType
-    tickers: tuple[str, ...] = ()
+    tickers: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
     def handlers(self) -> dict[Binding, Callable[[Any, Any], Any]]:
         """Its real entrypoints by the queue they listen on."""
         found: dict[Binding, Callable[[Any, Any], Any]] = {}
@@ -65,13 +72,14 @@ class Bell:
         if self.waiting is not None:
             self.world.hub.wake(self.waiting)
 
-    def wait(self, seconds: float) -> None:
-        """Until it rings, or for so long."""
-        if not self.rung:
-            self.waiting = self.world.hub.running
-            self.world.hub.park(seconds)
-            self.waiting = None
-        self.rung = False
+    def wait(self, seconds: float, is_worth_a_look: Callable[[], bool]) -> None:
+        """Until it rings, or for so long and until a look might find something."""
+        self.waiting = self.world.hub.running
+        while not self.rung:
+            woken = self.world.hub.park(seconds)
+            if not woken and is_worth_a_look():
+                break
+        self.waiting, self.rung = None, False
 
 
 @dataclass(eq=False)
@@ -93,7 +101,7 @@ class Replica:
         """Compose, bind, and let every thread begin."""
         self.database.renew()
         self.service = self.kind.service()
-        self.handlers = self.kind.handlers()
+        self.handlers = self.kind.handlers
         self._begin(self._compose)
 
     def take(self, binding: Binding, message: Message) -> BaseException | None:
@@ -125,7 +133,7 @@ class Replica:
             self.engine, hands, subscribe_tasks = dependencies.steps()
             self._steps(self.engine, min(hands, 4), subscribe_tasks)
         for name in self.world.tickers(self):
-            self._tick(getattr(self.kind.service, name))
+            self._tick(getattr(self.kind.service, name), self.kind.tickers[name])
         self.world.broker.join(self.kind.name, self)
 
     def _relay(self, outbox: Any, subscribe: Callable[[Callable[[], None]], None]) -> None:
@@ -142,8 +150,10 @@ class Replica:
                     self.world.hub.sleep(AWAY_SECONDS)
                     continue
                 if found < BATCH:
-                    bell.wait(SAFETY_SECONDS)
+                    bell.wait(SAFETY_SECONDS, lambda: bool(self.database.file.ask(WAITING_MESSAGE)))
                     self.world.hub.sleep(GATHERING_SECONDS)
+                    # The look that comes now finds also what rang meanwhile.
+                    bell.rung = False
 
         self._begin(run)
 
@@ -160,12 +170,12 @@ class Replica:
 
         def hand_out() -> float:
             engine.hear_cancels()
+            ready = engine.take_all()
             while len(self.hands) < number:
-                task = engine.take()
+                task = next(ready, None)
                 if task is None:
                     pause = engine.seconds_to_next()
                     return SAFETY_SECONDS if pause is None else min(SAFETY_SECONDS, pause)
-
                 self.hands[self._begin(partial(hand, task))] = None
             return SAFETY_SECONDS
 
@@ -175,15 +185,16 @@ class Replica:
                     pause = hand_out()
                 except Unavailable:
                     pause = AWAY_SECONDS
-                bell.wait(pause)
+                bell.wait(pause, lambda: bool(self.database.file.ask(OPEN_TASK)))
 
         self._begin(run)
         engine._beating = True
         self._begin(engine._beat)
 
-    def _tick(self, ticker: Ticker) -> None:
+    def _tick(self, ticker: Ticker, question: str) -> None:
         def run() -> None:
             while True:
-                self.world.hub.sleep(max(TICK_SECONDS, ticker.tick()))
+                worth = not question or self.database.file.ask(question)
+                self.world.hub.sleep(max(TICK_SECONDS, ticker.tick() if worth else 0.0))
 
         self._begin(run)

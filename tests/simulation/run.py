@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import logging
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.simulation.world import World, composed
 
 # Virtual seconds that a run may take in all.
 LIMIT = 20_000.0
-RUNS_TO_CLEAN = 40
+RUNS_TO_CLEAN = 10
 WARM_SECONDS = 20.0
 
 
@@ -43,16 +44,17 @@ class Laboratory:
         self._runs = 0
         # A run leaves much behind that goes with its world; looking for it all the time takes a tenth of the time.
         gc.disable()
-        gc.freeze()
+        logging.disable(logging.WARNING)
         self._disk = Disk(self._clock)
         self._warm_up()
+        self._clean()
 
     def run(self, seed: int) -> Outcome:
         """One run from its seed."""
         assert os.environ.get("PYTHONHASHSEED") == "0", "a replay needs PYTHONHASHSEED=0"
         self._runs += 1
         if self._runs % RUNS_TO_CLEAN == 0:
-            gc.collect()
+            self._clean()
         with determined(seed) as chance:
             world = World(self._disk, self._clock, Plan.of(seed, chance), chance)
             with composed(world):
@@ -76,7 +78,13 @@ class Laboratory:
                 world.hub.run(lambda: False, WARM_SECONDS)
             self._disk.keep()
 
+    def _clean(self) -> None:
+        """Drop what runs have left behind. What stays is put together once, and need not be looked at again."""
+        gc.collect()
+        gc.freeze()
+
     def close(self) -> None:
         """Remove what was kept."""
         gc.enable()
+        logging.disable(logging.NOTSET)
         self._disk.close()

@@ -1,22 +1,22 @@
-"""The services' databases: real SQLite files in memory, made new for each run, over the engine that a service really uses."""
+"""The services' databases: real SQLite in memory, emptied for each run, over the engine that a service really uses."""
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, MetaData
 
 from shared.bus.publisher import Outgoing
 from shared.clock import Clock
-from shared.db import Database, Tx
+from shared.db import Database, Tx, tables
+from shared.db.engine import make_engine
+from tests.simulation.swift import SwiftConnection
 
-MEMORY = Path("/dev/shm")
+_NUMBERS = itertools.count()
 
 
 class Weather(Protocol):
@@ -32,103 +32,156 @@ class Weather(Protocol):
         """Called when a transaction has taken place. May raise Unavailable, for nobody was told; or end the process."""
 
 
+class File:
+    """A service's database while it rests: what a new installation has in it, and a way to ask that costs little.
+
+    SQLite keeps it in this process's memory, for as long as somebody has it open. It knows one lock less than a file: nobody
+    reads while somebody writes. Nobody does, for a thread in a transaction waits on nothing. `commits` counts the
+    transactions that have changed it: a file that nobody has written to says what it said before.
+    """
+
+    def __init__(self, service: str, metadata: MetaData) -> None:
+        self.commits = 0
+        path = f"file:/{service}-{next(_NUMBERS)}?vfs=memdb"
+        self.url = f"sqlite:///{path}&uri=true"
+        self._connection = sqlite3.connect(path, uri=True, isolation_level=None)
+        tables.add_machinery(metadata)
+        engine = make_engine(self.url)
+        metadata.create_all(engine)
+        engine.dispose()
+        self._tables = [table.name for table in reversed(metadata.sorted_tables)] + ["sqlite_sequence"]
+        self._fresh: dict[str, list[tuple[Any, ...]]] = {}
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds, without weather and without SQLAlchemy."""
+        return self._connection.execute(query).fetchall()
+
+    def keep(self) -> None:
+        """What it holds now is what a new installation has."""
+        rows = {name: self._connection.execute(f'select * from "{name}"').fetchall() for name in self._tables}
+        self._fresh = {name: found for name, found in rows.items() if found}
+
+    def renew(self) -> None:
+        """Make it that of a new installation. Its pages and its tables stay: nobody has to open it again."""
+        self._connection.execute("begin immediate")
+        for name in self._tables:
+            self._connection.execute(f'delete from "{name}"')
+        for name, found in self._fresh.items():
+            places = ", ".join("?" * len(found[0]))
+            self._connection.executemany(f'insert into "{name}" values ({places})', found)
+        self._connection.execute("commit")
+        self.commits += 1
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
+
+
+class Kept(AbstractContextManager[Connection]):
+    """A connection that is left open for the next one: to take one from a pool costs as much as a statement does."""
+
+    def __init__(self, connection: Connection, free: list[Kept]) -> None:
+        self._connection, self._free = connection, free
+
+    def __enter__(self) -> Connection:
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # What an error has left open goes with it.
+            self._connection.close()
+            return
+        if self._connection.in_transaction():
+            self._connection.rollback()
+        self._free.append(self)
+
+    def close(self) -> None:
+        """Close it for good."""
+        self._connection.close()
+
+
 class SimDatabase(Database):
     """One replica's way to its service's file. `carrier` sends a message past the outbox: only a deliberate break does."""
 
     weather: Weather | None = None
     carrier: Callable[[Outgoing], None]
 
+    def __init__(self, file: File, service: str, metadata: MetaData, clock: Clock) -> None:
+        super().__init__(file.url, service, metadata, clock)
+        self.file = file
+        self._free: list[Kept] = []
+
     def renew(self) -> None:
         """A new process: nobody of the old one listens."""
         for listeners in self._listeners.values():
             listeners.clear()
 
-    @contextmanager
-    def write(self) -> Iterator[Tx]:
+    def write(self) -> AbstractContextManager[Tx]:  # type: ignore[override] # a block is all that anybody wants of it
         if self.weather:
             self.weather.before_use(self, "write")
-        with super().write() as tx:
-            yield tx
+        return super().write()
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:  # type: ignore[override] # likewise
         if self.weather:
             self.weather.before_use(self, "read")
-        with super().read() as connection:
-            yield connection
+        return super().read()
 
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        with super()._begin() as connection:
-            yield connection
-            if self.weather:
-                self.weather.before_commit(self)
+    def close(self) -> None:
+        """Let go of all connections."""
+        while self._free:
+            self._free.pop().close()
+        self.engine.dispose()
+
+    def _connection(self) -> AbstractContextManager[Connection]:
+        return self._free.pop() if self._free else Kept(SwiftConnection(self.engine), self._free)
+
+    def _commit(self, connection: Connection) -> None:
+        if self.weather:
+            self.weather.before_commit(self)
+        super()._commit(connection)
+        self.file.commits += 1
         if self.weather:
             self.weather.after_commit(self)
 
 
 class Disk:
-    """The files of one process of tests. Files are made once, and copied to their places for each run.
+    """The files of one process of tests.
 
     The databases' objects live as long as the test process: SQLAlchemy keeps with each what it has put together.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="dtrove-simulation-", dir=MEMORY if MEMORY.is_dir() else None))
         self._clock = clock
+        self._files: dict[str, File] = {}
         self._databases: dict[str, SimDatabase] = {}
 
     def database(self, slot: str, service: str, metadata: MetaData) -> SimDatabase:
         """The database of a replica."""
+        if service not in self._files:
+            self._files[service] = File(service, metadata)
         if slot not in self._databases:
-            made = SimDatabase(f"sqlite:///{self._file(service)}", service, metadata, self._clock)
-            self._databases[slot] = made
-            blank = self._file(f"{service}.blank")
-            if not blank.exists():
-                self._make_blank(blank, metadata)
+            self._databases[slot] = SimDatabase(self._files[service], service, metadata, self._clock)
         return self._databases[slot]
 
     def renew(self) -> None:
         """Every file as a new installation has it."""
-        for database in self._databases.values():
-            database.engine.dispose()
-        for service in {database.service for database in self._databases.values()}:
-            file = self._file(service)
-            for rest in ("-wal", "-shm"):
-                file.with_name(file.name + rest).unlink(missing_ok=True)
-            shutil.copyfile(self._file(f"{service}.blank"), file)
+        for file in self._files.values():
+            file.renew()
 
     def keep(self) -> None:
         """Begin every later run from what the files hold now."""
-        for database in self._databases.values():
-            database.engine.dispose()
-        for service in {database.service for database in self._databases.values()}:
-            _checkpoint(self._file(service))
-            shutil.copyfile(self._file(service), self._file(f"{service}.blank"))
+        for file in self._files.values():
+            file.keep()
 
     def close(self) -> None:
         """Remove them."""
         for database in self._databases.values():
-            database.engine.dispose()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _file(self, name: str) -> Path:
-        return self._folder / f"{name}.sqlite"
-
-    def _make_blank(self, path: Path, metadata: MetaData) -> None:
-        made = SimDatabase(f"sqlite:///{path}", "blank", metadata, self._clock)
-        metadata.create_all(made.engine)
-        made.engine.dispose()
-        _checkpoint(path)
+            database.close()
+        for file in self._files.values():
+            file.close()
 
 
-def _checkpoint(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("pragma wal_checkpoint(truncate)")
-    connection.close()
-
-
-def rows(database: Database, statement: Any) -> list[Any]:
+def rows(database: SimDatabase, statement: Any, **values: Any) -> list[Any]:
     """Look into a database without weather."""
-    with database.engine.connect() as connection:
-        return list(connection.execute(statement))
+    with database._connection() as connection:
+        return list(connection.execute(statement, values))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from services.api.actions import clusters, scaling, steering
 from services.api.actions.access import DEFAULT_PROJECT
@@ -34,6 +34,16 @@ ENDED = ("succeeded", "failed", "cancelled")
 GIVEN_UP = "times without an outcome"
 
 
+# Asked in every run: they are put together once.
+_o, _i, _c = tables.operations, tables.instances, tables.clusters
+_STATUSES = select(_o.c.id, _o.c.status)
+_ENDED_AS = select(_o.c.kind, _o.c.status, _o.c.problem).where(_o.c.id == bindparam("of_id"))
+_CLUSTER_STATUS = select(_c.c.status).where(_c.c.id == bindparam("of_id"))
+_NODES = select(_i.c.id, _i.c.status).where(
+    _i.c.cluster_id == bindparam("of_cluster"), _i.c.status.not_in(("deleting", "deleted"))
+)
+
+
 class Hopeless(Exception):
     """The user has waited longer than anything may take."""
 
@@ -58,6 +68,8 @@ class Story:
     failures: list[str] = field(default_factory=list)
     ended: bool = False
     hopeless: str = ""
+    _statuses: dict[str, str] = field(default_factory=dict)
+    _seen_at: int = -1
 
     @property
     def needless(self) -> tuple[str, ...]:
@@ -241,10 +253,10 @@ class Story:
         return wish
 
     def _schedule(self, cluster_id: str) -> None:
-        """Have a backup made every five minutes, until the first has ended: whatever is announced comes about."""
+        """Have a backup made every minute, until the first has ended: whatever is announced comes about."""
         schedule_id = new_id()
         self._of_scheduler(
-            lambda base: schedules.add(base, cluster_id, DEFAULT_PROJECT, "*/5 * * * *", "UTC", "full", schedule_id)
+            lambda base: schedules.add(base, cluster_id, DEFAULT_PROJECT, "* * * * *", "UTC", "full", schedule_id)
         )
         first, until = "", self.world.hub.now + PATIENCE
         while not first or self._backups(cluster_id).get(first) not in ENDED:
@@ -269,9 +281,12 @@ class Story:
         return {row.id: row.status for row in rows(self.world.database("api"), mine)}
 
     def status(self, operation_id: str) -> str:
-        """As the API's table has it."""
-        o = tables.operations
-        return str(rows(self.world.database("api"), select(o.c.status).where(o.c.id == operation_id))[0].status)
+        """As the API's table has it, which is looked into once it has changed."""
+        database = self.world.database("api")
+        if self._seen_at != database.file.commits:
+            self._seen_at = database.file.commits
+            self._statuses = {row.id: row.status for row in rows(database, _STATUSES)}
+        return self._statuses[operation_id]
 
     def wait(self, wish: Wish) -> None:
         """Until it has ended, and as long as that may take."""
@@ -287,8 +302,7 @@ class Story:
 
     def _given_up(self, wish: Wish) -> bool:
         """Whether so many workers died over one step that it counts as what kills them: its server waits for a retry."""
-        o = tables.operations
-        row = rows(self.world.database("api"), select(o.c.problem).where(o.c.id == wish.operation_id))[0]
+        row = rows(self.world.database("api"), _ENDED_AS, of_id=wish.operation_id)[0]
         return GIVEN_UP in ((row.problem or {}).get("message") or "")
 
     def _count_servers(self, wish: Wish) -> None:
@@ -296,15 +310,13 @@ class Story:
 
         Of several nodes the others keep theirs until the cluster is deleted.
         """
-        o, i = tables.operations, tables.instances
         database = self.world.database("api")
-        row = rows(database, select(o.c.kind, o.c.status, o.c.problem).where(o.c.id == wish.operation_id))[0]
-        alive = rows(database, select(tables.clusters.c.status).where(tables.clusters.c.id == wish.cluster_id))
+        row = rows(database, _ENDED_AS, of_id=wish.operation_id)[0]
+        alive = rows(database, _CLUSTER_STATUS, of_id=wish.cluster_id)
         if row.kind != "create_cluster" or not alive or alive[0].status not in ("active", "failed"):
             return
         servers = self.world.provider.cloud.servers
-        there = (i.c.cluster_id == wish.cluster_id, i.c.status.not_in(("deleting", "deleted")))
-        nodes = rows(database, select(i.c.id, i.c.status).where(*there))
+        nodes = rows(database, _NODES, of_cluster=wish.cluster_id)
         for instance in nodes:
             if row.status != "succeeded" and len(nodes) > 1 and instance.status != "failed":
                 continue

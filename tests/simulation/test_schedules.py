@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 # `make faults` runs all of them; otherwise there are as many as fit into some minutes, on whatever machine this is.
 LONG = "DTROVE_SIMULATION_SEEDS" in os.environ
 SEEDS = int(os.environ.get("DTROVE_SIMULATION_SEEDS", "5000"))
-SECONDS, AT_LEAST = 1800, 100
+SECONDS, AT_LEAST = 1800, 300
 # So many schedules a break may go unnoticed at most.
 TO_CATCH = 800
 
@@ -54,13 +54,13 @@ def test_every_schedule_leaves_every_invariant_whole() -> None:
 
 @pytest.mark.timeout(SECONDS)
 def test_nothing_is_doubled_or_lost_where_processes_die_while_they_mend_what_the_last_death_left() -> None:
-    report = schedules(100, 20, "--first", str(STORMS))
+    report = schedules(25, 20, "--first", str(STORMS))
     assert report["crashes"] > 5 * report["seeds"]
 
 
 @pytest.mark.timeout(SECONDS)
 def test_nothing_depends_on_reminders_as_long_as_the_broker_loses_nothing() -> None:
-    schedules(15, 20, "--first", "100000", "--broken", UNREMINDED)
+    schedules(10, 20, "--first", "100000", "--broken", UNREMINDED)
 
 
 def test_a_seed_is_replayed_exactly() -> None:

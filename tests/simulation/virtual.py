@@ -206,9 +206,13 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.hub: Hub | None = None
+        self._moment, self._at = EPOCH, 0.0
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.monotonic())
+        at = self.monotonic()
+        if at != self._at:
+            self._moment, self._at = EPOCH + timedelta(seconds=at), at
+        return self._moment
 
     def monotonic(self) -> float:
         return self.hub.now if self.hub else 0.0

@@ -16,7 +16,7 @@ CREATE_FAULTS = (*CLOUD_FAULTS, "hidden")
 FINAL_FAULTS = ("error", "quota", "image", "refused")
 # Processes and databases can fail at nearly every line, the others at some.
 HOST_WEIGHT = 5.0
-WEIGHTS = {"kill": 0.5, "stop": 0.3, "database": 0.2, "unknown": 1.0}
+WEIGHTS = {"kill": 0.6, "stop": 0.3, "database": 0.2, "unknown": 1.0}
 # An outage that no operation may fail for lasts at most a minute.
 SHORTEST, LONGEST = 0.5, 50.0
 
@@ -32,6 +32,7 @@ class Weather:
         self.over = False
         self.final_faults = 0
         self.hid_servers = False
+        self._left = plan.budget
         self._away: dict[str, float] = {}
         self._troubled: dict[str, float] = {}
 
@@ -145,17 +146,18 @@ class Weather:
 
     def _strikes(self, kind: str, weight: float = 1.0) -> bool:
         plan = self.plan
-        if self.over or kind not in plan.kinds or self.struck.total() >= plan.budget:
+        if self.over or kind not in plan.kinds or self._left <= 0:
             return False
         if self._chance.random() >= plan.odds * weight * WEIGHTS.get(kind, 3.0):
             return False
         self.struck[kind] += 1
+        self._left -= 1
         self.note(f"** {kind}")
         return True
 
     def _process_strikes(self, weight: float = 1.0) -> None:
         thread = self.hub.running
-        if thread is None or thread.process.name == "user":
+        if self.over or self._left <= 0 or thread is None or thread.process.name == "user":
             return
         if self._strikes("kill", weight):
             self.hub.kill(thread.process)
