@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from services.provisioner.domain.address import ClusterAddress, State
 from services.provisioner.store.tables import addresses
@@ -13,29 +13,33 @@ from shared.db import Tx
 
 # Values in one statement; databases have a limit.
 AT_ONCE = 500
+# Every node that comes or goes asks these: they are put together once.
+_OF_CLUSTER = select(addresses).where(addresses.c.cluster_id == bindparam("of_cluster"))
+_LOCKED = _OF_CLUSTER.with_for_update()
+_CHANGE = update(addresses).where(addresses.c.cluster_id == bindparam("of_cluster"))
+_HELD = select(addresses).where(addresses.c.state != State.GONE)
+_SOME = select(addresses).where(addresses.c.cluster_id.in_(bindparam("of_clusters", expanding=True)))
 
 
 def find(connection: Connection, cluster_id: str) -> ClusterAddress | None:
     """A cluster's, also one that is gone; None where it never had one."""
-    row = connection.execute(select(addresses).where(addresses.c.cluster_id == cluster_id)).first()
+    row = connection.execute(_OF_CLUSTER, {"of_cluster": cluster_id}).first()
     return None if row is None else _address(row)
 
 
 def lock(tx: Tx, cluster_id: str) -> ClusterAddress | None:
     """The same, and nobody else changes it until this transaction ends."""
-    query = select(addresses).where(addresses.c.cluster_id == cluster_id).with_for_update()
-    row = tx.connection.execute(query).first()
+    row = tx.connection.execute(_LOCKED, {"of_cluster": cluster_id}).first()
     return None if row is None else _address(row)
 
 
 def known(connection: Connection, cluster_ids: Iterable[str]) -> dict[str, ClusterAddress]:
     """Those that are not gone, and those of these clusters whatever became of them; by their clusters."""
-    t, wanted = addresses, list(dict.fromkeys(cluster_ids))
-    found = {row.cluster_id: _address(row) for row in connection.execute(select(t).where(t.c.state != State.GONE))}
-    others = [one for one in wanted if one not in found]
+    found = {row.cluster_id: _address(row) for row in connection.execute(_HELD)}
+    others = [one for one in dict.fromkeys(cluster_ids) if one not in found]
     for start in range(0, len(others), AT_ONCE):
-        some = select(t).where(t.c.cluster_id.in_(others[start : start + AT_ONCE]))
-        found |= {row.cluster_id: _address(row) for row in connection.execute(some)}
+        some = connection.execute(_SOME, {"of_clusters": others[start : start + AT_ONCE]})
+        found |= {row.cluster_id: _address(row) for row in some}
     return found
 
 
@@ -46,8 +50,7 @@ def add(tx: Tx, address: ClusterAddress) -> bool:
 
 def save(tx: Tx, address: ClusterAddress) -> None:
     """Store a changed one, whose row is held."""
-    mine = addresses.c.cluster_id == address.cluster_id
-    tx.connection.execute(update(addresses).where(mine).values(**_columns(address)))
+    tx.connection.execute(_CHANGE, {"of_cluster": address.cluster_id, **_columns(address)})
 
 
 def _columns(address: ClusterAddress) -> dict[str, Any]:
