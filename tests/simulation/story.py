@@ -321,8 +321,8 @@ class Story:
             if row.status != "succeeded" and len(nodes) > 1 and instance.status != "failed":
                 continue
             wanted = 1 if row.status == "succeeded" else 0
-            # A second one is nobody's fault only where the cloud did not show the first.
-            patience = self._awake_in() + TIDY_SECONDS if self.world.weather.hid_servers else 0.0
+            # A second one is nobody's fault only where the cloud did not show the first, or a worker slept before it asked.
+            patience = self._awake_in() + TIDY_SECONDS if self.world.weather.stray_servers else 0.0
             until = self.world.hub.now + patience
             while len(servers(instance.id)) > wanted and self.world.hub.now < until:
                 self.world.hub.sleep(LOOK_SECONDS)

@@ -31,7 +31,8 @@ class Weather:
         # Once over, nothing strikes any more, and what was away comes back.
         self.over = False
         self.final_faults = 0
-        self.hid_servers = False
+        # Whether a server may be there that its build knows nothing of: until the reconciler comes by.
+        self.stray_servers = False
         self._left = plan.budget
         self._away: dict[str, float] = {}
         self._troubled: dict[str, float] = {}
@@ -105,13 +106,16 @@ class Weather:
         self.hub.check()
         self._linger()
         self._process_strikes()
+        thread = self.hub.running
+        # Its task may be another's by now, and no look at the database helps against a stop after it.
+        self.stray_servers |= call == "create" and thread is not None and self.troubled(thread.process, "", 1.0)
         if not self._strikes("cloud"):
             return ""
         if call == "create" and self._chance.random() < 0.25:
             self.final_faults += 1
             return self._chance.choice(FINAL_FAULTS)
         fault = self._chance.choice(CREATE_FAULTS if call == "create" else CLOUD_FAULTS)
-        self.hid_servers |= fault == "hidden"
+        self.stray_servers |= fault == "hidden"
         return fault
 
     def after_cloud(self, call: str) -> None:

@@ -36,7 +36,8 @@ def address_moved(database: Database, event: AddressMoved, manager_for: ManagerF
         clusters.save_cluster(tx, cluster)
         if event.operation_id:
             _record(tx, event)
-        if cluster.status == ClusterStatus.EXPECTED:
+        # It may be FAILED still: the wish to try again has then not come yet, and changes nothing when it does.
+        if cluster.status in (ClusterStatus.EXPECTED, ClusterStatus.FAILED):
             manager = manager_for(catalogue.datastore(tx.connection, cluster.datastore_id))
             serve_when_whole(tx, event.operation_id or cluster.operation_id, cluster, manager)
 

@@ -67,6 +67,14 @@ def test_a_cluster_whose_address_cannot_be_moved_fails_and_a_retry_asks_again(da
     assert len(stage.said("cluster.active")) == 1
 
 
+def test_a_cluster_serves_though_its_address_has_overtaken_the_wish_to_try_again(database: Database) -> None:
+    stage = Stage(database).serve(addr=OWN)
+    stage.move_failed("make-c")
+    stage.moved("make-c")
+    stage.retry("make-c")
+    assert (len(stage.said("cluster.active")), stage.cluster().status) == (1, ClusterStatus.ACTIVE)
+
+
 def test_a_cluster_without_an_address_asks_for_nothing(database: Database) -> None:
     stage = Stage(database).serve()
     stage.switch_over(to="c-1")
