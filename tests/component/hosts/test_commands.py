@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,9 +56,7 @@ def test_a_command_that_a_signal_ended_is_no_lost_connection(sshd: Sshd, pool: S
 
 
 def test_what_a_command_leaves_in_the_background_does_not_hold_the_caller(sshd: Sshd, pool: SshPool) -> None:
-    began = time.monotonic()
-    assert pool.run(sshd.target(), "sleep 30 & echo started", timeout=20).stdout == b"started\n"
-    assert time.monotonic() - began < 15
+    assert pool.run(sshd.target(), "sleep 300 & echo started", timeout=20).stdout == b"started\n"
 
 
 def test_past_its_timeout_a_command_is_ended_on_the_host_as_well(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -146,17 +145,16 @@ def test_a_follower_goes_on_after_a_place_that_he_was_told(desk: Desk) -> None:
     assert "".join(one["text"] for one in found) == "c\n"
 
 
-def test_a_log_of_gigabytes_costs_no_more_than_a_small_one_and_one_that_is_too_fast_is_skipped(desk: Desk) -> None:
+def test_a_log_of_a_terabyte_costs_no_more_than_a_small_one_and_one_that_is_too_fast_is_skipped(desk: Desk) -> None:
     with desk.log.open("wb") as file:
-        file.truncate(4 * 1024**3)
+        # Nobody reads all of this before the test is given up.
+        file.truncate(1024**4)
     desk.write("\nthe end\n")
-    began = time.monotonic()
     desk.ask(lines=1)
     assert desk.lines(0) == "the end\n"
     with desk.log.open("ab") as file:
         file.write((b"x" * 99 + b"\n") * (2 * BEHIND_BYTES // 100))
     (told,) = desk.told(PAUSE_SECONDS)
-    assert time.monotonic() - began < 20.0
     assert "bytes were skipped" in told["notes"][0]
     assert len(told["text"]) < 66_000
     desk.write("seen\n")

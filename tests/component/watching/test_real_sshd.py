@@ -67,4 +67,4 @@ def test_a_connection_that_rarely_looks_up_answers_as_fast(sshd: Sshd, pool: Ssh
     began = looking.clock.monotonic()
     for _ in range(10):
         looking.execute(one(Run("true", changes=False)))
-    assert looking.clock.monotonic() - began < 2.0
+    assert looking.clock.monotonic() - began < 10 * pool.settings.poll
