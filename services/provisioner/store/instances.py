@@ -26,9 +26,7 @@ JUST_NOW = timedelta(hours=1)
 # Each step begins with the first and ends with the second, each look at the provider asks the others: they are put together
 # once.
 _BY_ID = select(instances).where(instances.c.id == bindparam("of_id"))
-_OF_CLUSTER = (
-    select(instances).where(instances.c.cluster_id == bindparam("of_cluster")).order_by(instances.c.name)
-)
+_OF_CLUSTER = select(instances).where(instances.c.cluster_id == bindparam("of_cluster")).order_by(instances.c.name)
 _ADD = insert(instances)
 _CHANGE = update(instances).where(instances.c.id == bindparam("of_id"))
 _THERE = select(instances.c.id).where(instances.c.id == bindparam("of_id"))
