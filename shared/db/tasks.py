@@ -127,18 +127,11 @@ def cancel(
     tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = ()
 ) -> int:
     """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many."""
-    t = tx.database.tasks
-    query = update(t).where(t.c.status == OPEN)
-    if cluster_id:
-        query = query.where(t.c.cluster_id == cluster_id)
-    if operation_id:
-        query = query.where(t.c.operation_id == operation_id)
-    if subject:
-        query = query.where(t.c.subject == subject)
-    if kinds:
-        query = query.where(t.c.kind.in_(kinds))
+    asked = {"cluster_id": cluster_id, "operation_id": operation_id, "subject": subject, "kind": list(kinds)}
+    wanted = {f"of_{name}": value for name, value in asked.items() if value}
     tx.wakes.add(TASKS)
-    return tx.connection.execute(query.values(cancel_requested=True, due_at=tx.database.clock.now())).rowcount
+    values = {**wanted, "due_at": tx.database.clock.now()}
+    return tx.connection.execute(_cancellation(tx.database.tasks, tuple(wanted)), values).rowcount
 
 
 def reopen(tx: Tx, operation_id: str, *, kinds: tuple[str, ...] = ()) -> int:
@@ -238,6 +231,18 @@ def _held(t: Table) -> Select[Any]:
 @cache
 def _cancelled(t: Table) -> Select[Any]:
     return select(t.c.id).where(t.c.id.in_(bindparam("ids", expanding=True)), t.c.cancel_requested.is_(True))
+
+
+@cache
+def _cancellation(t: Table, wanted: tuple[str, ...]) -> Update:
+    """Of the open tasks that have these values."""
+    of = {
+        "of_cluster_id": t.c.cluster_id == bindparam("of_cluster_id"),
+        "of_operation_id": t.c.operation_id == bindparam("of_operation_id"),
+        "of_subject": t.c.subject == bindparam("of_subject"),
+        "of_kind": t.c.kind.in_(bindparam("of_kind", expanding=True)),
+    }
+    return update(t).where(t.c.status == OPEN, *(of[name] for name in wanted)).values(cancel_requested=True)
 
 
 @cache

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, Table, bindparam, select
 
 from services.api.actions import clusters, scaling, steering
 from services.api.actions.access import DEFAULT_PROJECT
@@ -42,6 +43,13 @@ _CLUSTER_STATUS = select(_c.c.status).where(_c.c.id == bindparam("of_id"))
 _NODES = select(_i.c.id, _i.c.status).where(
     _i.c.cluster_id == bindparam("of_cluster"), _i.c.status.not_in(("deleting", "deleted"))
 )
+_OPERATIONS = select(_o.c.id).where(_o.c.cluster_id == bindparam("of_cluster"))
+_BACKUPS = select(_o.c.id, _o.c.status).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.kind == "backup")
+
+
+@cache
+def _due(outbox: Table) -> Select[Any]:
+    return select(outbox.c.operation_id).where(outbox.c.routing_key == BackupDue.topic).order_by(outbox.c.id)
 
 
 class Hopeless(Exception):
@@ -170,8 +178,7 @@ class Story:
                  "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False, "topology": None, "parameters": {},
                  "parameter_group": None, "databases": [], "users": []}  # fmt: skip
         self.ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), size))
-        found = rows(self.world.database("api"),
-                     select(tables.operations.c.id).where(tables.operations.c.cluster_id == cluster_id))  # fmt: skip
+        found = rows(self.world.database("api"), _OPERATIONS, of_cluster=cluster_id)
         if not found:
             raise Hopeless("the API never took the wish for a cluster")
         wish = Wish(str(found[0].id), cluster_id, ("succeeded",))
@@ -270,15 +277,13 @@ class Story:
     def _announced(self) -> str:
         """The operation of the first backup that the scheduler has announced; empty as long as there is none."""
         database = self.world.database("scheduler")
-        t = database.outbox
-        found = rows(database, select(t.c.operation_id).where(t.c.routing_key == BackupDue.topic).order_by(t.c.id))
+        found = rows(database, _due(database.outbox))
         return str(found[0].operation_id) if found else ""
 
     def _backups(self, cluster_id: str) -> dict[str, str]:
         """The backups that the API knows of, each with its status."""
-        o = tables.operations
-        mine = select(o.c.id, o.c.status).where(o.c.cluster_id == cluster_id, o.c.kind == "backup")
-        return {row.id: row.status for row in rows(self.world.database("api"), mine)}
+        found = rows(self.world.database("api"), _BACKUPS, of_cluster=cluster_id)
+        return {row.id: row.status for row in found}
 
     def status(self, operation_id: str) -> str:
         """As the API's table has it, which is looked into once it has changed."""

@@ -22,11 +22,19 @@ Processor = Callable[[Any], Any]
 Places = tuple[tuple[str, Processor | None], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Changed:
     """What is told of a statement that has changed rows."""
 
     rowcount: int
+
+
+class Answer(IteratorResult[Any]):
+    """Rows, made as those of every answer to the same question: how is found out once."""
+
+    def __init__(self, columns: SimpleResultMetaData, row_getter: Any, found: list[Any]) -> None:
+        super().__init__(columns, iter(found))
+        self._row_getter = row_getter
 
 
 class Way:
@@ -39,7 +47,14 @@ class Way:
         self._lists = tuple(compiled.bind_names[one] for one in compiled.post_compile_params)
         self._by_lengths: dict[tuple[int, ...], tuple[str, Places, dict[str, list[str]]]] = {}
         changes = compiled.isinsert or compiled.isupdate or compiled.isdelete
-        self.columns = None if changes else _columns(compiled)
+        self._columns = None if changes else _columns(compiled)
+        self._row_getter = None if self._columns is None else IteratorResult(self._columns, iter(()))._row_getter
+
+    def outcome(self, cursor: sqlite3.Cursor) -> Changed | Answer:
+        """What the driver has to say, as SQLAlchemy says it."""
+        if self._columns is None:
+            return Changed(cursor.rowcount)
+        return Answer(self._columns, self._row_getter, cursor.fetchall())
 
     def ready(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """SQL, and what goes into its places. `values` may be changed."""
@@ -98,7 +113,7 @@ class SwiftConnection(Connection):
         except sqlite3.Error:
             # It has had no effect, and SQLAlchemy raises it in its own words.
             return super().execute(statement, parameters)
-        return Changed(cursor.rowcount) if way.columns is None else IteratorResult(way.columns, iter(cursor.fetchall()))
+        return way.outcome(cursor)
 
     def _find(self, statement: Any, given: dict[str, Any]) -> tuple[Way | None, dict[str, Any]]:
         """The statement's way, and the values that are part of it."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from services.api.store import tables
 from shared.contracts.base import new_id
@@ -23,6 +23,8 @@ ROLES = ("reader", "member", "admin")
 # Every installation has this project, under one id, whichever replica makes it.
 DEFAULT_PROJECT, DEFAULT_NAME = str(uuid5(NAMESPACE_URL, "dtrove:project:default")), "default"
 CACHE_SECONDS, CACHE_SIZE = 1.0, 1000
+# Asked for whatever is made in a project: it is put together once.
+_LOCKED = select(tables.projects.c.id).where(tables.projects.c.id == bindparam("of_id")).with_for_update()
 
 
 class Credential(NamedTuple):
@@ -171,8 +173,7 @@ def delete_project(tx: Tx, project_id: str) -> None:
 
 def lock_project(tx: Tx, project_id: str) -> None:
     """Let nobody else make or delete things of a project until this transaction ends. Raises NotFound."""
-    p = tables.projects
-    if tx.connection.execute(select(p.c.id).where(p.c.id == project_id).with_for_update()).first() is None:
+    if tx.connection.execute(_LOCKED, {"of_id": project_id}).first() is None:
         raise NotFound(f"there is no project {project_id[:64]}")
 
 

@@ -12,13 +12,16 @@ from shared.errors import FieldError, Invalid, Unavailable
 
 # The memory of a server for which nobody has chosen a flavor.
 USUAL_MB = 1024
+# Asked for every cluster that is wanted: they are put together once.
+_d, _f = tables.datastores, tables.flavors
+_DATASTORES = select(_d).where(_d.c.deleted.is_(False)).order_by(_d.c.manager, _d.c.version)
+_FLAVORS = select(_f).order_by(_f.c.ram_mb, _f.c.vcpus)
 ALIASES = {"postgresql": "pgsql", "postgres": "pgsql", "mariadb": "mysql"}
 
 
 def find_datastore(connection: Connection, wanted: str) -> Row[Any]:
     """A datastore by id or as `mysql 10.11`. Raises Invalid, with what there is."""
-    t = tables.datastores
-    rows = connection.execute(select(t).where(t.c.deleted.is_(False)).order_by(t.c.manager, t.c.version)).all()
+    rows = connection.execute(_DATASTORES).all()
     if not rows:
         raise Unavailable("the catalogue of datastores has not arrived yet", what_to_do="try again shortly")
     name, _, version = wanted.replace(" - ", " ").strip().partition(" ")
@@ -32,7 +35,7 @@ def find_datastore(connection: Connection, wanted: str) -> Row[Any]:
 
 def find_flavor(connection: Connection, wanted: str | None, least_mb: int = 0) -> Row[Any]:
     """A flavor by id or name; for None the usual one, with `least_mb` of memory. Raises Invalid, with what there is."""
-    rows = connection.execute(select(tables.flavors).order_by(tables.flavors.c.ram_mb, tables.flavors.c.vcpus)).all()
+    rows = connection.execute(_FLAVORS).all()
     if not rows:
         raise Unavailable("the provider's flavors have not arrived yet", what_to_do="try again shortly")
     if wanted is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.actions import definitions, operations, parameter_groups, quotas
@@ -29,6 +29,17 @@ from shared.errors import Conflict, NotFound
 
 # In these a cluster has nothing that could be backed up.
 BODILESS = ("requested", "building", "deleting")
+# What is asked of nearly every cluster is put together once.
+_c, _i = tables.clusters, tables.instances
+_MINE = select(_c).where(
+    _c.c.id == bindparam("of_id"), _c.c.project_id == bindparam("of_project"), _c.c.deleted_at.is_(None)
+)
+_MINE_LOCKED = _MINE.with_for_update()
+_ADD_INSTANCE = insert(_i).values(
+    status="requested", addr="", server="", message="", server_state="requested", ready=False
+)
+_DELETING = update(_c).where(_c.c.id == bindparam("of_id")).values(status="deleting", message="")
+_INSTANCE_IDS = select(_i.c.id).where(_i.c.cluster_id == bindparam("of_cluster"))
 
 
 def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: Seal | None = None) -> tuple[str, str]:
@@ -73,13 +84,9 @@ def add_instances(
 ) -> tuple[InstanceRef, ...]:
     """Rows for instances that an operation is to make."""
     refs = tuple(InstanceRef(id=new_id(), name=name) for name in names)
+    theirs = {"cluster_id": cluster_id, "project_id": project_id, "operation_id": operation_id}
     for ref in refs:
-        tx.connection.execute(
-            insert(tables.instances).values(
-                id=ref.id, cluster_id=cluster_id, project_id=project_id, operation_id=operation_id, name=ref.name,
-                status="requested", addr="", server="", message="", server_state="requested", ready=False,
-            )
-        )  # fmt: skip
+        tx.connection.execute(_ADD_INSTANCE, {"id": ref.id, "name": ref.name, **theirs})
     return refs
 
 
@@ -164,12 +171,13 @@ def backup(tx: Tx, project_id: str, cluster_id: str, kind: str = "full") -> str:
 
 def get(connection: Connection, project_id: str, cluster_id: str) -> Row[Any]:
     """A cluster of this project that is not deleted. Raises NotFound, also for another project's."""
-    return _found(connection.execute(_mine(project_id, cluster_id)).first(), cluster_id)
+    return _found(connection.execute(_MINE, {"of_id": cluster_id, "of_project": project_id}).first(), cluster_id)
 
 
 def lock(tx: Tx, project_id: str, cluster_id: str) -> Row[Any]:
     """The same, and nobody else changes it until this transaction ends. Raises NotFound."""
-    return _found(tx.connection.execute(_mine(project_id, cluster_id).with_for_update()).first(), cluster_id)
+    mine = {"of_id": cluster_id, "of_project": project_id}
+    return _found(tx.connection.execute(_MINE_LOCKED, mine).first(), cluster_id)
 
 
 def instance(connection: Connection, project_id: str, instance_id: str) -> Row[Any]:
@@ -181,11 +189,6 @@ def instance(connection: Connection, project_id: str, instance_id: str) -> Row[A
     return row
 
 
-def _mine(project_id: str, cluster_id: str) -> Any:
-    t = tables.clusters
-    return select(t).where(t.c.id == cluster_id, t.c.project_id == project_id, t.c.deleted_at.is_(None))
-
-
 def _found(row: Row[Any] | None, cluster_id: str) -> Row[Any]:
     if row is None:
         raise NotFound(f"there is no cluster {cluster_id[:64]}")
@@ -194,11 +197,8 @@ def _found(row: Row[Any] | None, cluster_id: str) -> Row[Any]:
 
 def request_delete(tx: Tx, row: Row[Any], operation_id: str) -> None:
     """Have a cluster go, under this operation."""
-    t = tables.clusters
-    here = update(t).where(t.c.id == row.id)
-    tx.connection.execute(here.values(status="deleting", operation_id=operation_id, message=""))
-    i = tables.instances
-    ids = tuple(one.id for one in tx.connection.execute(select(i.c.id).where(i.c.cluster_id == row.id)))
+    tx.connection.execute(_DELETING, {"of_id": row.id, "operation_id": operation_id})
+    ids = tuple(one.id for one in tx.connection.execute(_INSTANCE_IDS, {"of_cluster": row.id}))
     wish = ClusterDeleteRequested(
         cluster_id=row.id, operation_id=operation_id, project_id=row.project_id, instance_ids=ids
     )

@@ -6,12 +6,14 @@ How far an operation is (`operation.progressed`) is not among them: that is the 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Select, bindparam, insert, select
 
 from services.api.store import tables
 from shared.contracts.base import Event
-from shared.db import Tx
+from shared.db import Tx, UtcDateTime
 
 # Nearly every event is put into the feed: these are put together once.
 _PROJECT_LOCKED = select(tables.projects.c.id).where(tables.projects.c.id == bindparam("of_id")).with_for_update()
@@ -40,8 +42,14 @@ def said_since(tx: Tx, project_id: str, topics: tuple[str, ...], about: tuple[st
 
     Queues overtake each other: what is heard last is not always the last that was said.
     """
-    e = tables.events
-    later = (e.c.project_id == project_id, e.c.topic.in_(topics), e.c.occurred_at > moment)
     field, value = about
-    same = e.c.payload[field].as_string() == value
-    return tx.connection.execute(select(e.c.id).where(*later, same).limit(1)).first() is not None
+    asked = {"of_project": project_id, "of_topics": list(topics), "moment": moment, "value": value}
+    return tx.connection.execute(_said_since(field), asked).first() is not None
+
+
+@cache
+def _said_since(field: str) -> Select[Any]:
+    e = tables.events
+    later = e.c.occurred_at > bindparam("moment", type_=UtcDateTime)
+    ours = (e.c.project_id == bindparam("of_project"), e.c.topic.in_(bindparam("of_topics", expanding=True)))
+    return select(e.c.id).where(*ours, later, e.c.payload[field].as_string() == bindparam("value")).limit(1)

@@ -21,6 +21,16 @@ from shared.db.types import UtcDateTime
 
 HISTORY_DAYS = 30
 _UNWATCHED = ("stopped", "deleting", "deleted")
+# Asked whenever a cluster's nodes come, change or go: they are put together once.
+_c, _h, _i = tables.clusters, tables.health, tables.instances
+_ILL = (
+    select(_h.c.verdict, _h.c.message).join(_i, _i.c.id == _h.c.instance_id)
+    .where(_i.c.cluster_id == bindparam("of_cluster"), _i.c.status.not_in(_UNWATCHED), _h.c.verdict != Verdict.OK)
+)  # fmt: skip
+_HERE = update(_c).where(_c.c.id == bindparam("of_id"))
+_DEGRADE = _HERE.where(_c.c.status.in_(("active", "degraded"))).values(status="degraded")
+_RESTORE = _HERE.where(_c.c.status == "degraded").values(status="active", message="")
+_FORGET_NODES = delete(_h).where(_h.c.instance_id.in_(bindparam("of_ids", expanding=True)))
 
 
 def seen(tx: Tx, event: databases.HealthSeen) -> None:
@@ -81,23 +91,17 @@ def recovered(tx: Tx, event: databases.ClusterRecovered) -> None:
 
 def settle(tx: Tx, cluster_id: str) -> None:
     """Have the status of a cluster that serves say whether all its nodes are well. The caller holds its row."""
-    c, h, i = tables.clusters, tables.health, tables.instances
-    query = select(h.c.verdict, h.c.message).join(i, i.c.id == h.c.instance_id)
-    ill = (i.c.cluster_id == cluster_id, i.c.status.not_in(_UNWATCHED), h.c.verdict != Verdict.OK)
-    wrong = tx.connection.execute(query.where(*ill)).all()
-    here = update(c).where(c.c.id == cluster_id)
+    wrong = tx.connection.execute(_ILL, {"of_cluster": cluster_id}).all()
     if wrong:
         cause = max(wrong, key=lambda row: (rank(row.verdict), row.message))
-        serves = here.where(c.c.status.in_(("active", "degraded")))
-        tx.connection.execute(serves.values(status="degraded", message=cause.message))
+        tx.connection.execute(_DEGRADE, {"of_id": cluster_id, "message": cause.message})
     else:
-        tx.connection.execute(here.where(c.c.status == "degraded").values(status="active", message=""))
+        tx.connection.execute(_RESTORE, {"of_id": cluster_id})
 
 
 def forget_nodes(tx: Tx, instance_ids: Collection[str]) -> None:
     """Nodes are gone; what they were stays in the history of their cluster."""
-    h = tables.health
-    tx.connection.execute(delete(h).where(h.c.instance_id.in_(list(instance_ids))))
+    tx.connection.execute(_FORGET_NODES, {"of_ids": list(instance_ids)})
 
 
 def forget_before(tx: Tx, cluster_id: str, moment: datetime) -> None:

@@ -50,9 +50,15 @@ QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datas
 
 
 # Asked at nearly every event: they are put together once.
-_c = tables.clusters
+_c, _i, _o = tables.clusters, tables.instances, tables.operations
 _CHANGE_CLUSTER = update(_c).where(_c.c.id == bindparam("of_id"), _c.c.status.in_(bindparam("when", expanding=True)))
-_CLUSTER_LOCKED = select(_c.c.project_id).where(_c.c.id == bindparam("of_id")).with_for_update()
+_PROJECT = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"))
+_CLUSTER_LOCKED, _PROJECT_OF_LIVING = _PROJECT.with_for_update(), _PROJECT.where(_c.c.deleted_at.is_(None))
+_OPERATION_STATUS = select(_o.c.status).where(_o.c.id == bindparam("of_id"))
+_CLUSTER_GONE = (
+    update(_c).where(_c.c.id == bindparam("of_id")).values(status="deleted", endpoint=None, operation_id=None)
+)
+_NODES_GONE = update(_i).where(_i.c.cluster_id == bindparam("of_cluster")).values(**GONE)
 
 
 def hear(database: Database, event: Event, changes: Changes | None = None) -> None:
@@ -104,8 +110,7 @@ def _primary_changed(tx: Tx, event: databases.PrimaryChanged) -> None:
 
 def _has_moved(tx: Tx, event: databases.ClusterActive | databases.NodesRemoved | databases.PrimaryChanged) -> bool:
     """Whether the endpoint has changed since this event said where it is."""
-    c = tables.clusters
-    project_id = tx.connection.execute(select(c.c.project_id).where(c.c.id == event.cluster_id)).scalar_one_or_none()
+    project_id = tx.connection.execute(_PROJECT, {"of_id": event.cluster_id}).scalar_one_or_none()
     return said_since(tx, str(project_id), ("primary.changed",), ("cluster_id", event.cluster_id), event.occurred_at)
 
 
@@ -139,18 +144,13 @@ def _node_released(tx: Tx, event: databases.NodeReleased) -> None:
 
 def _given_up(tx: Tx, operation_id: str) -> bool:
     """Whether the user has cancelled it: what counts then is that nothing is left, and `cluster.deleted` says so."""
-    o = tables.operations
-    status = tx.connection.execute(select(o.c.status).where(o.c.id == operation_id)).scalar_one_or_none()
+    status = tx.connection.execute(_OPERATION_STATUS, {"of_id": operation_id}).scalar_one_or_none()
     return bool(status == "cancelling")
 
 
 def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
-    c, i = tables.clusters, tables.instances
-    tx.connection.execute(
-        update(c).where(c.c.id == event.cluster_id)
-        .values(status="deleted", deleted_at=tx.database.clock.now(), endpoint=None, operation_id=None)
-    )  # fmt: skip
-    tx.connection.execute(update(i).where(i.c.cluster_id == event.cluster_id).values(**GONE))
+    tx.connection.execute(_CLUSTER_GONE, {"of_id": event.cluster_id, "deleted_at": tx.database.clock.now()})
+    tx.connection.execute(_NODES_GONE, {"of_cluster": event.cluster_id})
     health.forget_cluster(tx, event.cluster_id)
     parameters.forget(tx, event.cluster_id)
     accounts.forget(tx, event.cluster_id)
@@ -207,9 +207,7 @@ def _record(tx: Tx, operation_id: str, kind: str, cluster_id: str) -> None:
 
 def _project_of(tx: Tx, cluster_id: str) -> str:
     """The project of a cluster that is not deleted; empty where there is none."""
-    c = tables.clusters
-    alive = select(c.c.project_id).where(c.c.id == cluster_id, c.c.deleted_at.is_(None))
-    return str(tx.connection.execute(alive).scalar_one_or_none() or "")
+    return str(tx.connection.execute(_PROJECT_OF_LIVING, {"of_id": cluster_id}).scalar_one_or_none() or "")
 
 
 def _backup_completed(tx: Tx, event: databases.BackupCompleted) -> None:

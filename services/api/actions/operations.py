@@ -28,6 +28,8 @@ _o, _s, _c = tables.operations, tables.operation_steps, tables.clusters
 _BUSY_WITH = update(_c).where(_c.c.id == bindparam("of_id"))
 _BUSY_NO_MORE = update(_c).where(_c.c.operation_id == bindparam("of_id")).values(operation_id=None)
 _END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED))
+_END_ALL = update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING))
+_END_WITH_CLUSTER = _END_ALL.values(status=case((_o.c.kind == "delete_cluster", "succeeded"), else_="cancelled"))
 _manager = _c.c.datastore["manager"].as_string()
 _LIKENESS = select(_c.c.size, _manager.label("manager")).where(_c.c.id == bindparam("of_id"))
 _LAST = (
@@ -101,21 +103,13 @@ def end_with_cluster(tx: Tx, cluster_id: str) -> None:
 
     All of them, for the wishes to delete it may have overtaken each other, and the last word may name an older one.
     """
-    t = tables.operations
-    status = case((t.c.kind == "delete_cluster", "succeeded"), else_="cancelled")
-    tx.connection.execute(
-        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING))
-        .values(status=status, finished_at=tx.database.clock.now())
-    )  # fmt: skip
+    tx.connection.execute(_END_WITH_CLUSTER, {"of_cluster": cluster_id, "finished_at": tx.database.clock.now()})
 
 
 def end_all(tx: Tx, cluster_id: str, status: str) -> None:
     """End whatever runs on a cluster: it is to go."""
-    t = tables.operations
-    tx.connection.execute(
-        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING))
-        .values(status=status, finished_at=tx.database.clock.now())
-    )  # fmt: skip
+    values = {"of_cluster": cluster_id, "status": status, "finished_at": tx.database.clock.now()}
+    tx.connection.execute(_END_ALL, values)
 
 
 def _weights(connection: Connection, kind: str, cluster_id: str) -> dict[str, float]:

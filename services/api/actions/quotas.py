@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from services.api.actions.access import lock_project
 from services.api.store import tables
@@ -14,12 +14,13 @@ from shared.errors import Conflict
 KINDS = ("clusters", "instances", "volume_gb")
 _WORDS = {"clusters": "clusters", "instances": "instances", "volume_gb": "GB of volumes"}
 Amounts = dict[str, int | None]
+# Asked for every cluster and node that is wanted: it is put together once.
+_OF_PROJECT = select(tables.quotas).where(tables.quotas.c.project_id == bindparam("of_project"))
 
 
 def limits(connection: Connection, project_id: str) -> Amounts:
     """A project's limits; None is none."""
-    t = tables.quotas
-    row = connection.execute(select(t).where(t.c.project_id == project_id)).first()
+    row = connection.execute(_OF_PROJECT, {"of_project": project_id}).first()
     return {kind: None if row is None else row._mapping[kind] for kind in KINDS}
 
 

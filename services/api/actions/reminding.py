@@ -20,7 +20,7 @@ SILENCE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 BATCH = 100
 
 
-# Asked every five seconds: it is put together once.
+# Asked every five seconds, and for each operation that is silent: they are put together once.
 _o, _s = tables.operations, tables.operation_steps
 _SINCE = bindparam("since", type_=UtcDateTime)
 _SPOKEN = exists().where(_s.c.operation_id == _o.c.id, _s.c.sequence > bindparam("sequence"))
@@ -30,6 +30,9 @@ _SILENT: Select[Any] = (
     .where(or_(_o.c.reminded_at.is_(None), _o.c.reminded_at < _SINCE))
     .order_by(_o.c.created_at).limit(BATCH)
 )  # fmt: skip
+_REMINDED = update(_o).where(
+    _o.c.id == bindparam("of_id"), _o.c.reminded_at.is_not_distinct_from(bindparam("last_at", type_=UtcDateTime))
+)
 
 
 def remind(database: Database) -> list[str]:
@@ -54,10 +57,9 @@ def _is_time(row: Row[Any], now: datetime) -> bool:
 
 
 def _ask(database: Database, row: Row[Any]) -> bool:
-    o = tables.operations
     with database.write() as tx:
-        mine = update(o).where(o.c.id == row.id, o.c.reminded_at.is_not_distinct_from(row.reminded_at))
-        if tx.connection.execute(mine.values(reminded_at=database.clock.now())).rowcount != 1:
+        values = {"of_id": row.id, "last_at": row.reminded_at, "reminded_at": database.clock.now()}
+        if tx.connection.execute(_REMINDED, values).rowcount != 1:
             return False
         tx.repeat(row.id)
         tx.emit(OperationReminded(operation_id=row.id, cluster_id=row.cluster_id))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from services.datastore_agentless.domain.account import Change
 from services.datastore_agentless.store import tables
@@ -15,6 +15,11 @@ from shared.contracts.accounts import Accounts, Action
 from shared.contracts.base import dump, load
 from shared.db import Tx
 from shared.secrets import Secret
+
+# Every cluster that is made asks this: it is put together once.
+_WISHED = select(tables.account_changes.c.changes).where(
+    tables.account_changes.c.operation_id == bindparam("of_operation")
+)
 
 
 def add(tx: Tx, operation_id: str, cluster_id: str, changes: Sequence[Change]) -> bool:
@@ -25,8 +30,7 @@ def add(tx: Tx, operation_id: str, cluster_id: str, changes: Sequence[Change]) -
 
 def wished(connection: Connection, operation_id: str) -> list[Change] | None:
     """What an operation is to change; None where nothing is kept of it."""
-    t = tables.account_changes
-    row = connection.execute(select(t.c.changes).where(t.c.operation_id == operation_id)).first()
+    row = connection.execute(_WISHED, {"of_operation": operation_id}).first()
     return None if row is None else [_change(one) for one in json.loads(row.changes.reveal())]
 
 

@@ -12,9 +12,18 @@ from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
-# Steps and those who ask for a key ask these: they are put together once.
+# Steps, wishes for clusters and those who ask for a key ask these: they are put together once.
 _KEY = select(tables.keys).where(tables.keys.c.cluster_id == bindparam("of_cluster"))
 _BY_ID = select(tables.datastores).where(tables.datastores.c.id == bindparam("of_id"))
+_ALIKE = select(tables.datastores).where(
+    or_(
+        tables.datastores.c.id == bindparam("of_id"),
+        and_(
+            tables.datastores.c.manager == bindparam("of_manager"),
+            tables.datastores.c.version == bindparam("of_version"),
+        ),
+    )
+)
 
 
 def datastore(connection: Connection, datastore_id: str) -> Datastore:
@@ -27,9 +36,8 @@ def datastore(connection: Connection, datastore_id: str) -> Datastore:
 
 def find(connection: Connection, datastore_id: str, manager: str, version: str) -> Datastore | None:
     """The entry with this id, else the one for this version of a manager, else None."""
-    t = tables.datastores
-    same = or_(t.c.id == datastore_id, and_(t.c.manager == manager, t.c.version == version))
-    rows = sorted(connection.execute(select(t).where(same)), key=lambda row: bool(row.id != datastore_id))
+    asked = {"of_id": datastore_id, "of_manager": manager, "of_version": version}
+    rows = sorted(connection.execute(_ALIKE, asked), key=lambda row: bool(row.id != datastore_id))
     return Datastore(**rows[0]._mapping) if rows else None
 
 

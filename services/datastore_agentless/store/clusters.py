@@ -99,7 +99,7 @@ def clocks(connection: Connection) -> tuple[int, str, float]:
 
 def add_instance(tx: Tx, entry: Instance) -> None:
     """Store an instance to expect."""
-    tx.connection.execute(insert(tables.instances).values(**_columns(entry)))
+    tx.connection.execute(_ADD_INSTANCE, _columns(entry))
 
 
 def save_instance(tx: Tx, entry: Instance) -> None:
@@ -170,6 +170,7 @@ def _joined() -> Any:
 _CLUSTER = select(tables.clusters).where(tables.clusters.c.id == bindparam("of_id"))
 _CLUSTER_LOCKED = _CLUSTER.with_for_update()
 _CHANGE_CLUSTER = update(tables.clusters).where(tables.clusters.c.id == bindparam("of_id"))
+_ADD_INSTANCE = insert(tables.instances)
 _CHANGE_INSTANCE = update(tables.instances).where(tables.instances.c.id == bindparam("of_id"))
 _INSTANCE = _joined().where(tables.instances.c.id == bindparam("of_id"))
 _SOME: BindParameter[Any] = bindparam("of_ids", expanding=True)

@@ -53,8 +53,7 @@ def remember(tx: Tx, records: Sequence[Record]) -> None:
 
 def forget_nodes(tx: Tx, instance_ids: Collection[str]) -> None:
     """Hold nothing of nodes that are gone; what they were remains in the history of their cluster."""
-    t = tables.health
-    tx.connection.execute(delete(t).where(t.c.instance_id.in_(list(instance_ids))))
+    tx.connection.execute(_FORGET_NODES, {"of_ids": list(instance_ids)})
 
 
 def forget_cluster(tx: Tx, cluster_id: str) -> None:
@@ -92,3 +91,4 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
 
 
 _CHANGE = update(tables.health).where(tables.health.c.instance_id == bindparam("of_id"))
+_FORGET_NODES = delete(tables.health).where(tables.health.c.instance_id.in_(bindparam("of_ids", expanding=True)))

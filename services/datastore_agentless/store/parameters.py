@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from services.datastore_agentless.domain.parameters import State, Version
 from services.datastore_agentless.store import tables
@@ -14,19 +14,22 @@ from shared.contracts.parameters import ParameterDefinition
 from shared.db import Tx
 from shared.errors import NotFound
 
+# Every node that is made or changed asks these: they are put together once.
+_d, _v = tables.definitions, tables.parameter_versions
+_DEFINITIONS = select(_d.c.known).where(_d.c.datastore_id == bindparam("of_datastore"))
+_ARE_KNOWN = select(_d.c.datastore_id).where(_d.c.datastore_id == bindparam("of_datastore"))
+_EVER_WANTED = select(_v.c.wanted).where(_v.c.cluster_id == bindparam("of_cluster"))
+
 
 def definitions(connection: Connection, datastore_id: str) -> dict[str, ParameterDefinition]:
     """What is known of a datastore's parameters, by name; empty where no engine of it was asked yet."""
-    t = tables.definitions
-    known = connection.execute(select(t.c.known).where(t.c.datastore_id == datastore_id)).scalar_one_or_none()
+    known = connection.execute(_DEFINITIONS, {"of_datastore": datastore_id}).scalar_one_or_none()
     return {one["name"]: load(ParameterDefinition, one) for one in known or ()}
 
 
 def are_known(connection: Connection, datastore_id: str) -> bool:
     """Whether an engine of it was asked."""
-    t = tables.definitions
-    mine = select(t.c.datastore_id).where(t.c.datastore_id == datastore_id)
-    return connection.execute(mine).first() is not None
+    return connection.execute(_ARE_KNOWN, {"of_datastore": datastore_id}).first() is not None
 
 
 def learn(tx: Tx, datastore_id: str, engine: str, known: Iterable[ParameterDefinition]) -> None:
@@ -83,8 +86,7 @@ def become(tx: Tx, entry: Version, state: State) -> None:
 
 def ever_set(connection: Connection, cluster_id: str) -> set[str]:
     """The names of all parameters that a cluster was ever to have: one that is not set any more may wait for a restart."""
-    t = tables.parameter_versions
-    rows = connection.execute(select(t.c.wanted).where(t.c.cluster_id == cluster_id)).scalars()
+    rows = connection.execute(_EVER_WANTED, {"of_cluster": cluster_id}).scalars()
     return {name for wanted in rows for name in wanted}
 
 

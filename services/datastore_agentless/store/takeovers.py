@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from services.datastore_agentless.domain.takeover import Kind, State, Takeover
 from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import NotFound
+
+# Every step of a takeover asks these: they are put together once.
+_t = tables.takeovers
+_BY_OPERATION = select(_t).where(_t.c.operation_id == bindparam("of_operation"))
+_CHANGE = update(_t).where(_t.c.operation_id == bindparam("of_operation"))
 
 
 def get(connection: Connection, operation_id: str) -> Takeover:
@@ -20,8 +25,7 @@ def get(connection: Connection, operation_id: str) -> Takeover:
 
 def find(connection: Connection, operation_id: str) -> Takeover | None:
     """The same, or None."""
-    t = tables.takeovers
-    row = connection.execute(select(t).where(t.c.operation_id == operation_id)).first()
+    row = connection.execute(_BY_OPERATION, {"of_operation": operation_id}).first()
     return None if row is None else _takeover(row)
 
 
@@ -40,8 +44,7 @@ def add(tx: Tx, entry: Takeover) -> bool:
 
 def save(tx: Tx, entry: Takeover) -> None:
     """Store a changed one."""
-    t = tables.takeovers
-    tx.connection.execute(update(t).where(t.c.operation_id == entry.operation_id).values(**vars(entry)))
+    tx.connection.execute(_CHANGE, {"of_operation": entry.operation_id, **vars(entry)})
 
 
 def forget(tx: Tx, cluster_id: str) -> None:

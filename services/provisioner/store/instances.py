@@ -26,6 +26,8 @@ JUST_NOW = timedelta(hours=1)
 # Each step begins with the first and ends with the second, each look at the provider asks the others: they are put together
 # once.
 _BY_ID = select(instances).where(instances.c.id == bindparam("of_id"))
+_OF_CLUSTER = select(instances).where(instances.c.cluster_id == bindparam("of_cluster")).order_by(instances.c.name)
+_ADD = insert(instances)
 _CHANGE = update(instances).where(instances.c.id == bindparam("of_id"))
 _THERE = select(instances.c.id).where(instances.c.id == bindparam("of_id"))
 _LITTLE = select(*(instances.c[name] for name in (
@@ -45,8 +47,7 @@ def get(connection: Connection, instance_id: str) -> Instance:
 
 def of_cluster(connection: Connection, cluster_id: str) -> list[Instance]:
     """A cluster's instances, by name."""
-    rows = connection.execute(select(instances).where(instances.c.cluster_id == cluster_id).order_by(instances.c.name))
-    return [_instance(row) for row in rows]
+    return [_instance(row) for row in connection.execute(_OF_CLUSTER, {"of_cluster": cluster_id})]
 
 
 def exists(connection: Connection, instance_id: str) -> bool:
@@ -57,7 +58,7 @@ def exists(connection: Connection, instance_id: str) -> bool:
 def add(tx: Tx, instance: Instance) -> None:
     """Store a new instance."""
     now = tx.database.clock.now()
-    tx.connection.execute(insert(instances).values(id=instance.id, created_at=now, **_columns(instance)))
+    tx.connection.execute(_ADD, {"id": instance.id, "created_at": now, **_columns(instance)})
 
 
 def save(tx: Tx, instance: Instance) -> None:
@@ -95,15 +96,20 @@ def open_ids(connection: Connection, database: Database, kind: str) -> set[str]:
 
 def open_task(connection: Connection, database: Database, kind: str, instance_id: str) -> str:
     """The id of the task of this kind that is not at its end for the instance; empty for none."""
-    t = database.tasks
-    query = select(t.c.id).where(t.c.kind == kind, t.c.subject == instance_id, t.c.status == tasks.OPEN)
-    return str(connection.execute(query).scalars().first() or "")
+    asked = {"of_kind": kind, "of_subject": instance_id}
+    return str(connection.execute(_open_ones(database.tasks), asked).scalars().first() or "")
 
 
 @cache
 def _undone(t: Table) -> Select[Any]:
     since = bindparam("since", type_=UtcDateTime)
     return select(t.c.subject).where(t.c.status == "failed", t.c.mode == "undo", t.c.finished_at > since)
+
+
+@cache
+def _open_ones(t: Table) -> Select[Any]:
+    alike = (t.c.kind == bindparam("of_kind"), t.c.subject == bindparam("of_subject"))
+    return select(t.c.id).where(*alike, t.c.status == tasks.OPEN)
 
 
 @cache
