@@ -78,7 +78,7 @@ mariadb-backup --prepare --use-memory={memory}M --target-dir="$d"
 rm -f "$d"/*master*.info "$d"/*relay-log*.info
 at=
 for f in "$d/mariadb_backup_binlog_info" "$d/xtrabackup_binlog_info"; do
-  [ ! -f "$f" ] || IFS=$'\t' read -r _ _ at _ < "$f" || true
+  [ ! -f "$f" ] || IFS=$'\\t' read -r _ _ at _ < "$f" || true
 done
 echo "$at" > "$d/{copied}"; : > "$d/{mark}"
 chown -R mysql:mysql "$d"; sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored

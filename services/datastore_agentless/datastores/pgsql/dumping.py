@@ -83,7 +83,7 @@ _SEND = """cd /
 coproc keeper {{ exec {run} {psql} -qXAt -v ON_ERROR_STOP=1; }}
 to=${{keeper[1]}}
 cat >&"$to" <<'END'
-SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' \g /dev/null
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' \\g /dev/null
 SELECT slot_name FROM pg_create_physical_replication_slot('dump_' || pg_backend_pid(), true, true);
 END
 IFS= read -r _ <&"${{keeper[0]}}" || {{ echo 'the log cannot be kept for a base backup' >&2; exit 1; }}
@@ -100,7 +100,7 @@ install -d -m 700 -o postgres -g postgres "$d"
 {run} tar -x -f - -C "$d"
 (cd "$d" && rm -rf {left} pg_replslot/*)
 install -m 600 -o postgres -g postgres /dev/null "$d/recovery.signal"
-{run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c restore_command=false -c hot_standby=off \
+{run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c restore_command=false -c hot_standby=off \\
   -c archive_mode=off -c logging_collector=off -c log_destination=stderr -c exit_on_error=on template1 >/dev/null <<'END'
 UPDATE pg_subscription SET subenabled = false
 UPDATE pg_authid SET rolpassword = NULL WHERE rolname = '{user}'

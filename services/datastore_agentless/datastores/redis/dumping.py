@@ -103,7 +103,7 @@ _COUNTED = "loading:0\nevicted_keys:0\ndb0:keys=1,expires=0,avg_ttl=0\n"
 
 # Once open, both files stay what they are: Redis writes a new one and gives it the old one's name. Nothing else has to be kept
 # for the time that this takes, and nothing to be removed after it.
-_SEND = """ask() {{ printf '%s\n' "$login" "$@" | redis-cli -h {addr} -p {port}; }}
+_SEND = """ask() {{ printf '%s\\n' "$login" "$@" | redis-cli -h {addr} -p {port}; }}
 until=$((SECONDS + {seconds}))
 within() {{ [ $SECONDS -lt $until ] || {{ echo 'no snapshot was made in time' >&2; exit 1; }}; sleep 0.2; }}
 while said=$(ask BGSAVE); [[ $said != *'Background saving started'* ]]; do
@@ -119,7 +119,7 @@ _RECEIVE = """d={data}.restoring; rm -rf {data}.restored "$d"
 install -d -m 750 -o redis -g redis "$d"
 tar -x --no-same-owner -f - -C "$d" {snapshot} {list}
 said=$(redis-check-rdb "$d/{snapshot}") || {{ tail -n 5 <<< "$said" >&2; exit 1; }}
-number() {{ sed -n "s/^\[info\] \([0-9]*\) $1\$/\1/p" <<< "$said"; }}
+number() {{ sed -nE "s/^\\[info\\] ([0-9]+) $1/\\1/p" <<< "$said"; }}
 echo "$(number 'keys read') $(number expires)" > "$d/{mark}"
 grep -q '^[0-9]* [0-9]*$' "$d/{mark}" || {{ echo 'the snapshot does not say how many keys it has' >&2; exit 1; }}
 [ {name} = {snapshot} ] || mv "$d/{snapshot}" "$d/{name}"
