@@ -9,8 +9,8 @@ from services.api.actions import outside, parked, reminding
 from services.api.actions.hearing import hear
 from shared.bus import Relay, Ticker, Web, on, on_parked
 from shared.bus.parking import ParkedMessage
+from shared.contracts import backups, external, provisioner, scheduler
 from shared.contracts import datastore_agentless as databases
-from shared.contracts import external, provisioner, scheduler
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
 
@@ -73,8 +73,8 @@ class ApiService:
     @on(databases.PerformBegun)
     @on(databases.PerformCompleted)
     @on(databases.PerformFailed)
-    @on(databases.BackupCompleted)
-    @on(databases.BackupFailed)
+    @on(backups.BackupCompleted)
+    @on(backups.BackupFailed)
     @on(databases.LogsRead)
     @on(databases.AccessGranted)
     @on(databases.AccessRevoked)

@@ -13,8 +13,9 @@ from sqlalchemy import Select, select, update
 
 from services.scheduler.domain.schedule import Schedule
 from services.scheduler.store.tables import schedules
+from shared.contracts.backups import BackupCompleted, BackupFailed
 from shared.contracts.base import new_id
-from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
+from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.scheduler import BackupDue
 from shared.db import Database, Tx
 from shared.db.outbox import pause_at

@@ -9,8 +9,9 @@ from typing import Any
 from services.scheduler import actions, dependencies
 from shared.bus import Relay, Ticker, on, rpc
 from shared.contracts.api import OperationReminded
+from shared.contracts.backups import BackupCompleted, BackupFailed
 from shared.contracts.base import dump
-from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
+from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.db.outbox import repeat
 
 TICK_SECONDS, TIDY_SECONDS = 1.0, 600.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.contracts.accounts import AccountChange
 from shared.contracts.base import Event, event
-from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
+from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, RestoreRef, Topology
 
 
 @event("cluster.requested", publisher="api")
@@ -26,6 +26,7 @@ class ClusterRequested(Event):
     topology: Topology | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     accounts: tuple[AccountChange, ...] = ()
+    restore: RestoreRef | None = None
 
 
 @event("nodes.requested", publisher="api")
@@ -225,13 +226,25 @@ class LogsRequested(Event):
 @event("backup.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class BackupRequested(Event):
-    """A backup of a cluster is wanted now, by a user or by another system."""
+    """A backup of a cluster is wanted now, by a user or by another system. An empty `store`: where backups usually go."""
 
     operation_id: str
     backup_id: str
     cluster_id: str
     project_id: str
     kind: str = "full"
+    store: str = ""
+
+
+@event("backup.delete_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class BackupDeleteRequested(Event):
+    """A user wants a backup gone."""
+
+    operation_id: str
+    backup_id: str
+    cluster_id: str
+    project_id: str
 
 
 @event("access.requested", publisher="api")

@@ -315,28 +315,6 @@ class PerformFailed(Event):
     cancelled: bool = False
 
 
-@event("backup.completed", publisher="datastore_agentless")
-@dataclass(frozen=True, kw_only=True)
-class BackupCompleted(Event):
-    """A datastore manager's backup ran to its end."""
-
-    backup_id: str
-    cluster_id: str
-    operation_id: str
-    instance_id: str
-
-
-@event("backup.failed", publisher="datastore_agentless")
-@dataclass(frozen=True, kw_only=True)
-class BackupFailed(Event):
-    """A backup could not be made."""
-
-    backup_id: str
-    cluster_id: str
-    operation_id: str
-    problem: Problem
-
-
 @event("access.granted", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class AccessGranted(Event):

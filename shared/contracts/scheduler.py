@@ -18,3 +18,16 @@ class BackupDue(Event):
     cluster_id: str
     project_id: str
     kind: str = "full"
+    store: str = ""
+
+
+@event("backup.expired", publisher="scheduler")
+@dataclass(frozen=True, kw_only=True)
+class BackupExpired(Event):
+    """By what its schedule keeps, a backup is to go, and no other builds upon it."""
+
+    schedule_id: str
+    backup_id: str
+    operation_id: str
+    cluster_id: str
+    project_id: str

@@ -50,6 +50,13 @@ class InstanceRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestoreRef:
+    """The backup that a cluster is to begin with."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class VolumeRef:
     """A volume of an instance. `device` is empty where the provider has mounted it by other means.
 

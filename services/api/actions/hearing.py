@@ -35,8 +35,8 @@ from services.api.actions.nodes import (
 )
 from services.api.changes import Changes
 from services.api.store import tables
+from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
-from shared.contracts import provisioner
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
 from shared.contracts.scheduler import BackupDue
@@ -210,13 +210,13 @@ def _project_of(tx: Tx, cluster_id: str) -> str:
     return str(tx.connection.execute(_PROJECT_OF_LIVING, {"of_id": cluster_id}).scalar_one_or_none() or "")
 
 
-def _backup_completed(tx: Tx, event: databases.BackupCompleted) -> None:
+def _backup_completed(tx: Tx, event: backups.BackupCompleted) -> None:
     # Its end may overtake the word that it is due.
     _record_backup(tx, event.operation_id, event.cluster_id)
     operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
 
 
-def _backup_failed(tx: Tx, event: databases.BackupFailed) -> None:
+def _backup_failed(tx: Tx, event: backups.BackupFailed) -> None:
     _record_backup(tx, event.operation_id, event.cluster_id)
     operations.end(tx, event.operation_id, "failed", event.problem)
 
@@ -249,8 +249,8 @@ _APPLY: dict[type[Event], Apply] = {
     databases.PerformBegun: _perform_begun,
     databases.PerformCompleted: _perform_completed,
     databases.PerformFailed: _perform_failed,
-    databases.BackupCompleted: _backup_completed,
-    databases.BackupFailed: _backup_failed,
+    backups.BackupCompleted: _backup_completed,
+    backups.BackupFailed: _backup_failed,
     databases.LogsRead: readings.heard,
     databases.AccessGranted: logins.granted,
     databases.AccessRevoked: logins.revoked,

@@ -16,8 +16,9 @@ from shared.contracts.api import (
     OperationRetryRequested,
     PerformRequested,
 )
+from shared.contracts.backups import BackupFailed
 from shared.contracts.base import new_id
-from shared.contracts.datastore_agentless import AccessFailed, BackupFailed, PerformBegun, PerformFailed
+from shared.contracts.datastore_agentless import AccessFailed, PerformBegun, PerformFailed
 from shared.contracts.scheduler import BackupDue
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.datastore_agentless.workflows.on_host import Hosts
-from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed
+from shared.contracts.backups import BackupCompleted, BackupFailed
 from shared.contracts.values import Problem
 from shared.db import Tx
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Workflow

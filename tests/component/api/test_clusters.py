@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
+from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
-from shared.contracts import provisioner
 from shared.contracts.base import new_id
 from shared.contracts.operations import OperationProgressed
 from shared.contracts.scheduler import BackupDue
@@ -424,7 +424,7 @@ def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_sa
     cluster, operation = api.create()
     active(api, cluster, operation)
     ids = {"backup_id": new_id(), "operation_id": new_id(), "cluster_id": cluster}
-    api.hear(databases.BackupCompleted(instance_id=new_id(), **ids))
+    api.hear(backups.BackupCompleted(instance_id=new_id(), **ids))
     api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), **ids))
     assert api.operation(ids["operation_id"])["status"] == "succeeded"
 
@@ -450,7 +450,7 @@ def test_a_schedules_backup_is_an_operation_as_soon_as_it_is_due(api: Api) -> No
     api.hear(due, due)
     assert api.operation(due.operation_id)["status"] == "pending"
     assert api.ask("POST", f"/v1/clusters/{cluster}/backups").status_code == 409
-    api.hear(databases.BackupCompleted(backup_id=due.backup_id, cluster_id=cluster, operation_id=due.operation_id,
+    api.hear(backups.BackupCompleted(backup_id=due.backup_id, cluster_id=cluster, operation_id=due.operation_id,
                                        instance_id=new_id()))  # fmt: skip
     ended = api.operation(due.operation_id)
     assert (ended["status"], ended["result"]) == ("succeeded", {"backup": due.backup_id})

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.datastores.base.accounts import AccountKeeper
 from services.datastore_agentless.datastores.base.counting import Counting
+from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
@@ -54,6 +55,8 @@ class BaseManager:
     parameters_class: type[Parameters] | None = None
     # Who keeps databases and users; None: that is left to the database's own client.
     accounts_class: type[AccountKeeper] | None = None
+    # How its data become a backup, and data again; None: `backup` alone says.
+    dumping_class: type[Dumping] | None = None
     # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
     hello: bytes | None = None
     clock: Clock = SystemClock()
@@ -88,6 +91,11 @@ class BaseManager:
     def accounts(self) -> AccountKeeper | None:
         """Who keeps databases and users; None: nobody does."""
         return self.accounts_class(self) if self.accounts_class else None
+
+    @property
+    def dumping(self) -> Dumping | None:
+        """How its data become one stream, and data again; None: its own `backup` is all there is."""
+        return self.dumping_class(self) if self.dumping_class else None
 
     @property
     def counting(self) -> Counting | None:

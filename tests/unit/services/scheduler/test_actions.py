@@ -13,7 +13,8 @@ from sqlalchemy import select, update
 from services.scheduler import actions
 from services.scheduler.store.tables import metadata, schedules
 from shared.clock import ManualClock
-from shared.contracts.datastore_agentless import BackupCompleted, BackupFailed, ClusterDeleted
+from shared.contracts.backups import BackupCompleted, BackupFailed
+from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.values import Problem
 from shared.db import Database
 from shared.errors import Invalid

@@ -1,0 +1,100 @@
+"""The port of a backup store: where the parts of a backup lie, and how a node gets them there and back.
+
+A backup is one stream that a node has compressed and encrypted, cut into parts of `part_bytes` (the last may be smaller). To an
+object store the node itself brings each part, by a URL that is good for this part alone and for some hours; to a store that lies
+beside DTrove a carrier fetches them (`carried`). What a method asks for may be there already, or gone already: each is
+find-or-do, and raises Retryable where the store does not answer, Failure where it refuses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from services.datastore_agentless.hosts.base import Target
+from shared.secrets import Secret
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that is where it is to be: `number` counts from 1, `sha256` in hexadecimal; `tag` is the store's own word for it."""
+
+    number: int
+    size: int
+    sha256: str
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How a node is to deliver a backup's parts.
+
+    `urls` has a line for each part that there may be, in order, to PUT it to: secret, for who has one may write. Empty: the node
+    keeps the parts in the folder `spool`, at most `spooled` of them at a time, until the carrier has them. `token` is the store's
+    word for what is begun, for `finish` and `abandon`.
+    """
+
+    part_bytes: int
+    urls: Secret = field(default_factory=lambda: Secret(""))
+    token: str = ""
+    spool: str = ""
+    spooled: int = 3
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills."""
+
+    parts: Sequence[Part]
+    urls: Secret = field(default_factory=lambda: Secret(""))
+    spool: str = ""
+    spooled: int = 3
+
+
+class BackupStore(ABC):
+    """One store. `key` names a backup in it, as in `project/cluster/backup`."""
+
+    # What may be stored at once, in bytes, by one part; a store with rules about it says others.
+    part_bytes: int = 64 * MB
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def begin(self, key: str, stream_bytes: int, token: str = "") -> Sending:
+        """Make ready for a stream of at most `stream_bytes`. With the `token` of a beginning of before, that one goes on."""
+
+    @abstractmethod
+    def finish(self, key: str, token: str, parts: Sequence[Part], manifest: bytes) -> None:
+        """All parts are there: keep them, with the manifest beside. Raises Failure where one is missing, or is not as it should be."""
+
+    @abstractmethod
+    def abandon(self, key: str, token: str) -> None:
+        """Nothing came of it: keep nothing."""
+
+    @abstractmethod
+    def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
+        """How a node gets the parts back. Raises Failure where one of them is missing."""
+
+    @abstractmethod
+    def manifest(self, key: str) -> bytes:
+        """What `finish` kept beside the parts. Raises NotFound."""
+
+    @abstractmethod
+    def remove(self, key: str) -> None:
+        """Keep nothing of this backup; fine when there is nothing."""
+
+    @abstractmethod
+    def reach(self) -> None:
+        """See that the store answers, and that it can be written to. Raises Retryable or Failure."""
+
+    def carried(self, target: Target, key: str, way: Sending | Fetching) -> AbstractContextManager[object]:
+        """Within this block parts come and go; nothing to do where the node does it itself.
+
+        Raises at the block's end where what carried them has failed.
+        """
+        return nullcontext()

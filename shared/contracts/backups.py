@@ -1,0 +1,93 @@
+"""What datastore_agentless announces of backups, and how a backup is described wherever it is spoken of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.contracts.base import Event, event
+from shared.contracts.values import Problem
+
+FULL, INCREMENTAL = "full", "incremental"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupFacts:
+    """What is known of a backup that is whole. Times are RFC 3339 in UTC; empty and 0: not known, as of one that a manager of
+    somebody's own has made by its own `backup`.
+
+    `begun_at` and `ended_at` are the engine's: what was acknowledged before the first is in it, nothing from after the second is.
+    """
+
+    engine: str = ""
+    begun_at: str = ""
+    ended_at: str = ""
+    position: str = ""
+    size_bytes: int = 0
+    stored_bytes: int = 0
+    parts: int = 0
+
+
+@event("backup.started", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupStarted(Event):
+    """A backup is being made on a node. `base_id` is the one that it builds upon, where it is incremental."""
+
+    backup_id: str
+    cluster_id: str
+    project_id: str
+    operation_id: str
+    instance_id: str
+    kind: str
+    store: str
+    base_id: str = ""
+    schedule_id: str = ""
+
+
+@event("backup.completed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupCompleted(Event):
+    """A backup is whole: every byte of it is where it is kept."""
+
+    backup_id: str
+    cluster_id: str
+    operation_id: str
+    instance_id: str
+    project_id: str = ""
+    kind: str = FULL
+    store: str = ""
+    base_id: str = ""
+    schedule_id: str = ""
+    facts: BackupFacts = BackupFacts()
+
+
+@event("backup.failed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupFailed(Event):
+    """A backup could not be made; what there was of it is gone, or goes."""
+
+    backup_id: str
+    cluster_id: str
+    operation_id: str
+    problem: Problem
+    cancelled: bool = False
+
+
+@event("backup.deleted", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupDeleted(Event):
+    """Nothing is kept of a backup any more."""
+
+    backup_id: str
+    cluster_id: str
+    operation_id: str
+
+
+@event("backup.delete_failed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupDeleteFailed(Event):
+    """A backup could not be removed from where it is kept; it is no longer offered for a restore."""
+
+    backup_id: str
+    cluster_id: str
+    operation_id: str
+    problem: Problem
