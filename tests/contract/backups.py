@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.backup_stores.base import BackupStore, Part, Sending
+from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from services.datastore_agentless.backup_stores.s3.store import S3Store
@@ -85,11 +85,15 @@ class Node:
 
     def send(
         self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any
-    ) -> Sent:
+    ) -> Sent:  # fmt: skip
         """Have the data leave the node for the store; with what carries them, where something does."""
-        script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
         with store.carried(target or self.target, KEY, way) as check:
-            return self.run(script, check=check, **options)
+            return self.run_send(way, dump, check=check, **options)
+
+    def run_send(self, way: Sending, dump: str = "", **options: Any) -> Sent:
+        """The node's part of that alone."""
+        script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
+        return self.run(script, **options)
 
     def store(self, store: BackupStore) -> tuple[Part, ...]:
         """Have a whole backup of them in the store."""
@@ -100,13 +104,17 @@ class Node:
 
     def receive(
         self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
-    ) -> bytes:
+    ) -> bytes:  # fmt: skip
         """Have them come back."""
         way = store.fetching(KEY, parts)
-        identity = options.pop("identity", self.key.identity)
-        script = transfer.receive(way, f"cat > {self.back}", identity, "receive", manner=self.manner)
         with store.carried(target or self.target, KEY, way) as check:
-            self.run(script, check=check, **options)
+            return self.fetch(way, check=check, **options)
+
+    def fetch(self, way: Fetching, load: str = "", **options: Any) -> bytes:
+        """The node's part of that alone."""
+        identity = options.pop("identity", self.key.identity)
+        script = transfer.receive(way, load or f"cat > {self.back}", identity, "receive", manner=self.manner)
+        self.run(script, **options)
         return self.back.read_bytes()
 
     def left_behind(self) -> list[Path]:

@@ -104,7 +104,7 @@ def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf,
     way = store.begin(KEY, 12 * MB)
     sent = node.send(store, way)
     more = (*sent.parts, Part(4, 5, "0" * 64, "x"))
-    with pytest.raises(Failure, match="part 4 .* is missing"):
+    with pytest.raises(Failure, match=r"part 4 .* is missing"):
         store.finish(KEY, way.token, more, b"{}")
 
 
@@ -198,7 +198,9 @@ def test_progress_tells_how_much_has_gone(shelf: Shelf, node: Node) -> None:
 
 def test_a_simulated_host_has_a_backup_of_no_parts(shelf: Shelf, node: Node) -> None:
     target = Target("node-1", "node-1.invalid", 22, "root", Secret("x"), "ssh-ed25519 AAAA")
-    runner = SimulatedRunner(target=target, task_id="t", epoch=1, transcript=Transcript("node-1"), hosts=SimulatedHosts())
+    runner = SimulatedRunner(
+        target=target, task_id="t", epoch=1, transcript=Transcript("node-1"), hosts=SimulatedHosts()
+    )
     way = shelf.store.begin(KEY, MB)
     with shelf.store.carried(target, KEY, way):
         sent = runner.execute(transfer.send(way, "dump", "age1x", "send"))
