@@ -24,7 +24,7 @@ from tests.support.s3 import BUCKET, S3
 
 KEY = "project/cluster/backup"
 MB = 1024 * 1024
-HASTY = Manner(patience=60, silence=5)
+HASTY = Manner(patience=120, silence=30)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Node:
 
     def left_behind(self) -> list[Path]:
         """What a transfer has left on the node, beside the job's own few files."""
-        own = {"cmd", "pid", "stdout", "stderr", "rc", "run", "input"}
+        own = {"cmd", "pid", "stdout", "stderr", "rc", "run", "input", "ballast"}
         jobs = self.folder / "dtrove" / "jobs"
         beside = [path for path in jobs.glob("*/*") if path.name.split(".")[0] not in own] if jobs.exists() else []
         memory = self.folder / "memory"

@@ -48,6 +48,7 @@ def test_a_line_that_was_too_slow_for_the_store_is_tried_again(s3: S3, shelf: S3
 def test_an_upload_that_breaks_in_mid_part_is_tried_again(
     line: UploadProxy, shelf: S3Shelf, node: Node, mute: bool
 ) -> None:
+    node.manner = replace(node.manner, silence=5)
     line.after, line.times, line.mute = 2 * MB, 2, mute
     assert node.receive(shelf.store, node.store(shelf.store)) == node.data.read_bytes()
     assert line.struck == 2
@@ -71,7 +72,7 @@ def test_a_url_that_has_expired_is_told_at_once(s3: S3, shelf: S3Shelf, node: No
 def test_a_store_that_stays_away_is_given_up(s3: S3, shelf: S3Shelf, node: Node) -> None:
     node.manner = replace(node.manner, patience=2)
     s3.order("PUT", "503 Slow Down", "SlowDown", times=99)
-    with pytest.raises(CommandFailed, match=r"the store did not take or give part [123] within 2 s: 503 SlowDown"):
+    with pytest.raises(CommandFailed, match=r"the store did not take or give part [123] within 2 s"):
         node.send(shelf.store, shelf.store.begin(KEY, 12 * MB))
 
 

@@ -110,17 +110,15 @@ def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf,
 
 def test_a_load_that_fails_fails_the_whole(shelf: Shelf, node: Node) -> None:
     way = shelf.store.fetching(KEY, node.store(shelf.store))
-    script = transfer.receive(way, "head -c 10 > /dev/null; exit 9", node.key.identity, "receive", manner=node.manner)
     with shelf.store.carried(node.target, KEY, way) as check, pytest.raises(CommandFailed, match="ended with code 9"):
-        node.run(script, check=check)
+        node.fetch(way, "head -c 10 > /dev/null; exit 9", check=check)
     assert node.left_behind() == []
 
 
 def test_a_load_that_has_enough_early_is_no_failure(shelf: Shelf, node: Node) -> None:
     way = shelf.store.fetching(KEY, node.store(shelf.store))
-    script = transfer.receive(way, "head -c 10 > /dev/null", node.key.identity, "receive", manner=node.manner)
     with shelf.store.carried(node.target, KEY, way) as check:
-        node.run(script, check=check)
+        assert node.fetch(way, f"head -c 10 > {node.back}", check=check) == node.data.read_bytes()[:10]
 
 
 def test_a_transfer_that_is_cancelled_leaves_nothing_on_the_node(shelf: Shelf, node: Node) -> None:
@@ -147,6 +145,13 @@ def test_a_backup_that_was_removed_is_gone_however_often(shelf: Shelf, node: Nod
         shelf.store.manifest(KEY)
 
 
+def test_a_backup_that_is_whole_is_not_written_over(shelf: Shelf, node: Node) -> None:
+    parts = node.store(shelf.store)
+    with pytest.raises(Failure, match="is whole already"):
+        shelf.store.begin(KEY, 12 * MB)
+    assert node.receive(shelf.store, parts) == node.data.read_bytes()
+
+
 def test_what_was_begun_and_abandoned_leaves_nothing_in_the_store(shelf: Shelf, node: Node) -> None:
     way = shelf.store.begin(KEY, 12 * MB)
     node.send(shelf.store, way)
@@ -170,20 +175,19 @@ def test_a_store_that_answers_is_reached(shelf: Shelf) -> None:
 def test_no_secret_shows_in_arguments_files_or_what_is_recorded(shelf: Shelf, node: Node, tmp_path: Path) -> None:
     store = shelf.store
     way = store.begin(KEY, 12 * MB)
-    spy = f"ps -A -o args= > {tmp_path}/ps; env > {tmp_path}/env; cat {node.data}"
+    spy = f"until ps -A -o args= | grep -q '^age -'; do :; done; ps -A -o args= >> {tmp_path}/ps; env >> {tmp_path}/env"
     transcript = Transcript("node-1")
-    sent = node.send(store, way, spy, transcript=transcript)
+    sent = node.send(store, way, f"{spy}; cat {node.data}", transcript=transcript)
     store.finish(KEY, way.token, sent.parts, b"{}")
     back = store.fetching(KEY, sent.parts)
-    look = f"ps -A -o args= >> {tmp_path}/ps; env >> {tmp_path}/env; cat > /dev/null"
-    script = transfer.receive(back, look, node.key.identity, "receive", manner=node.manner)
     with store.carried(node.target, KEY, back) as check:
-        node.run(script, check=check, transcript=transcript)
+        node.fetch(back, f"{spy}; cat > {node.back}", check=check, transcript=transcript)
     private = next(line for line in node.key.identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY"))
     secrets = [private, node.sshd.key.passphrase.reveal(), *way.urls.reveal().split(), *back.urls.reveal().split()[:1]]
     jobs = Path(node.folder, "dtrove")
     shown = (tmp_path / "ps").read_text() + (tmp_path / "env").read_text() + repr(transcript.entries)
     assert "age -r" in shown
+    assert "age -d" in shown
     for secret in secrets:
         assert secret not in shown
         assert subprocess.run(["grep", "-rqF", "-e", secret, jobs], check=False).returncode == 1
