@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.api.domain.progress import first_weights
@@ -18,6 +18,8 @@ RUNNING = ("pending", "running", "cancelling")
 ENDED = ("succeeded", "failed", "cancelled")
 # The kind of an operation of which nothing was heard yet but its end.
 UNNAMED = "unnamed"
+# What goes on, and may begin, though the cluster is on its way out or gone.
+DELETE_BACKUP = "delete_backup"
 BUSY = "another operation is under way on this cluster"
 # An operation learns from the last one of its kind, on a cluster of the same size and datastore, how long each step takes.
 _LEAST_SECONDS, _LAST_ONES = 0.05, 50
@@ -101,21 +103,40 @@ def end_with_cluster(tx: Tx, cluster_id: str) -> None:
 
     All of them, for the wishes to delete it may have overtaken each other, and the last word may name an older one.
     """
-    t = tables.operations
-    status = case((t.c.kind == "delete_cluster", "succeeded"), else_="cancelled")
+    status = case((_o.c.kind == "delete_cluster", "succeeded"), else_="cancelled")
     tx.connection.execute(
-        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING))
+        update(_o).where(*_ending_with(cluster_id))
         .values(status=status, finished_at=tx.database.clock.now())
     )  # fmt: skip
 
 
 def end_all(tx: Tx, cluster_id: str, status: str) -> None:
     """End whatever runs on a cluster: it is to go."""
-    t = tables.operations
     tx.connection.execute(
-        update(t).where(t.c.cluster_id == cluster_id, t.c.status.in_(RUNNING))
+        update(_o).where(*_ending_with(cluster_id))
         .values(status=status, finished_at=tx.database.clock.now())
     )  # fmt: skip
+
+
+def record(tx: Tx, operation_id: str, kind: str, cluster_id: str) -> None:
+    """Write down an operation that another service has begun, alone on its cluster where it can be."""
+    alive = select(_c.c.project_id).where(_c.c.id == cluster_id, _c.c.deleted_at.is_(None))
+    project_id = tx.connection.execute(alive).scalar_one_or_none()
+    if not project_id:
+        return
+    wanted = (operation_id, kind, cluster_id, str(project_id))
+    # Where something else runs on the cluster, datastore_agentless lets the two wait for each other.
+    if not add(tx, *wanted, exclusive=True) and not add(tx, *wanted, exclusive=False):
+        rename(tx, operation_id, kind)
+
+
+def rename(tx: Tx, operation_id: str, kind: str) -> None:
+    """Say what an operation is of which a step, or the end, was heard before it, and which goes by another name."""
+    tx.connection.execute(update(_o).where(_o.c.id == operation_id).values(kind=kind))
+
+
+def _ending_with(cluster_id: str) -> tuple[ColumnElement[bool], ...]:
+    return _o.c.cluster_id == cluster_id, _o.c.status.in_(RUNNING), _o.c.kind != DELETE_BACKUP
 
 
 def _weights(connection: Connection, kind: str, cluster_id: str) -> dict[str, float]:
