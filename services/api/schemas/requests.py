@@ -234,7 +234,7 @@ class BackupCreate(Strict):
 
     kind = fields.String(load_default="full", validate=validate.OneOf(("full", "incremental")))
     store = fields.String(
-        load_default="", validate=validate.Regexp(r"^([a-z0-9][a-z0-9_-]{0,62})?\Z", error="must be the name of a store"),
+        load_default="", validate=validate.Regexp(r"^([a-z0-9][a-z0-9-]{0,62})?\Z", error="must be the name of a store"),
         metadata={"description": "the name of a store, as DTROVE_BACKUP_STORES has it; empty: where backups usually go"},
     )  # fmt: skip
 
