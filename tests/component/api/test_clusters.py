@@ -385,7 +385,13 @@ def test_quotas_hold_and_say_which_limit_was_met(api: Api) -> None:
     assert "10 GB of volumes" in refused.json["detail"]
     api.create("two")
     assert api.ask("POST", "/v1/clusters", {"name": "three", "datastore": "pgsql 15"}).status_code == 409
-    assert api.get(path, token=api.reader)["used"] == {"clusters": 2, "instances": 2, "volume_gb": 6, "backups": 0, "backup_gb": 0}
+    assert api.get(path, token=api.reader)["used"] == {
+        "clusters": 2,
+        "instances": 2,
+        "volume_gb": 6,
+        "backups": 0,
+        "backup_gb": 0,
+    }
     assert api.ask("PUT", path, {}, token=api.admin).json["limits"]["clusters"] is None
     api.create("three")
 
