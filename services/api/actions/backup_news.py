@@ -35,9 +35,8 @@ def started(tx: Tx, event: BackupStarted) -> None:
     row = _known(tx, event)
     if row is not None:
         of_it = {"kind": event.kind, "store": event.store, "started_at": event.occurred_at}
-        _fill(tx, row, event.occurred_at, operation_id=event.operation_id, base_id=event.base_id,
-              schedule_id=event.schedule_id, **of_it)  # fmt: skip
-        _say(tx, row, event, Status.RUNNING, **of_it)
+        _fill(tx, row, event.occurred_at, operation_id=event.operation_id, schedule_id=event.schedule_id, **of_it)
+        _say(tx, row, event, Status.RUNNING, base_id=event.base_id, **of_it)
 
 
 def completed(tx: Tx, event: BackupCompleted) -> None:
@@ -47,9 +46,8 @@ def completed(tx: Tx, event: BackupCompleted) -> None:
     if row is not None:
         of_it = {"kind": event.kind, "store": event.store, "facts": dump(event.facts),
                  "counted_bytes": event.facts.stored_bytes}  # fmt: skip
-        _fill(tx, row, event.occurred_at, operation_id=event.operation_id, base_id=event.base_id,
-              schedule_id=event.schedule_id, **of_it)  # fmt: skip
-        _say(tx, row, event, Status.COMPLETED, finished_at=event.occurred_at, **of_it)
+        _fill(tx, row, event.occurred_at, operation_id=event.operation_id, schedule_id=event.schedule_id, **of_it)
+        _say(tx, row, event, Status.COMPLETED, base_id=event.base_id, finished_at=event.occurred_at, **of_it)
     operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
     final_backups.made(tx, event.cluster_id, event.backup_id)
 

@@ -53,6 +53,7 @@ def test_a_backup_ends_the_same_whatever_the_order_and_however_often_each_event_
         ("completed", "full", "local", "", None)
     ]
     assert shown[0]["facts"]["stored_bytes"] == FACTS.stored_bytes
+    assert shown[0]["base"] is None, "the attempt that was to build upon another one has failed"
     assert shown[0]["schedule"]
     assert shown[0]["operation"] == events[0].to_payload()["operation_id"]
 
