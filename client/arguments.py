@@ -19,6 +19,13 @@ OperationName = Annotated[
         autocompletion=completion.operations,
     ),
 ]  # fmt: skip
+BackupName = Annotated[
+    str,
+    typer.Argument(
+        help="Id of a backup; or a cluster, which means its newest one that is completed.", metavar="BACKUP",
+        autocompletion=completion.backups_or_clusters,
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Show each step until the end, on standard error.")]
 Timeout = Annotated[

@@ -13,6 +13,7 @@ from client.commands import (
     access,
     accounts,
     audit,
+    backups,
     catalogue,
     check,
     clusters,
@@ -50,6 +51,7 @@ rolls.register(clusters.app)
 parameters.register(clusters.app, catalogue.datastores)
 app.add_typer(clusters.app, name="cluster", help="Make, look at, change and delete clusters.")
 clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log in, or no more.")
+app.add_typer(backups.app, name="backup", help="Make, look at, delete and restore backups.")
 app.add_typer(accounts.databases, name="database", help="A cluster's databases.")
 app.add_typer(accounts.users, name="user", help="A cluster's users, their passwords, and what they may.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")

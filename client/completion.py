@@ -29,6 +29,16 @@ def operations(incomplete: str) -> list[str]:
     return _offered("/v1/operations", "operations", "id", incomplete, limit=LIMIT) + clusters(incomplete)
 
 
+def backups(incomplete: str) -> list[str]:
+    """Ids of the latest backups."""
+    return _offered("/v1/backups", "backups", "id", incomplete, limit=LIMIT)
+
+
+def backups_or_clusters(incomplete: str) -> list[str]:
+    """The same, and names of clusters."""
+    return backups(incomplete) + clusters(incomplete)
+
+
 def flavors(incomplete: str) -> list[str]:
     """Names of flavors."""
     return _offered("/v1/flavors", "flavors", "name", incomplete)

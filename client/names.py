@@ -46,6 +46,19 @@ def operation(api: Api, wanted: str) -> str:
     return str(latest[0]["id"])
 
 
+def backup(api: Api, wanted: str, *, by_cluster: bool = True) -> Thing:
+    """A backup by its id; or by a cluster, whose newest good one it is. Raises ApiError (3)."""
+    if found := _by_id(api, f"/v1/backups/{wanted}", wanted):
+        return found
+    if not by_cluster:
+        raise ApiError(f"there is no backup {wanted!r}; `dtrove backup list` shows what there is", Exit.NOT_FOUND)
+    owner = cluster(api, wanted)
+    newest = api.get("/v1/backups", cluster=owner["id"], status="completed", limit=1)["backups"]
+    if not newest:
+        raise ApiError(f"cluster {owner['name']} has no backup that is completed", Exit.NOT_FOUND)
+    return dict(newest[0])
+
+
 def datastore(api: Api, wanted: str) -> Thing:
     """A datastore: by id, as `mysql 10.11` or `mysql - 10.11`, or by its manager where that has one version."""
     plain = wanted.replace(" - ", " ").strip()

@@ -20,6 +20,7 @@ from client.cli import app as cli
 from client.configuration import declared
 from client.exits import MEANINGS as EXITS
 from client.local.configuration import load
+from services.api import backup_metrics
 from services.api.domain.seen import Answer, Seen
 from services.api.gauges import gauges
 from services.api.node_metrics import FAMILIES, LABELS
@@ -117,6 +118,7 @@ def metrics_page() -> str:
     seen = Seen(at=_MOMENT, services={"provisioner": Answer(state=state)})
     of_control = [(f"`{one.name}`", one.type, one.documentation) for one in gauges(seen, 0.0)]
     of_nodes = [(f"`{one.name}`", one.kind, one.words) for one in FAMILIES]
+    of_backups = [(f"`{name}`", "gauge", words) for name, words in backup_metrics.FAMILIES.items()]
     return "\n".join((
         "# Metrics", NOTE,
         "What `GET /metrics` of the API shows to Prometheus. Bytes and seconds; what ends in `_total` only grows while the engine "
@@ -125,8 +127,11 @@ def metrics_page() -> str:
         f"For whoever sends a token. Labels: {', '.join(f'`{one}`' for one in LABELS)}; `verdict`, and `disk` (data, root, tmp), where "
         "the name says so.\n",
         *_table(("metric", "kind", "meaning"), of_nodes), "",
+        "## Of each cluster's backups", "",
+        f"For whoever sends a token as well. Labels: {', '.join(f'`{one}`' for one in backup_metrics.LABELS)}.\n",
+        *_table(("metric", "kind", "meaning"), of_backups), "",
         "## Of DTrove itself", "",
-        "Besides these: `dtrove_clusters`, `dtrove_instances` and `dtrove_operations` by `status`, `dtrove_nodes` by `verdict`, "
+        "Besides these: `dtrove_clusters`, `dtrove_instances`, `dtrove_operations` and `dtrove_backups` by `status`, `dtrove_nodes` by `verdict`, "
         "`dtrove_nodes_seen_seconds_ago`, `dtrove_parked_messages`, `dtrove_http_requests_total` by `route`, `method` and `status`, "
         "`dtrove_http_request_seconds` by `route` and `method`.\n",
         *_table(("metric", "kind", "meaning"), of_control), "",

@@ -74,13 +74,21 @@ def quota(
     clusters: Limit = None,
     instances: Limit = None,
     volume_gb: Limit = None,
+    backups: Limit = None,
+    backup_gb: Limit = None,
     as_json: Json = False,
 ) -> None:
     """What a project may have and what it has; with options, change what it may."""
     api = Api()
     path = f"/v1/projects/{names.project(api, project)['id']}/quotas"
     found = api.get(path)
-    given = {"clusters": clusters, "instances": instances, "volume_gb": volume_gb}
+    given = {
+        "clusters": clusters,
+        "instances": instances,
+        "volume_gb": volume_gb,
+        "backups": backups,
+        "backup_gb": backup_gb,
+    }
     if changed := {name: None if limit < 0 else limit for name, limit in given.items() if limit is not None}:
         found = api.send("PUT", path, {**found["limits"], **changed})[0]
     show(found, as_json)

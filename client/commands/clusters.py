@@ -10,8 +10,10 @@ from client import completion, names
 from client.arguments import ClusterName, InstanceName, Json, Plan, Timeout, Wait, Yes
 from client.changing import Wish, change, end, finish, named
 from client.commands.parameters import Chosen, pairs
-from client.http import Api
+from client.exits import Exit
+from client.http import Api, ApiError
 from client.plans import ask_plan
+from client.restoring import from_backup
 from client.terminal import Column, age, out, print_json, show, show_list, span
 from client.topology import drawn, lag
 from client.watching import follow
@@ -34,8 +36,9 @@ CHANGES = 10
 def create(
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.", metavar="NAME")],
     datastore: Annotated[
-        str, typer.Option(help="As in `pgsql 15`, or `pgsql` where there is one version; see `dtrove datastore list`.")
-    ],
+        str | None,
+        typer.Option(help="As in `pgsql 15`, or `pgsql` where there is one version; see `dtrove datastore list`."),
+    ] = None,
     flavor: Annotated[
         str | None,
         typer.Option(
@@ -60,16 +63,27 @@ def create(
     parameter_group: Annotated[
         str | None, typer.Option(help="A parameter group by name or id; its own parameters go before the group's.")
     ] = None,
+    restore: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with a backup, by its id or its cluster; datastore, flavor and volume are as they were where none are named.",
+            autocompletion=completion.backups_or_clusters,
+        ),
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     plan: Plan = False,
     as_json: Json = False,
 ) -> None:
     """Ask for a cluster."""
+    if datastore is None and restore is None:
+        raise typer.BadParameter("say what it is to be: --datastore, or --restore")
     api = Api()
     chosen = {"parameters": pairs(parameter or []), "parameter_group": parameter_group}
-    body = {"name": name, "datastore": names.datastore_wish(api, datastore), "flavor": flavor, "size": size, "volume_gb": volume_gb,
+    body = {"name": name, "datastore": names.datastore_wish(api, datastore) if datastore else None, "flavor": flavor, "size": size, "volume_gb": volume_gb,
             "deletion_protection": protected, "topology": _topology(mode, failover), **{key: value for key, value in chosen.items() if value}}  # fmt: skip
+    if restore is not None:
+        body = from_backup(api, restore, body)
     if plan:
         ask_plan(api, "POST", "/v1/clusters", body, as_json=as_json)
         return
@@ -225,6 +239,9 @@ def credentials(cluster: ClusterName, as_json: Json = False) -> None:
 @app.command()
 def delete(
     cluster: ClusterName,
+    final_backup: Annotated[
+        bool, typer.Option("--final-backup", help="Make a backup first, and delete only once that is completed.")
+    ] = False,
     yes: Yes = False,
     wait: Wait = False,
     timeout: Timeout = None,
@@ -239,11 +256,27 @@ def delete(
         return
     if not yes:
         typer.confirm(f"Delete {found['name']} with all its data?", abort=True, err=True)
-    gone, operation = api.send("DELETE", f"/v1/clusters/{found['id']}")
+    params = {"final_backup": "true"} if final_backup else {}
+    gone, operation = api.send("DELETE", f"/v1/clusters/{found['id']}", **params)
     if wait:
         follow(api, operation, timeout)
+        if final_backup:
+            _follow_the_end(api, found["id"], timeout)
         gone = gone | {"status": "deleted"}
     end(gone, operation, as_json, told=wait)
+
+
+def _follow_the_end(api: Api, cluster_id: str, timeout: float | None) -> None:
+    """Watch a cluster go whose last backup is completed; it may be gone by now, or be kept by somebody else's word."""
+    try:
+        left = api.get(f"/v1/clusters/{cluster_id}")
+    except ApiError as error:
+        if error.exit_code == Exit.NOT_FOUND:
+            return
+        raise
+    if left["status"] != "deleting":
+        raise ApiError(f"cluster {left['name']}: {left['message']}", Exit.CONFLICT)
+    follow(api, left["operation"], timeout)
 
 
 def _topology(mode: str | None, policy: str | None) -> dict[str, str] | None:

@@ -9,14 +9,15 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection, func, select
 
-from services.api import node_metrics
+from services.api import backup_metrics, node_metrics
 from services.api.domain.seen import Seen
 from services.api.gauges import gauges
 from services.api.store import health, tables
 from shared.db import Database
 
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 5.0)
-_COUNTED = (("clusters", tables.clusters), ("instances", tables.instances), ("operations", tables.operations))
+_COUNTED = (("clusters", tables.clusters), ("instances", tables.instances), ("operations", tables.operations),
+            ("backups", tables.backups))  # fmt: skip
 
 
 class Metrics:
@@ -53,7 +54,7 @@ class Metrics:
     def text(self, database: Database, seen: Seen | None = None, nodes_of: str | None = None) -> bytes:
         """Everything, in Prometheus' text format, with what was last seen. Raises Unavailable without the database.
 
-        `nodes_of` is the project whose nodes are shown one by one, empty for all; None: nobody's.
+        `nodes_of` is the project whose nodes and backups are shown one by one, empty for all; None: nobody's.
         """
         now, found = database.clock.now(), list[Metric]()
         if seen is not None:
@@ -62,6 +63,7 @@ class Metrics:
             found += _states(connection)
             found += _health(connection, now)
             nodes = None if nodes_of is None else node_metrics.load(connection, now, nodes_of)
+            found += [] if nodes_of is None else backup_metrics.families(connection, now, nodes_of)
         collected = CollectorRegistry()
         collected.register(_Fixed(tuple(found)))
         pieces = [generate_latest(collected), generate_latest(self._registry)]

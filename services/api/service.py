@@ -73,8 +73,11 @@ class ApiService:
     @on(databases.PerformBegun)
     @on(databases.PerformCompleted)
     @on(databases.PerformFailed)
+    @on(backups.BackupStarted)
     @on(backups.BackupCompleted)
     @on(backups.BackupFailed)
+    @on(backups.BackupDeleted)
+    @on(backups.BackupDeleteFailed)
     @on(databases.LogsRead)
     @on(databases.AccessGranted)
     @on(databases.AccessRevoked)
@@ -88,6 +91,7 @@ class ApiService:
     @on(databases.ParametersSeen)
     @on(databases.TranscriptRecorded)
     @on(scheduler.BackupDue)
+    @on(scheduler.BackupExpired)
     def heard(self, event: Event) -> None:
         """Take what the other services say into the read model."""
         hear(dependencies.database(), event, dependencies.changes())

@@ -138,7 +138,7 @@ def answers(installation: Any, but: tuple[str, ...] = ("/credentials",)) -> Iter
     """Path and text of everything that can be read over HTTP by an administrator, except what hands out logins."""
     waiting, seen = ["/v1/openapi.json", "/docs", "/metrics", "/healthz", "/readyz", "/v1/flavors", "/v1/datastores",
                      "/v1/tokens?limit=100", "/v1/projects", "/v1/parked", "/v1/check", "/v1/orphans",
-                     "/v1/operations?limit=100", "/v1/clusters", "/v1/events?limit=100", "/v1/nothing"], set()  # fmt: skip
+                     "/v1/operations?limit=100", "/v1/clusters", "/v1/backups", "/v1/events?limit=100", "/v1/nothing"], set()  # fmt: skip
     while waiting:
         path = waiting.pop()
         if path in seen or path.endswith(but):
@@ -147,7 +147,7 @@ def answers(installation: Any, but: tuple[str, ...] = ("/credentials",)) -> Iter
         answer = installation.ask("GET", path)
         yield path, f"{answer.headers}\n{answer.text}"
         for kind, below in (("clusters", ("", "/instances", "/backups", "/credentials")), ("operations", ("", "/transcript")),
-                            ("instances", ("",)), ("projects", ("/quotas",)), ("datastores", ("",))):  # fmt: skip
+                            ("instances", ("",)), ("backups", ("",)), ("projects", ("/quotas",)), ("datastores", ("",))):  # fmt: skip
             if answer.ok and answer.headers.get("Content-Type") == "application/json":
                 items = answer.json().get(kind) if isinstance(answer.json(), dict) else None
                 waiting += [

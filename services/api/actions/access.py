@@ -14,6 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from services.api.domain.backups import COUNTED
 from services.api.store import tables
 from shared.contracts.base import new_id
 from shared.db import Database, Tx
@@ -166,7 +167,12 @@ def delete_project(tx: Tx, project_id: str) -> None:
     count = select(c.c.name).where(c.c.project_id == project_id, c.c.deleted_at.is_(None)).limit(3)
     if names := [row.name for row in tx.connection.execute(count)]:
         raise Conflict(f"the project still has clusters: {', '.join(names)}", what_to_do="delete them first")
-    for table in (tables.tokens, tables.quotas, tables.parameter_groups):
+    b = tables.backups
+    # Of a failed one something may be kept where it could not be removed.
+    there = select(b.c.id).where(b.c.project_id == project_id, b.c.status.in_(COUNTED) | (b.c.counted_bytes > 0))
+    if tx.connection.execute(there.limit(1)).first() is not None:
+        raise Conflict("the project still has backups", what_to_do="delete them first")
+    for table in (tables.tokens, tables.quotas, tables.parameter_groups, tables.backups):
         tx.remove(table.c.project_id, project_id)
     tx.remove(tables.projects.c.id, project_id)
 

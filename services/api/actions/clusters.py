@@ -9,26 +9,23 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.api.actions import definitions, operations, parameter_groups, quotas
+from services.api.actions import definitions, operations, parameter_groups, quotas, restoring
 from services.api.actions.choices import check, reference, topology
 from services.api.actions.desk import Seal, at_first, unsealed
 from services.api.actions.feed import announce, remember
 from services.api.actions.operations import start_operation
 from services.api.store import tables
 from shared.contracts.api import (
-    BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
     FailoverChosen,
     PerformRequested,
 )
 from shared.contracts.base import dump, new_id
-from shared.contracts.values import Flavor, InstanceRef
+from shared.contracts.values import Flavor, InstanceRef, RestoreRef
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
-# In these a cluster has nothing that could be backed up.
-BODILESS = ("requested", "building", "deleting")
 # What is asked of nearly every cluster is put together once.
 _c, _i = tables.clusters, tables.instances
 _MINE = select(_c).where(
@@ -48,6 +45,7 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: 
     Without `seal` it has no users from the start: what is to be kept of their passwords would go about in clear.
     """
     datastore, flavor = check(tx.connection, asked, max_size)
+    source = restoring.lock(tx, project_id, asked, datastore, flavor)
     if asked["parameter_group"]:
         parameter_groups.hold(tx, project_id)
     chosen = parameter_groups.first_set(tx.connection, project_id, datastore, asked)
@@ -62,6 +60,7 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: 
         datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
         flavor=vars(size), volume_gb=asked["volume_gb"], topology=dump(together) if together else None, message="",
         deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
+        restored_from=source.id if source else None,
     )  # fmt: skip
     if not is_new:
         raise _taken(asked["name"])
@@ -72,6 +71,7 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: 
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
         size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
         datastore=reference(datastore), parameters=chosen.wanted, accounts=wanted,
+        restore=RestoreRef(backup_id=source.id) if source else None,
     )  # fmt: skip
     definitions.born_with(tx, cluster_id, operation_id, chosen)
     tx.emit(wish)
@@ -124,15 +124,20 @@ def delete(tx: Tx, project_id: str, cluster_id: str) -> str:
     Asking again gives the same operation, or a new one where the first has failed. Raises NotFound, Conflict.
     """
     row = lock(tx, project_id, cluster_id)
-    if row.deletion_protection:
-        raise Conflict(f"cluster {row.name} is protected from deletion",
-                       what_to_do='first PATCH it with {"deletion_protection": false}')  # fmt: skip
+    see_unprotected(row)
     if row.status == "deleting" and row.operation_id:
         return str(row.operation_id)
     operations.end_all(tx, cluster_id, "cancelled")
     operation_id = start_operation(tx, "delete_cluster", cluster_id, project_id)
     request_delete(tx, row, operation_id)
     return operation_id
+
+
+def see_unprotected(row: Row[Any]) -> None:
+    """Raises Conflict where somebody has it protected from deletion."""
+    if row.deletion_protection:
+        raise Conflict(f"cluster {row.name} is protected from deletion",
+                       what_to_do='first PATCH it with {"deletion_protection": false}')  # fmt: skip
 
 
 def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) -> str:
@@ -147,24 +152,6 @@ def perform(tx: Tx, project_id: str, instance_id: str, asked: dict[str, Any]) ->
         operation_id=operation_id, cluster_id=row.cluster_id, project_id=project_id, instance_id=instance_id,
         name=asked["name"], commands=tuple(asked["commands"]),
     )  # fmt: skip
-    announce(tx, wish, project_id)
-    return operation_id
-
-
-def backup(tx: Tx, project_id: str, cluster_id: str, kind: str = "full") -> str:
-    """Ask for a backup now; returns the operation's id. Raises NotFound, Conflict."""
-    row = lock(tx, project_id, cluster_id)
-    if row.status == "stopped":
-        raise Conflict(
-            f"cluster {row.name} is stopped: nothing on it can be asked for data", what_to_do="start it first"
-        )
-    if row.status in BODILESS:
-        raise Conflict(f"cluster {row.name} is {row.status}: there is nothing to back up",
-                       what_to_do="wait until it is active")  # fmt: skip
-    operation_id = start_operation(tx, "backup", cluster_id, project_id)
-    wish = BackupRequested(
-        operation_id=operation_id, backup_id=new_id(), cluster_id=cluster_id, project_id=project_id, kind=kind
-    )
     announce(tx, wish, project_id)
     return operation_id
 

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from services.api.actions import (
     accounts,
+    backup_news,
     definitions,
     health,
     logins,
@@ -39,7 +40,7 @@ from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
-from shared.contracts.scheduler import BackupDue
+from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
@@ -52,8 +53,7 @@ QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datas
 # Asked at nearly every event: they are put together once.
 _c, _i, _o = tables.clusters, tables.instances, tables.operations
 _CHANGE_CLUSTER = update(_c).where(_c.c.id == bindparam("of_id"), _c.c.status.in_(bindparam("when", expanding=True)))
-_PROJECT = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"))
-_CLUSTER_LOCKED, _PROJECT_OF_LIVING = _PROJECT.with_for_update(), _PROJECT.where(_c.c.deleted_at.is_(None))
+_CLUSTER_LOCKED = select(_c.c.project_id).where(_c.c.id == bindparam("of_id")).with_for_update()
 _OPERATION_STATUS = select(_o.c.status).where(_o.c.id == bindparam("of_id"))
 _CLUSTER_GONE = (
     update(_c).where(_c.c.id == bindparam("of_id")).values(status="deleted", endpoint=None, operation_id=None)
@@ -154,6 +154,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     health.forget_cluster(tx, event.cluster_id)
     parameters.forget(tx, event.cluster_id)
     accounts.forget(tx, event.cluster_id)
+    backup_news.end_with_cluster(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
 
@@ -171,54 +172,17 @@ def _perform_failed(tx: Tx, event: databases.PerformFailed) -> None:
 
 def _operation_begun(tx: Tx, event: OperationBegun) -> None:
     """What DTrove does of itself is shown like what a user has asked for."""
-    _record(tx, event.operation_id, event.kind, event.cluster_id)
+    operations.record(tx, event.operation_id, event.kind, event.cluster_id)
 
 
 def _operation_ended(tx: Tx, event: OperationEnded) -> None:
     """Its end may overtake its beginning, which then says what it was."""
-    project_id = _project_of(tx, event.cluster_id)
-    if project_id:
+    c = tables.clusters
+    alive = select(c.c.project_id).where(c.c.id == event.cluster_id, c.c.deleted_at.is_(None))
+    if project_id := tx.connection.execute(alive).scalar_one_or_none():
         operations.add(tx, event.operation_id, operations.UNNAMED, event.cluster_id, project_id, exclusive=False)
     operations.end(tx, event.operation_id, event.status, event.problem, event.result or None)
     parameters.ended(tx, event)
-
-
-def _backup_due(tx: Tx, event: BackupDue) -> None:
-    """A schedule's operation is recorded as soon as its time has come; its work begins elsewhere, at the same word."""
-    _record_backup(tx, event.operation_id, event.cluster_id)
-
-
-def _record_backup(tx: Tx, operation_id: str, cluster_id: str) -> None:
-    _record(tx, operation_id, "backup", cluster_id)
-
-
-def _record(tx: Tx, operation_id: str, kind: str, cluster_id: str) -> None:
-    """Write down an operation that another service has begun, alone on its cluster where it can be."""
-    project_id = _project_of(tx, cluster_id)
-    if not project_id:
-        return
-    wanted = (operation_id, kind, cluster_id, project_id)
-    # Where something else runs on the cluster, datastore_agentless lets the two wait for each other.
-    if not operations.add(tx, *wanted, exclusive=True) and not operations.add(tx, *wanted, exclusive=False):
-        # A step of it, or its end, was heard of before it, and it goes by another name.
-        o = tables.operations
-        tx.connection.execute(update(o).where(o.c.id == operation_id).values(kind=kind))
-
-
-def _project_of(tx: Tx, cluster_id: str) -> str:
-    """The project of a cluster that is not deleted; empty where there is none."""
-    return str(tx.connection.execute(_PROJECT_OF_LIVING, {"of_id": cluster_id}).scalar_one_or_none() or "")
-
-
-def _backup_completed(tx: Tx, event: backups.BackupCompleted) -> None:
-    # Its end may overtake the word that it is due.
-    _record_backup(tx, event.operation_id, event.cluster_id)
-    operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
-
-
-def _backup_failed(tx: Tx, event: backups.BackupFailed) -> None:
-    _record_backup(tx, event.operation_id, event.cluster_id)
-    operations.end(tx, event.operation_id, "failed", event.problem)
 
 
 def _set_cluster(tx: Tx, cluster_id: str, when: tuple[str, ...], **values: Any) -> None:
@@ -249,8 +213,11 @@ _APPLY: dict[type[Event], Apply] = {
     databases.PerformBegun: _perform_begun,
     databases.PerformCompleted: _perform_completed,
     databases.PerformFailed: _perform_failed,
-    backups.BackupCompleted: _backup_completed,
-    backups.BackupFailed: _backup_failed,
+    backups.BackupStarted: backup_news.started,
+    backups.BackupCompleted: backup_news.completed,
+    backups.BackupFailed: backup_news.failed,
+    backups.BackupDeleted: backup_news.deleted,
+    backups.BackupDeleteFailed: backup_news.delete_failed,
     databases.LogsRead: readings.heard,
     databases.AccessGranted: logins.granted,
     databases.AccessRevoked: logins.revoked,
@@ -266,5 +233,6 @@ _APPLY: dict[type[Event], Apply] = {
     OperationProgressed: progressing.progressed,
     OperationBegun: _operation_begun,
     OperationEnded: _operation_ended,
-    BackupDue: _backup_due,
+    BackupDue: backup_news.due,
+    BackupExpired: backup_news.expired,
 }

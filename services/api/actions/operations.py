@@ -18,6 +18,8 @@ RUNNING = ("pending", "running", "cancelling")
 ENDED = ("succeeded", "failed", "cancelled")
 # The kind of an operation of which nothing was heard yet but its end.
 UNNAMED = "unnamed"
+# What goes on, and may begin, though the cluster is on its way out or gone.
+DELETE_BACKUP = "delete_backup"
 BUSY = "another operation is under way on this cluster"
 # An operation learns from the last one of its kind, on a cluster of the same size and datastore, how long each step takes.
 _LEAST_SECONDS, _LAST_ONES = 0.05, 50
@@ -28,7 +30,10 @@ _o, _s, _c = tables.operations, tables.operation_steps, tables.clusters
 _BUSY_WITH = update(_c).where(_c.c.id == bindparam("of_id"))
 _BUSY_NO_MORE = update(_c).where(_c.c.operation_id == bindparam("of_id")).values(operation_id=None)
 _END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED))
-_END_ALL = update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING))
+_END_ALL = update(_o).where(
+    _o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind != DELETE_BACKUP
+)
+_PROJECT_OF_LIVING = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"), _c.c.deleted_at.is_(None))
 _END_WITH_CLUSTER = _END_ALL.values(status=case((_o.c.kind == "delete_cluster", "succeeded"), else_="cancelled"))
 _manager = _c.c.datastore["manager"].as_string()
 _LIKENESS = select(_c.c.size, _manager.label("manager")).where(_c.c.id == bindparam("of_id"))
@@ -110,6 +115,22 @@ def end_all(tx: Tx, cluster_id: str, status: str) -> None:
     """End whatever runs on a cluster: it is to go."""
     values = {"of_cluster": cluster_id, "status": status, "finished_at": tx.database.clock.now()}
     tx.connection.execute(_END_ALL, values)
+
+
+def record(tx: Tx, operation_id: str, kind: str, cluster_id: str) -> None:
+    """Write down an operation that another service has begun, alone on its cluster where it can be."""
+    project_id = tx.connection.execute(_PROJECT_OF_LIVING, {"of_id": cluster_id}).scalar_one_or_none()
+    if not project_id:
+        return
+    wanted = (operation_id, kind, cluster_id, str(project_id))
+    # Where something else runs on the cluster, datastore_agentless lets the two wait for each other.
+    if not add(tx, *wanted, exclusive=True) and not add(tx, *wanted, exclusive=False):
+        rename(tx, operation_id, kind)
+
+
+def rename(tx: Tx, operation_id: str, kind: str) -> None:
+    """Say what an operation is of which a step, or the end, was heard before it, and which goes by another name."""
+    tx.connection.execute(update(_o).where(_o.c.id == operation_id).values(kind=kind))
 
 
 def _weights(connection: Connection, kind: str, cluster_id: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from services.api import schemas
-from services.api.actions import audit, clusters
+from services.api.actions import audit, backups, clusters
 from services.api.actions.access import Caller, caller_of
 from services.api.store import tables
 from shared.contracts.external import ExternalBackupDue, ExternalClusterDeleteRequested, ExternalClusterRequested
@@ -41,10 +41,10 @@ def delete_cluster(database: Database, event: ExternalClusterDeleteRequested) ->
 def request_backup(database: Database, event: ExternalBackupDue) -> None:
     """Back a cluster up."""
     who = _member(database, event.token)
-    asked = schemas.accept(schemas.BackupKind, {"kind": event.kind})
+    asked = schemas.accept(schemas.BackupCreate, {"kind": event.kind})
     with database.write() as tx:
         if tx.first_seen(_uuid("event_id", event.event_id), "external"):
-            clusters.backup(tx, who.project_id, _uuid("cluster_id", event.cluster_id), asked["kind"])
+            backups.request(tx, who.project_id, _uuid("cluster_id", event.cluster_id), asked)
             audit.note(tx, who, event.topic, event.cluster_id)
 
 

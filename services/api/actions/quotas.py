@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from services.api.actions.access import lock_project
+from services.api.domain.backups import COUNTED, in_gb
 from services.api.store import tables
 from shared.db import Tx
 from shared.errors import Conflict
 
-KINDS = ("clusters", "instances", "volume_gb")
-_WORDS = {"clusters": "clusters", "instances": "instances", "volume_gb": "GB of volumes"}
+_WORDS = {
+    "clusters": "clusters", "instances": "instances", "volume_gb": "GB of volumes", "backups": "backups",
+    "backup_gb": "GB of backups",
+}  # fmt: skip
+KINDS = tuple(_WORDS)
 Amounts = dict[str, int | None]
 # Asked for every cluster and node that is wanted: it is put together once.
 _OF_PROJECT = select(tables.quotas).where(tables.quotas.c.project_id == bindparam("of_project"))
@@ -25,7 +30,9 @@ def limits(connection: Connection, project_id: str) -> Amounts:
 
 
 def used(connection: Connection, project_id: str) -> Amounts:
-    """What a project has: clusters that are not deleted, their nodes and volumes, also as large as these are about to be."""
+    """What a project has: clusters that are not deleted, their nodes and volumes, also as large as these are about to be; backups,
+    and what is kept of them.
+    """
     t = tables.clusters
     volume_gb = case(
         (t.c.volume_gb_wanted > t.c.volume_gb, t.c.volume_gb_wanted), else_=func.coalesce(t.c.volume_gb, 0)
@@ -33,7 +40,9 @@ def used(connection: Connection, project_id: str) -> Amounts:
     query = select(
         func.count(), func.coalesce(func.sum(t.c.size), 0), func.coalesce(func.sum(t.c.size * volume_gb), 0),
     ).where(t.c.project_id == project_id, t.c.deleted_at.is_(None))  # fmt: skip
-    return dict(zip(KINDS, (int(number) for number in connection.execute(query).one()), strict=True))
+    backups, kept = _backups(connection, project_id)
+    numbers = (*connection.execute(query).one(), backups, in_gb(kept))
+    return dict(zip(KINDS, (int(number) for number in numbers), strict=True))
 
 
 def put(tx: Tx, project_id: str, wanted: Amounts) -> None:
@@ -50,20 +59,43 @@ def make_room(tx: Tx, project_id: str, asked: dict[str, Any]) -> None:
 
     The project's row is locked, so that two who ask at the same time cannot both have the last place.
     """
-    lock_project(tx, project_id)
-    allowed = limits(tx.connection, project_id)
-    if all(limit is None for limit in allowed.values()):
-        return
     size = asked["size"]
     more = {
         "clusters": asked.get("clusters", 1),
         "instances": asked.get("instances", size),
         "volume_gb": size * (asked["volume_gb"] or 0),
     }
-    for kind, has in used(tx.connection, project_id).items():
-        limit = allowed[kind]
-        if limit is not None and (has or 0) + more[kind] > limit:
+    lock_project(tx, project_id)
+    _refuse_beyond(tx, project_id, more, "delete a cluster")
+
+
+def make_room_for_backup(tx: Tx, project_id: str, about_bytes: int) -> None:
+    """See that one more backup fits, which will be about so large. Raises Conflict with the limit that would break."""
+    lock_project(tx, project_id)
+    _, kept = _backups(tx.connection, project_id)
+    # Of one whose size nobody can guess at least something is kept.
+    more = {"backups": 1, "backup_gb": in_gb(kept + max(1, about_bytes)) - in_gb(kept)}
+    _refuse_beyond(tx, project_id, more, "delete a backup")
+
+
+def _refuse_beyond(tx: Tx, project_id: str, more: Mapping[str, int], way_out: str) -> None:
+    allowed = limits(tx.connection, project_id)
+    if all(allowed[kind] is None for kind in more):
+        return
+    there = used(tx.connection, project_id)
+    for kind, needed in more.items():
+        limit, has = allowed[kind], there[kind] or 0
+        if limit is not None and has + needed > limit:
             raise Conflict(
-                f"the project may have {limit} {_WORDS[kind]}; it has {has}, and this needs {more[kind]} more",
-                what_to_do="delete a cluster, or ask an administrator for a higher quota",
+                f"the project may have {limit} {_WORDS[kind]}; it has {has}, and this needs {needed} more",
+                what_to_do=f"{way_out}, or ask an administrator for a higher quota",
             )
+
+
+def _backups(connection: Connection, project_id: str) -> tuple[int, int]:
+    """How many backups a project has or is about to, and how many bytes are kept of them."""
+    t = tables.backups
+    counted = func.coalesce(func.sum(case((t.c.status.in_(COUNTED), 1), else_=0)), 0)
+    query = select(counted, func.coalesce(func.sum(t.c.counted_bytes), 0)).where(t.c.project_id == project_id)
+    number, kept = connection.execute(query).one()
+    return int(number), int(kept)

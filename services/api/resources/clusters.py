@@ -9,7 +9,7 @@ from falcon import Request, Response
 from sqlalchemy import select
 
 from services.api import schemas
-from services.api.actions import audit, choices, clusters, operations, parameter_groups
+from services.api.actions import audit, choices, clusters, final_backups, parameter_groups, restoring
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.schemas import plans, queries, shown
@@ -59,13 +59,17 @@ class Clusters:
     def _plan(self, project_id: str, asked: dict[str, Any]) -> Any:
         with self._context.database.read() as connection:
             datastore, flavor = choices.check(connection, asked, self._context.max_cluster_size)
+            source = restoring.look(connection, project_id, asked, datastore, flavor)
             chosen = parameter_groups.first_set(connection, project_id, datastore, asked)
         together = choices.topology(datastore, asked)
         names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
         spec = {"datastore_id": datastore.id, "names": names, "ram_mb": flavor.ram_mb, "vcpus": flavor.vcpus,
                 "volume_gb": asked["volume_gb"], "mode": together.mode if together else "",
                 "parameters": chosen.wanted, "addressed": flavor.supports_addresses}  # fmt: skip
-        return self._context.databases.call("plan_create", spec)
+        plan = self._context.databases.call("plan_create", spec)
+        if source is not None:
+            plan["moves"] = [*plan["moves"], restoring.told(source, names[0])]
+        return plan
 
 
 class Cluster:
@@ -92,15 +96,22 @@ class Cluster:
             row = clusters.get(tx.connection, project_id, cluster_id)
             response.media = views.clusters(tx.connection, [row])[0]
 
-    @serves(role="member", query=queries.Plan, gives=shown.Cluster, status=202, also={200: plans.Plan}, conflicts=True)
+    @serves(
+        role="member", query=queries.Delete, gives=shown.Cluster, status=202, also={200: plans.Plan}, conflicts=True
+    )
     def on_delete(self, request: Request, response: Response, cluster_id: str) -> None:
-        """Delete it, whatever state it is in; with `?plan=true` say what would be lost."""
+        """Delete it, whatever state it is in; with `?plan=true` say what would be lost.
+
+        With `?final_backup=true` the operation is that of a backup, and once it has succeeded another one deletes the cluster; where it
+        fails the cluster stays, and its `message` says so.
+        """
         project_id = request.context.caller.project_id
         if request.context.query["plan"]:
             response.status, response.media = 200, {"plan": self._plan(project_id, cluster_id)}
             return
         with self._context.database.write() as tx:
-            operation_id = clusters.delete(tx, project_id, cluster_id)
+            end = final_backups.request if request.context.query["final_backup"] else clusters.delete
+            operation_id = end(tx, project_id, cluster_id)
             row = clusters.get(tx.connection, project_id, cluster_id)
             answer = 202, views.clusters(tx.connection, [row])[0], f"/v1/operations/{operation_id}"
         give(self._context, request, response, answer)
@@ -158,25 +169,6 @@ class ClusterInstances:
             there = select(t).where(t.c.cluster_id == cluster_id, t.c.status != "deleted").order_by(t.c.name)
             rows = connection.execute(there).all()
         response.media = {"instances": [views.instance(row) for row in rows], "next": None}
-
-
-class Backups:
-    """`/v1/clusters/{id}/backups`."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    @serves(role="member", takes=schemas.Empty, gives=shown.OperationBrief, status=202, conflicts=True)
-    def on_post(self, request: Request, response: Response, cluster_id: str) -> None:
-        """Back up now, by the manager's own `backup`."""
-        project_id = request.context.caller.project_id
-
-        def work(tx: Tx) -> Answer:
-            operation_id = clusters.backup(tx, project_id, cluster_id)
-            row = operations.operation(tx.connection, project_id, operation_id)
-            return 202, views.operation_without_steps(row), f"/v1/operations/{operation_id}"
-
-        once(self._context, request, response, work)
 
 
 def _with_password(url: str, password: str) -> str:

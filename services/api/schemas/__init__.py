@@ -4,7 +4,7 @@ from services.api.schemas import queries, requests, shown, shown_parameters
 from services.api.schemas.base import Empty, accept, accept_query
 from services.api.schemas.requests import (
     AccessOpen,
-    BackupKind,
+    BackupCreate,
     ClusterCreate,
     ClusterPatch,
     DatastoreCreate,
@@ -26,7 +26,7 @@ from services.api.schemas.requests import (
 )
 
 __all__ = [
-    "AccessOpen", "BackupKind", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
+    "AccessOpen", "BackupCreate", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
     "Failover", "NodesAdd", "OrphansClean", "ParametersChange", "ParametersPut", "ParametersRollback", "Perform", "ProjectCreate",
     "QuotasPut", "Resize", "Restart", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
     "shown_parameters",

@@ -38,6 +38,8 @@ class Amounts(Shown):
     clusters = number(null=True)
     instances = number(null=True)
     volume_gb = number(null=True)
+    backups = number(null=True)
+    backup_gb = number(null=True)
 
 
 class Quotas(Shown):

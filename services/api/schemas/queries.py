@@ -41,6 +41,14 @@ class OperationPage(Page):
     cluster = fields.String(load_default="", validate=_ID)
 
 
+class BackupPage(Page):
+    """Backups, all or some."""
+
+    cluster = fields.String(load_default="", validate=_ID)
+    status = fields.String(load_default="", validate=validate.Length(max=64))
+    deleted_clusters = switch(description="only those whose cluster is gone")
+
+
 class ParkedPage(Page):
     """Parked messages, all or those that one service was to have."""
 
@@ -62,6 +70,12 @@ class Plan(Strict):
     """Only a plan?"""
 
     plan = switch(description="answer 200 with the plan, and change nothing")
+
+
+class Delete(Plan):
+    """Only a plan, and is there to be a last backup?"""
+
+    final_backup = switch(description="make a backup first, and delete only once that is completed")
 
 
 class ParameterChange(Plan):

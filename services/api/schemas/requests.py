@@ -78,6 +78,15 @@ class TopologyChoice(Strict):
     )  # fmt: skip
 
 
+class RestoreChoice(Strict):
+    """What a cluster is to begin with: its databases, users and data are those of the backup."""
+
+    backup = fields.String(
+        required=True, validate=validate.Regexp(ID, error="must be a UUID"),
+        metadata={"description": "a completed one of this project, of the same datastore", "format": "uuid"},
+    )  # fmt: skip
+
+
 class ClusterCreate(Strict):
     """A cluster that is wanted."""
 
@@ -107,6 +116,10 @@ class ClusterCreate(Strict):
     deletion_protection = flag(False, description="whether a DELETE is refused")
     parameters = chosen(load_default=dict)
     parameter_group = group_choice(load_default=None)
+    restore = fields.Nested(
+        RestoreChoice, load_default=None, allow_none=True,
+        metadata={"description": "what it is to begin with; null: empty"},
+    )  # fmt: skip
 
 
 class ClusterPatch(Strict):
@@ -216,10 +229,14 @@ class ParametersRollback(Strict):
     version = whole(0, 2**31 - 1, required=True, description="as the history has it; 0: nothing set")
 
 
-class BackupKind(Strict):
-    """What another system may say of a backup that it wants."""
+class BackupCreate(Strict):
+    """A backup that is wanted."""
 
     kind = fields.String(load_default="full", validate=validate.OneOf(("full", "incremental")))
+    store = fields.String(
+        load_default="", validate=validate.Regexp(r"^([a-z0-9][a-z0-9-]{0,62})?\Z", error="must be the name of a store"),
+        metadata={"description": "the name of a store, as DTROVE_BACKUP_STORES has it; empty: where backups usually go"},
+    )  # fmt: skip
 
 
 class DatastoreCreate(Strict):
@@ -301,3 +318,7 @@ class QuotasPut(Strict):
     clusters = whole(0, 1_000_000, default=None, allow_none=True)
     instances = whole(0, 1_000_000, default=None, allow_none=True)
     volume_gb = whole(0, 1_000_000_000, default=None, allow_none=True, description="of all volumes together")
+    backups = whole(0, 1_000_000, default=None, allow_none=True)
+    backup_gb = whole(
+        0, 1_000_000_000, default=None, allow_none=True, description="what is kept of all backups together"
+    )

@@ -115,6 +115,7 @@ class Cluster(Shown):
     operation = identity(null=True)
     message = text(words="why it is as it is, where that needs words")
     deletion_protection = fields.Boolean(required=True)
+    restored_from = identity(null=True)
     created_at = moment()
 
 

@@ -17,7 +17,7 @@ from shared.db.types import UtcDateTime, in_utc
 
 JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint")
 COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "topology", "endpoint",
-           "primary_id", "operation_id", "message", "deletion_protection", "created_at")  # fmt: skip
+           "primary_id", "operation_id", "message", "deletion_protection", "restored_from", "created_at")  # fmt: skip
 NODE_COLUMNS = ("id", "name", "status", "addr")
 _AGE = itemgetter(COLUMNS.index("created_at"), COLUMNS.index("id"))
 _NAME = itemgetter(NODE_COLUMNS.index("name"))
@@ -134,6 +134,7 @@ class _Cluster(NamedTuple):
     operation_id: str | None
     message: str
     deletion_protection: bool
+    restored_from: str | None
     created_at: Any
 
 

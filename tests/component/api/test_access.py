@@ -17,6 +17,7 @@ from shared.clock import ManualClock
 from shared.contracts.base import new_id
 from shared.db import Database
 from shared.errors import Unauthorized
+from tests.component.api.test_backups import completed
 from tests.component.api.test_clusters import active
 from tests.support.api import Api, open_database
 
@@ -32,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/clusters/{cluster_id}/parameters/rollback": {"version": 0},
     "/v1/parameter-groups": {"name": "small", "datastore": "pgsql 15"},
     "/v1/parameter-groups/{group_id}": {"parameters": {}},
+    "/v1/clusters/{cluster_id}/backups": {"store": "local"},
     "/v1/clusters/{cluster_id}/resize": {"volume_gb": 20},
     "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
     "/v1/clusters/{cluster_id}/users": {"name": "bob"},
@@ -50,7 +52,9 @@ def calls() -> Iterator[tuple[str, str, Call]]:
 
 GUARDED = [(path, method, call) for path, method, call in calls() if call.role]
 WRITING = [(path, method, call) for path, method, call in GUARDED if call.role != "reader"]
-OWNED = [(path, method) for path, method, call in GUARDED if re.search(r"{(cluster|instance|operation)_id}", path)]
+OWNED = [
+    (path, method) for path, method, call in GUARDED if re.search(r"{(cluster|instance|operation|backup)_id}", path)
+]
 
 
 def names(found: list[Any]) -> list[str]:
@@ -98,20 +102,25 @@ def test_another_projects_things_are_not_there_whatever_the_role(api: Api, path:
     cluster, operation = api.create()
     node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
     active(api, cluster, operation)
+    backup = completed(api, cluster)
     stranger = api.token("admin", api.project())
     before = len(api.rows("outbox"))
-    answer = asked(api, method, path, stranger, cluster_id=cluster, operation_id=operation, instance_id=node)
+    ids = {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "backup_id": backup}
+    answer = asked(api, method, path, stranger, **ids)
     if answer.status_code == 422:
         pytest.fail(f"the test's body for {path} is not good: {answer.text}")
     assert answer.status_code == 404
     assert "shop" not in answer.text
     assert len(api.rows("outbox")) == before
     assert api.get(f"/v1/clusters/{cluster}")["status"] == "active"
+    assert api.get(f"/v1/backups/{backup}")["status"] == "completed"
 
 
-@pytest.mark.parametrize("path", ["/v1/clusters", "/v1/operations", "/v1/events"])
+@pytest.mark.parametrize("path", ["/v1/clusters", "/v1/operations", "/v1/events", "/v1/backups"])
 def test_lists_show_ones_own_project_alone(api: Api, path: str) -> None:
-    api.create()
+    cluster, operation = api.create()
+    active(api, cluster, operation)
+    completed(api, cluster)
     noun = path.rpartition("/")[2]
     assert api.get(path)[noun]
     assert api.get(path, token=api.token("admin", api.project()))[noun] == []

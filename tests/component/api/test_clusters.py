@@ -10,11 +10,9 @@ from sqlalchemy import update
 
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
-from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
-from shared.contracts.base import new_id
+from shared.contracts import provisioner
 from shared.contracts.operations import OperationProgressed
-from shared.contracts.scheduler import BackupDue
 from shared.contracts.values import Address, Endpoint, Flavor, Problem, StableAddress
 from tests.support.api import Api
 
@@ -316,11 +314,6 @@ def test_a_second_change_waits_for_the_first(api: Api) -> None:
     assert "under way" in refused.json["detail"]
 
 
-def test_what_has_no_body_yet_is_not_backed_up(api: Api) -> None:
-    cluster, _ = api.create()
-    assert api.ask("POST", f"/v1/clusters/{cluster}/backups").status_code == 409
-
-
 def test_perform_runs_beside_other_operations_and_its_results_are_kept(api: Api) -> None:
     cluster, operation = api.create()
     node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
@@ -384,14 +377,21 @@ def test_a_plan_changes_nothing(api: Api) -> None:
 def test_quotas_hold_and_say_which_limit_was_met(api: Api) -> None:
     path = f"/v1/projects/{DEFAULT_PROJECT}/quotas"
     set_to = api.ask("PUT", path, {"clusters": 2, "volume_gb": 10}, token=api.admin)
-    assert set_to.json["limits"] == {"clusters": 2, "instances": None, "volume_gb": 10}
+    none = {"instances": None, "backups": None, "backup_gb": None}
+    assert set_to.json["limits"] == {"clusters": 2, "volume_gb": 10} | none
     api.create("one", volume_gb=6)
     refused = api.ask("POST", "/v1/clusters", {"name": "two", "datastore": "pgsql 15", "volume_gb": 5})
     assert refused.status_code == 409
     assert "10 GB of volumes" in refused.json["detail"]
     api.create("two")
     assert api.ask("POST", "/v1/clusters", {"name": "three", "datastore": "pgsql 15"}).status_code == 409
-    assert api.get(path, token=api.reader)["used"] == {"clusters": 2, "instances": 2, "volume_gb": 6}
+    assert api.get(path, token=api.reader)["used"] == {
+        "clusters": 2,
+        "instances": 2,
+        "volume_gb": 6,
+        "backups": 0,
+        "backup_gb": 0,
+    }
     assert api.ask("PUT", path, {}, token=api.admin).json["limits"]["clusters"] is None
     api.create("three")
 
@@ -418,40 +418,3 @@ def test_the_percent_of_an_operation_grows_and_follows_what_an_earlier_one_took(
     # What one node took says nothing of three.
     cluster, operation = api.create("three", size=3)
     assert report(operation, cluster, "step0", "succeeded", 1) == 3
-
-
-def test_a_schedules_backup_that_ends_before_its_word_comes_has_ended_all_the_same(api: Api) -> None:
-    cluster, operation = api.create()
-    active(api, cluster, operation)
-    ids = {"backup_id": new_id(), "operation_id": new_id(), "cluster_id": cluster}
-    api.hear(backups.BackupCompleted(instance_id=new_id(), **ids))
-    api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), **ids))
-    assert api.operation(ids["operation_id"])["status"] == "succeeded"
-
-
-def test_a_schedules_backup_whose_first_step_is_heard_of_before_it_is_a_backup_all_the_same(api: Api) -> None:
-    cluster, operation = api.create()
-    active(api, cluster, operation)
-    ids = {"operation_id": new_id(), "cluster_id": cluster}
-    api.hear(OperationProgressed(service="datastore_agentless", kind="backup_node", step="backup", status="running", sequence=1,
-                                 host="shop-1", **ids))  # fmt: skip
-    api.hear(BackupDue(schedule_id=new_id(), project_id=new_id(), backup_id=new_id(), **ids))
-    assert (api.operation(ids["operation_id"])["kind"], api.operation(ids["operation_id"])["status"]) == (
-        "backup",
-        "running",
-    )
-
-
-def test_a_schedules_backup_is_an_operation_as_soon_as_it_is_due(api: Api) -> None:
-    cluster, operation = api.create()
-    active(api, cluster, operation)
-    due = BackupDue(schedule_id=new_id(), backup_id=new_id(), operation_id=new_id(), cluster_id=cluster,
-                    project_id=DEFAULT_PROJECT)  # fmt: skip
-    api.hear(due, due)
-    assert api.operation(due.operation_id)["status"] == "pending"
-    assert api.ask("POST", f"/v1/clusters/{cluster}/backups").status_code == 409
-    api.hear(backups.BackupCompleted(backup_id=due.backup_id, cluster_id=cluster, operation_id=due.operation_id,
-                                       instance_id=new_id()))  # fmt: skip
-    ended = api.operation(due.operation_id)
-    assert (ended["status"], ended["result"]) == ("succeeded", {"backup": due.backup_id})
-    assert "backup.due" in [event["type"] for event in api.get("/v1/events")["events"]]

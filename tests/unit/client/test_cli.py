@@ -254,7 +254,7 @@ def test_a_quota_is_set_by_options_and_what_is_not_named_stays(world: World, dtr
     dtrove("project", "create", "shop")
     assert dtrove("project", "quota", "shop", "--clusters", "3", "--volume-gb", "50", "--json").code == 0
     shown = dtrove("project", "quota", "shop", "--volume-gb", "-1", "--json").json
-    assert shown["limits"] == {"clusters": 3, "instances": None, "volume_gb": None}
+    assert shown["limits"] == {"clusters": 3, "instances": None, "volume_gb": None, "backups": None, "backup_gb": None}
     assert shown["used"]["clusters"] == 0
     assert dtrove("project", "quota", "nobodys").code == Exit.NOT_FOUND
 

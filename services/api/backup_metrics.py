@@ -1,0 +1,70 @@
+"""What Prometheus is told of backups: how old the newest good one of each cluster is, what has failed since, what is kept.
+
+Labels are names of clusters that are there or of which a backup is, so their number has a limit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import Connection, func, select
+
+from services.api.domain.backups import Status
+from services.api.store import tables
+
+LABELS = ("project", "cluster")
+AGE, FAILURES, STORED = "dtrove_backup_age_seconds", "dtrove_backup_failures", "dtrove_backup_stored_bytes"
+FAMILIES = {
+    AGE: "how old the newest completed backup of a cluster is; a cluster without one is not there",
+    FAILURES: "backups of a cluster that have failed since its newest completed one",
+    STORED: "what is kept of a cluster's backups, also where the cluster is gone",
+}
+_b, _c, _p = tables.backups, tables.clusters, tables.projects
+
+
+def families(connection: Connection, now: datetime, project_id: str = "") -> Iterator[Metric]:
+    """Every family, of a project's clusters, or for empty of all."""
+    there = select(_c.c.id, _c.c.name, _p.c.name.label("project")).join(_p, _p.c.id == _c.c.project_id)
+    there = there.where(_c.c.deleted_at.is_(None)).order_by(_p.c.name, _c.c.name)
+    clusters = {row.id: (row.project, row.name) for row in connection.execute(_of(there, _c, project_id))}
+    done = select(_b.c.cluster_id, func.max(_b.c.finished_at).label("at")).group_by(_b.c.cluster_id)
+    good = {row.cluster_id: row.at for row in connection.execute(
+        _of(done.where(_b.c.status == Status.COMPLETED), _b, project_id))}  # fmt: skip
+    ages = {clusters[one]: (now - at).total_seconds() for one, at in good.items() if one in clusters}
+    yield _family(AGE, ages)
+    yield _family(FAILURES, _failures(connection, clusters, good, project_id))
+    yield _family(STORED, _stored(connection, project_id))
+
+
+def _failures(
+    connection: Connection, clusters: dict[str, tuple[str, str]], good: dict[str, datetime], project_id: str
+) -> dict[tuple[str, str], float]:
+    # What could not be removed has failed as well, but not to be made.
+    query = select(_b.c.cluster_id, _b.c.created_at).where(_b.c.status == Status.FAILED, _b.c.deletion_id == "")
+    since: Counter[str] = Counter()
+    for row in connection.execute(_of(query, _b, project_id)):
+        if row.cluster_id not in good or row.created_at > good[row.cluster_id]:
+            since[row.cluster_id] += 1
+    return {labels: float(since[one]) for one, labels in clusters.items() if one in good or since[one]}
+
+
+def _stored(connection: Connection, project_id: str) -> dict[tuple[str, str], float]:
+    kept = select(_p.c.name, _b.c.cluster_name, func.sum(_b.c.counted_bytes).label("size"))
+    kept = kept.join(_p, _p.c.id == _b.c.project_id).where(_b.c.facts.is_not(None), _b.c.status != Status.DELETED)
+    query = _of(kept, _b, project_id).group_by(_p.c.name, _b.c.cluster_name).order_by(_p.c.name, _b.c.cluster_name)
+    return {(row.name, row.cluster_name): float(row.size) for row in connection.execute(query)}
+
+
+def _of(query: Any, table: Any, project_id: str) -> Any:
+    return query.where(table.c.project_id == project_id) if project_id else query
+
+
+def _family(name: str, samples: dict[tuple[str, str], float]) -> Metric:
+    family = GaugeMetricFamily(name, FAMILIES[name], labels=list(LABELS))
+    for labels, value in samples.items():
+        family.add_metric(list(labels), value)
+    return family

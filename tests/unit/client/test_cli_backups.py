@@ -1,0 +1,170 @@
+"""Backups on the command line: made, shown, deleted, restored."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from client.exits import Exit
+from shared.contracts import backups
+from shared.contracts.base import Event, new_id
+from shared.contracts.values import Problem
+from tests.unit.client.conftest import Done
+from tests.unit.client.world import World
+
+Dtrove = Callable[..., Done]
+FULL_STORE = Problem(step="send", message="the store answers 507", what_to_do="make room")
+
+
+class Keeper:
+    """What the other services were asked of backups; they do it at once, unless there is a `problem`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.wishes: list[Any] = []
+        self.problem: Problem | None = None
+        world.answers["backup.requested"] = self.make
+        world.answers["backup.delete_requested"] = self.remove
+
+    def make(self, wish: Any) -> list[Event]:
+        self.wishes.append(wish)
+        ids = {name: getattr(wish, name) for name in ("backup_id", "cluster_id", "operation_id")}
+        if self.problem is not None:
+            return [backups.BackupFailed(**ids, problem=self.problem)]
+        of_it = {
+            "instance_id": new_id(),
+            "project_id": wish.project_id,
+            "kind": wish.kind,
+            "store": wish.store or "local",
+        }
+        facts = backups.BackupFacts(size_bytes=9_400_000, stored_bytes=3_100_000, parts=1, engine="15.7")
+        return [
+            backups.BackupStarted(**ids, **of_it),
+            self.world.step(wish, "send", "succeeded", 100),
+            backups.BackupCompleted(**ids, **of_it, facts=facts),
+        ]
+
+    def remove(self, wish: Any) -> list[Event]:
+        self.wishes.append(wish)
+        ids = {name: getattr(wish, name) for name in ("backup_id", "cluster_id", "operation_id")}
+        return [
+            backups.BackupDeleteFailed(**ids, problem=self.problem) if self.problem else backups.BackupDeleted(**ids)
+        ]
+
+
+@pytest.fixture
+def keeper(world: World, dtrove: Dtrove) -> Keeper:
+    """A cluster that serves, and services that keep its backups."""
+    assert dtrove("cluster", "create", "shop", "--datastore", "pgsql", "--volume-gb", "7", "--wait").code == 0
+    return Keeper(world)
+
+
+def test_a_backup_is_made_step_by_step_and_shown_with_sizes_and_times(keeper: Keeper, dtrove: Dtrove) -> None:
+    done = dtrove("backup", "create", "shop", "--wait")
+    assert done.code == 0, done.err
+    assert "send" in done.err
+    assert "completed" in done.out
+    assert "9.4 MB" in done.out
+    made = dtrove("backup", "create", "shop", "--store", "minio", "--wait", "--json").json
+    assert (made["status"], made["store"], made["facts"]["stored_bytes"]) == ("completed", "minio", 3_100_000)
+    assert [(one.store, one.kind) for one in keeper.wishes] == [("", "full"), ("minio", "full")]
+    table = dtrove("backup", "list").out.splitlines()
+    assert table[0].split() == ["cluster", "status", "kind", "store", "size", "stored", "took", "age", "id", "message"]
+    assert table[1].split()[:8] == ["shop", "completed", "full", "minio", "9.4", "MB", "3.1", "MB"]
+    assert dtrove("backup", "list", "shop", "--json").json[0]["id"] == made["id"]
+    assert dtrove("backup", "show", "shop", "--json").json["id"] == made["id"], "a cluster means its newest one"
+    assert "15.7" in dtrove("backup", "show", made["id"]).out
+
+
+def test_without_waiting_it_is_said_how_to_see_what_becomes_of_it(keeper: Keeper, dtrove: Dtrove) -> None:
+    done = dtrove("backup", "create", "shop")
+    assert (done.code, "dtrove operation watch" in done.err) == (0, True)
+
+
+def test_a_backup_that_fails_says_why_and_ends_with_one(keeper: Keeper, dtrove: Dtrove) -> None:
+    keeper.problem = FULL_STORE
+    done = dtrove("backup", "create", "shop", "--wait", "--json")
+    assert (done.code, done.json["status"]) == (Exit.FAILED, "failed")
+    assert "make room" in done.err
+    assert "the store answers 507" in dtrove("backup", "list").out
+    assert dtrove("backup", "show", "shop").code == Exit.NOT_FOUND, "what has failed is not what a cluster means"
+    assert dtrove("backup", "create", "shop", "--kind", "half").code == Exit.REFUSED
+    assert dtrove("backup", "create", "nobody").code == Exit.NOT_FOUND
+
+
+def test_a_backup_is_deleted_once_that_is_meant_also_without_its_cluster(
+    keeper: Keeper, dtrove: Dtrove, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    assert dtrove("backup", "list", "--deleted-clusters", "--json").json == []
+    assert dtrove("cluster", "delete", "shop", "--yes", "--wait").code == 0
+    for named in ((), ("shop",)):
+        assert [one["id"] for one in dtrove("backup", "list", *named, "--deleted-clusters", "--json").json] == [backup]
+    assert dtrove("backup", "list", "other", "--deleted-clusters", "--json").json == []
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    refused = dtrove("backup", "delete", backup)
+    assert (refused.code, "Delete the backup of shop" in refused.err) == (1, True)
+    assert dtrove("backup", "delete", "shop", "--yes").code == Exit.NOT_FOUND, "only by its id"
+    keeper.problem = FULL_STORE
+    assert dtrove("backup", "delete", backup, "--yes", "--wait").code == Exit.FAILED
+    assert "could not be deleted" in dtrove("backup", "show", backup).out
+    keeper.problem = None
+    assert dtrove("backup", "delete", backup, "--yes", "--wait", "--json").json["status"] == "deleted"
+    assert dtrove("backup", "show", backup).code == Exit.NOT_FOUND
+    assert "there are no backups" in dtrove("backup", "list").err
+
+
+def test_a_cluster_begins_with_a_backup_and_is_as_the_former_was_unless_it_is_said(
+    keeper: Keeper, world: World, dtrove: Dtrove
+) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    for command in (
+        ("backup", "restore", backup, "--name", "one"),
+        ("backup", "restore", "shop", "--name", "two"),
+        ("cluster", "create", "three", "--restore", backup),
+    ):
+        made = dtrove(*command, "--wait", "--json")
+        assert made.code == 0, made.err
+        assert (made.json["status"], made.json["restored_from"], made.json["volume_gb"]) == ("active", backup, 7)
+        assert (made.json["datastore"]["name"], made.json["flavor"]["name"]) == ("pgsql - 15", "small")
+    larger = dtrove("backup", "restore", backup, "--name", "four", "--volume-gb", "8", "--json").json
+    assert (larger["volume_gb"], larger["size"]) == (8, 1)
+    refused = dtrove("backup", "restore", backup, "--name", "five", "--volume-gb", "6")
+    assert (refused.code, "must be at least 7" in refused.err) == (Exit.REFUSED, True)
+    assert dtrove("backup", "restore", new_id(), "--name", "five").code == Exit.NOT_FOUND
+    refused = dtrove("cluster", "create", "five")
+    assert (refused.code, "--restore" in refused.err) == (Exit.REFUSED, True)
+
+
+def test_a_plan_of_a_restore_says_whose_data_it_takes_over(keeper: Keeper, dtrove: Dtrove) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    done = dtrove("backup", "restore", backup, "--name", "one", "--plan")
+    assert "moves: the data of cluster shop" in done.out
+    assert [one["name"] for one in dtrove("cluster", "list", "--json").json] == ["shop"]
+
+
+def test_a_cluster_goes_once_its_last_backup_is_completed_and_stays_where_that_fails(
+    keeper: Keeper, dtrove: Dtrove
+) -> None:
+    keeper.problem = FULL_STORE
+    kept = dtrove("cluster", "delete", "shop", "--final-backup", "--yes", "--wait")
+    assert (kept.code, "the store answers 507" in kept.err) == (Exit.FAILED, True)
+    assert "it was not deleted" in dtrove("cluster", "show", "shop").out
+    keeper.problem = None
+    gone = dtrove("cluster", "delete", "shop", "--final-backup", "--yes", "--wait", "--json")
+    assert (gone.code, gone.json["status"]) == (0, "deleted")
+    assert dtrove("cluster", "list", "--json").json == []
+    (backup,) = [
+        one for one in dtrove("backup", "list", "--deleted-clusters", "--json").json if one["status"] == "completed"
+    ]
+    assert backup["cluster_name"] == "shop"
+
+
+def test_a_quota_of_backups_is_set_and_met(keeper: Keeper, dtrove: Dtrove) -> None:
+    assert dtrove("project", "quota", "default", "--backups", "1", "--backup-gb", "5").code == 0
+    assert dtrove("backup", "create", "shop", "--wait").code == 0
+    refused = dtrove("backup", "create", "shop")
+    assert (refused.code, "may have 1 backups" in refused.err) == (Exit.CONFLICT, True)
