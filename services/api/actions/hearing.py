@@ -19,6 +19,7 @@ from services.api.actions import (
     resizing,
     rolls,
     scaling,
+    schedules,
 )
 from services.api.actions.feed import remember, said_since
 from services.api.actions.learning import learn_datastore, learn_flavors, learn_transcript
@@ -39,14 +40,14 @@ from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
-from shared.contracts.scheduler import BackupDue
+from shared.contracts.scheduler import BackupDue, ScheduleRemoved, ScheduleSet
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
 # The steps of what goes: see datastore_agentless's leave_node, and the provisioner's delete_instance.
 LEAVING = ("release", "dismiss", "mark", "destroy")
 QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered", "health.seen",
-         "parameters.defined", "parameters.seen", "logs.read")  # fmt: skip
+         "parameters.defined", "parameters.seen", "logs.read", "schedule.set", "schedule.removed")  # fmt: skip
 
 
 # Asked at nearly every event: they are put together once.
@@ -154,6 +155,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     health.forget_cluster(tx, event.cluster_id)
     parameters.forget(tx, event.cluster_id)
     accounts.forget(tx, event.cluster_id)
+    schedules.forget(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
 
@@ -269,4 +271,6 @@ _APPLY: dict[type[Event], Apply] = {
     OperationBegun: _operation_begun,
     OperationEnded: _operation_ended,
     BackupDue: _backup_due,
+    ScheduleSet: schedules.learn,
+    ScheduleRemoved: schedules.learn_end,
 }
