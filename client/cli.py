@@ -27,6 +27,7 @@ from client.commands import (
     parameters,
     parked,
     rolls,
+    schedules,
     secrets,
 )
 from client.exits import MEANINGS, Exit
@@ -52,6 +53,7 @@ app.add_typer(clusters.app, name="cluster", help="Make, look at, change and dele
 clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log in, or no more.")
 app.add_typer(accounts.databases, name="database", help="A cluster's databases.")
 app.add_typer(accounts.users, name="user", help="A cluster's users, their passwords, and what they may.")
+app.add_typer(schedules.app, name="schedule", help="When a cluster is backed up, and for how long that is kept.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")
 app.add_typer(operations.app, name="operation", help="Watch, cancel, retry; what exactly ran.")
 app.add_typer(catalogue.datastores, name="datastore", help="What databases there are.")

@@ -24,7 +24,11 @@ def send_all(database: Database) -> list[OutboxRow]:
 
 def said(database: Database, kind: type[E]) -> list[E]:
     """All that was announced of a kind and is still in the outbox, in order: what an operation keeps also once it was sent."""
-    return [kind.from_payload(json.loads(row.body)) for row in rows(database, database.outbox) if row.routing_key == kind.topic]
+    return [
+        kind.from_payload(json.loads(row.body))
+        for row in rows(database, database.outbox)
+        if row.routing_key == kind.topic
+    ]
 
 
 def rows(database: Database, table: Table) -> list[Row[Any]]:

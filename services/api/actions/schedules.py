@@ -100,12 +100,16 @@ def learn(tx: Tx, event: ScheduleSet) -> None:
     wanted = {"terms": dump(event.terms), "next_at": event.next_at}
     whose = {"id": event.schedule_id, "cluster_id": event.cluster_id, "project_id": event.project_id}
     times = {"created_at": now, "wished_at": now, "said_at": now}
-    if tx.insert_new(_t, **whose, **told, **wanted, **times, version=event.version, answered=event.version, removed=False):
+    if tx.insert_new(
+        _t, **whose, **told, **wanted, **times, version=event.version, answered=event.version, removed=False
+    ):
         return
     older = update(_t).where(_t.c.id == event.schedule_id, _t.c.sequence < event.sequence)
     tx.connection.execute(older.values(**told))
     # One that has not been overtaken by a wish, nor by a later word.
-    same = update(_t).where(_t.c.id == event.schedule_id, _t.c.version <= event.version, _t.c.sequence == event.sequence)
+    same = update(_t).where(
+        _t.c.id == event.schedule_id, _t.c.version <= event.version, _t.c.sequence == event.sequence
+    )
     tx.connection.execute(same.values(**wanted, version=event.version))
     _answered(tx, event)
 

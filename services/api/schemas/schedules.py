@@ -113,4 +113,8 @@ def check_times(terms: Terms) -> None:
     """Refuse times that nobody understands, or that are too close together. Raises Invalid that names each field."""
     if cron.read(terms.cron, terms.timezone).least_gap() < LEAST_GAP:
         words = f"names times that are less than {LEAST_GAP.seconds // 60} minutes apart"
-        raise Invalid("the request was not accepted", (FieldError("cron", words),), what_to_do="let more time pass between backups")
+        raise Invalid(
+            "the request was not accepted",
+            (FieldError("cron", words),),
+            what_to_do="let more time pass between backups",
+        )

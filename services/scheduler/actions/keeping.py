@@ -65,9 +65,7 @@ def failed(database: Database, event: BackupFailed) -> None:
     with database.write() as tx:
         if tx.first_seen(event.event_id, "failed"):
             running.ended(tx, event)
-            tx.connection.execute(
-                delete(backups).where(backups.c.id == event.backup_id, backups.c.state == RUNNING)
-            )
+            tx.connection.execute(delete(backups).where(backups.c.id == event.backup_id, backups.c.state == RUNNING))
 
 
 def deleted(database: Database, event: BackupDeleted) -> None:
@@ -94,7 +92,9 @@ def sweep(database: Database) -> int:
     """
     now = database.clock.now()
     b, s, c = backups, schedules, clusters
-    at_rest = (b.c.state == COMPLETED) & (s.c.enabled.is_(False) | c.c.deleted_at.is_not(None)) & (b.c.schedule_id != "")
+    at_rest = (
+        (b.c.state == COMPLETED) & (s.c.enabled.is_(False) | c.c.deleted_at.is_not(None)) & (b.c.schedule_id != "")
+    )
     stuck = (b.c.state == EXPIRED) & b.c.said_at.is_(None) & (b.c.expired_at <= now - AGAIN)
     lost = (b.c.state == RUNNING) & (b.c.begun_at <= now - LONGEST_BACKUP)
     whose = b.outerjoin(s, s.c.id == b.c.schedule_id).outerjoin(c, c.c.id == b.c.cluster_id)

@@ -45,7 +45,10 @@ def announce_due(database: Database) -> int:
 
 def _announce(tx: Tx, entry: Schedule, now: datetime) -> None:
     name = f"{entry.id}:{entry.next_at.isoformat()}"
-    operation_id, backup_id = str(uuid5(NAMESPACE_URL, f"operation:{name}")), str(uuid5(NAMESPACE_URL, f"backup:{name}"))
+    operation_id, backup_id = (
+        str(uuid5(NAMESPACE_URL, f"operation:{name}")),
+        str(uuid5(NAMESPACE_URL, f"backup:{name}")),
+    )
     tx.emit(
         BackupDue(
             event_id=str(uuid5(NAMESPACE_URL, f"due:{name}")), schedule_id=entry.id, backup_id=backup_id,
@@ -85,7 +88,9 @@ def _say_again(database: Database, table: Table, said: Callable[[Row[Any]], tupl
         for row in tx.connection.execute(query.with_for_update(skip_locked=True)).all():
             operation_id, since = said(row)
             if now - since > GIVEN_UP:
-                log.error("nobody has answered to what was said of the backups of cluster %s at %s", row.cluster_id, since)
+                log.error(
+                    "nobody has answered to what was said of the backups of cluster %s at %s", row.cluster_id, since
+                )
                 _said(tx, table, row, None)
             elif row.said_at <= now - pause_at(now - since, FIRST_PAUSE, LONGEST_PAUSE):
                 number += tx.repeat(operation_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_the_next_five_times_are_those_at_which_it_begins(api: Api, cluster: str
     made = create(api, cluster, cron="0 */6 * * *", timezone="UTC")
     times = [datetime.fromisoformat(one) for one in made["next_times"]]
     assert len(times) == 5
-    assert {later - sooner for sooner, later in zip(times, times[1:], strict=False)} == {timedelta(hours=6)}
+    assert {later - sooner for sooner, later in pairwise(times)} == {timedelta(hours=6)}
     assert all(one.hour % 6 == 0 and one.minute < 5 for one in times)
     # The scheduler may have given a new cluster another first night.
     tell(api, wishes(api)[0][1], next_at=times[2])
@@ -222,6 +223,8 @@ def test_a_wish_that_nobody_answers_is_said_again_less_and_less_often_until_some
     assert schedules.say_again(api.database) == 1
     topic, wish = wishes(api)[-1]
     assert topic == "schedule.remove_requested"
-    api.hear(ScheduleRemoved(schedule_id=made["id"], cluster_id=cluster, project_id=DEFAULT_PROJECT, version=wish["version"]))
+    api.hear(
+        ScheduleRemoved(schedule_id=made["id"], cluster_id=cluster, project_id=DEFAULT_PROJECT, version=wish["version"])
+    )
     clock.advance(3600)
     assert schedules.say_again(api.database) == 0

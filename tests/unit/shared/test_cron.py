@@ -138,4 +138,6 @@ def test_a_thousand_of_one_time_are_spread_over_minutes_and_each_has_always_its_
     assert max(due) < datetime(2026, 1, 1, 3, 5, tzinfo=UTC)
     assert len(set(due)) > 250
     for name in ("schedule-1", "schedule-2"):
-        assert {later - sooner for sooner, later in pairwise(cron.due_times(daily, name, start, 5))} == {timedelta(days=1)}
+        assert {later - sooner for sooner, later in pairwise(cron.due_times(daily, name, start, 5))} == {
+            timedelta(days=1)
+        }

@@ -111,7 +111,9 @@ def test_a_deleted_cluster_has_no_schedules_and_gets_none(database: Database) ->
     assert [one.schedule_id for one in said(database, ScheduleRemoved)] == ["s1"]
     request(database, "c1")
     activate(database, "c1")
-    late = ScheduleRequested(schedule_id="s2", cluster_id="c1", project_id="p1", version=1, terms=Terms(cron="0 3 * * *"))
+    late = ScheduleRequested(
+        schedule_id="s2", cluster_id="c1", project_id="p1", version=1, terms=Terms(cron="0 3 * * *")
+    )
     schedules.want(database, late)
     assert schedules.of_cluster(database, "c1") == []
     assert [one.schedule_id for one in said(database, ScheduleRemoved)] == ["s1", "s2"]

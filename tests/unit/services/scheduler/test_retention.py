@@ -28,7 +28,12 @@ def histories(draw: Any) -> list[Kept]:
         base = draw(st.sampled_from([""] + [one.id for one in found if one.at is not None]))
         age = timedelta(hours=draw(st.integers(0, 240)))
         found.append(
-            Kept(f"b{number}", draw(st.sampled_from((*SCHEDULES, ""))), base, NOW - age if draw(st.integers(0, 5)) else None)
+            Kept(
+                f"b{number}",
+                draw(st.sampled_from((*SCHEDULES, ""))),
+                base,
+                NOW - age if draw(st.integers(0, 5)) else None,
+            )
         )
     return found
 
@@ -59,14 +64,18 @@ def test_the_last_good_one_never_goes(there: list[Kept], rules: dict[str, Retent
 
 
 @given(histories(), RULES)
-def test_what_no_rule_wants_and_nothing_needs_goes_and_nothing_else(there: list[Kept], rules: dict[str, Retention]) -> None:
+def test_what_no_rule_wants_and_nothing_needs_goes_and_nothing_else(
+    there: list[Kept], rules: dict[str, Retention]
+) -> None:
     left = after_all(there, rules)
     needed = {one.base_id for one in left}
     good = [one for one in there if one.at is not None]
     newest = max(good, key=lambda one: (one.at, one.id), default=None)
     for one in there:
         rule = rules.get(one.schedule_id, Retention())
-        younger = [two for two in good if two.schedule_id == one.schedule_id and one.at and (two.at, two.id) > (one.at, one.id)]
+        younger = [
+            two for two in good if two.schedule_id == one.schedule_id and one.at and (two.at, two.id) > (one.at, one.id)
+        ]
         wanted = (
             one.at is None
             or one is newest
@@ -101,7 +110,8 @@ def test_what_is_being_made_keeps_what_it_builds_upon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "days"), [(Retention(count=3), DAYS_WITHOUT_SCHEDULE), (Retention(count=3, days=5), 5), (Retention(), 30)]
+    ("chosen", "days"),
+    [(Retention(count=3), DAYS_WITHOUT_SCHEDULE), (Retention(count=3, days=5), 5), (Retention(), 30)],
 )
 def test_when_a_schedule_is_over_nobody_counts_any_more_and_nothing_is_kept_for_ever(
     chosen: Retention, days: int

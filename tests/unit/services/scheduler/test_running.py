@@ -71,7 +71,9 @@ def test_what_was_answered_is_said_no_more_and_its_outcome_is_told(
     assert said(database, ScheduleSet)[-1].last.outcome == Outcome.RUNNING
     (operation,) = relay(database)
     if answer == "completed":
-        keeping.completed(database, BackupCompleted(backup_id="b", cluster_id="c1", operation_id=operation, instance_id="i"))
+        keeping.completed(
+            database, BackupCompleted(backup_id="b", cluster_id="c1", operation_id=operation, instance_id="i")
+        )
     else:
         problem = Problem(step="backup", message="no room")
         keeping.failed(database, BackupFailed(backup_id="b", cluster_id="c1", operation_id=operation, problem=problem,
