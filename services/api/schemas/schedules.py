@@ -55,8 +55,8 @@ class ScheduleCreate(Strict):
 
     @ma.post_load
     def _in_its_usual_form(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        usual = {"cron": lambda given: " ".join(given.split()), "store": lambda given: given or ""}
-        return data | {name: usual[name](data[name]) for name in usual if name in data}
+        cron_and_store = {name: " ".join((data[name] or "").split()) for name in ("cron", "store") if name in data}
+        return data | cron_and_store
 
 
 class SchedulePatch(ScheduleCreate):
