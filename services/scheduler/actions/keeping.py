@@ -1,7 +1,7 @@
 """Backups that are there: kept for as long as their schedules say, and then told to go, until they are gone.
 
-That a backup has expired is nobody's wish, so its `operation_id` is a new one that no user has asked for; the API shows it as an
-operation as soon as somebody works at it.
+That a backup has expired is nobody's wish, but what DTrove does of itself is shown like what a user has asked for: so it has an
+operation, by which it is also said again until somebody answers.
 """
 
 from __future__ import annotations
