@@ -17,10 +17,7 @@ from shared.contracts.schedules import Outcome, Terms
 from shared.errors import FieldError, Invalid
 
 LEAST_GAP = timedelta(minutes=15)
-_STORE = validate.Regexp(
-    r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)?\Z",
-    error="must be the name of a store: letters, digits, `.`, `_` and `-`",
-)
+_STORE = validate.Regexp(r"^([a-z0-9][a-z0-9-]{0,62})?\Z", error="must be the name of a store")
 _KEPT = "as long as it is among the last `count`, or no older than `days`; with neither for ever"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain.retention import DAYS_WITHOUT_SCHEDULE, Kept, rule_of, to_go
@@ -16,6 +16,7 @@ from shared.contracts.schedules import Retention
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SCHEDULES = ("hourly", "weekly")
 NUMBERS = st.none() | st.integers(1, 5)
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RULE = st.tuples(NUMBERS, NUMBERS).map(lambda pair: Retention(count=pair[0], days=pair[1]))
 RULES = st.fixed_dictionaries(dict.fromkeys(SCHEDULES, RULE))
 
@@ -46,6 +47,7 @@ def after_all(there: Sequence[Kept], rules: dict[str, Retention], *, alive: bool
     return left
 
 
+@SLOW
 @given(histories(), RULES, st.booleans())
 def test_no_chain_is_ever_broken(there: list[Kept], rules: dict[str, Retention], alive: bool) -> None:
     going = to_go(there, rules, NOW, alive=alive)
@@ -54,6 +56,7 @@ def test_no_chain_is_ever_broken(there: list[Kept], rules: dict[str, Retention],
     assert all(one.base_id in left for one in there if one.id in left and one.base_id)
 
 
+@SLOW
 @given(histories(), RULES)
 def test_the_last_good_one_never_goes(there: list[Kept], rules: dict[str, Retention]) -> None:
     good = [one for one in there if one.at is not None]
@@ -63,6 +66,7 @@ def test_the_last_good_one_never_goes(there: list[Kept], rules: dict[str, Retent
         assert newest in left
 
 
+@SLOW
 @given(histories(), RULES)
 def test_what_no_rule_wants_and_nothing_needs_goes_and_nothing_else(
     there: list[Kept], rules: dict[str, Retention]
@@ -86,6 +90,7 @@ def test_what_no_rule_wants_and_nothing_needs_goes_and_nothing_else(
         assert (one in left) == (wanted or one.id in needed)
 
 
+@SLOW
 @given(histories(), RULES)
 def test_what_users_have_made_themselves_is_theirs_to_delete(there: list[Kept], rules: dict[str, Retention]) -> None:
     left = after_all(there, rules, alive=False)
