@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
+from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
@@ -364,27 +365,5 @@ accounts = Table(
     Column("root_since", UtcDateTime),
 )
 
-# When clusters are backed up, as users wish it, and what the scheduler says of it: `answered` is the last version of the wish
-# that it has answered, `sequence` the number of its last word.
-schedules = Table(
-    "schedules",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("cluster_id", String(64), nullable=False),
-    Column("project_id", String(64), nullable=False),
-    Column("terms", JSON, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("answered", Integer, nullable=False),
-    Column("sequence", Integer, nullable=False),
-    Column("removed", Boolean, nullable=False),
-    Column("next_at", UtcDateTime),
-    Column("last", JSON(none_as_null=True)),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("wished_at", UtcDateTime, nullable=False),
-    # When the wish was said last.
-    Column("said_at", UtcDateTime, nullable=False),
-    Index("schedules_cluster", "cluster_id", "created_at", "id"),
-    Index("schedules_unanswered", "said_at", **_where("answered < version")),
-)
-
+schedules = add_schedules(metadata)
 add_machinery(metadata)
