@@ -28,6 +28,7 @@ from client.commands import (
     parameters,
     parked,
     rolls,
+    schedules,
     secrets,
 )
 from client.exits import MEANINGS, Exit
@@ -54,6 +55,7 @@ clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log i
 app.add_typer(backups.app, name="backup", help="Make, look at, delete and restore backups.")
 app.add_typer(accounts.databases, name="database", help="A cluster's databases.")
 app.add_typer(accounts.users, name="user", help="A cluster's users, their passwords, and what they may.")
+app.add_typer(schedules.app, name="schedule", help="When a cluster is backed up, and for how long that is kept.")
 app.add_typer(instances.app, name="instance", help="Look at instances, run commands on them, log in.")
 app.add_typer(operations.app, name="operation", help="Watch, cancel, retry; what exactly ran.")
 app.add_typer(catalogue.datastores, name="datastore", help="What databases there are.")

@@ -84,6 +84,24 @@ def parameter_group(api: Api, wanted: str) -> Thing:
     return shown
 
 
+def schedule(api: Api, owner: str, wanted: str) -> Thing:
+    """A cluster's schedule, by its id or how that begins; without either the only one. Raises ApiError (3)."""
+    whose = cluster(api, owner)
+    found = api.get(f"/v1/clusters/{whose['id']}/schedules")["schedules"]
+    fitting: list[Thing] = [one for one in found if one["id"].startswith(wanted.lower())]
+    if not fitting:
+        which = f"no schedule {wanted!r}" if wanted else "no schedules"
+        raise ApiError(
+            f"cluster {whose['name']} has {which}; `dtrove schedule list {whose['name']}` shows what there is",
+            Exit.NOT_FOUND,
+        )
+    if len(fitting) > 1:
+        listing = "\n".join(f"  {one['id']}  {one['cron']}" for one in fitting)
+        raise ApiError(f"cluster {whose['name']} has {len(fitting)} such schedules; say which by its id:\n{listing}",
+                       Exit.NOT_FOUND)  # fmt: skip
+    return fitting[0]
+
+
 def project(api: Api, wanted: str) -> Thing:
     """A project. Raises ApiError (3) where there is none."""
     found = [one for one in api.all("/v1/projects", "projects") if wanted in (one["id"], one["name"])]

@@ -111,6 +111,11 @@ def age(moment: str) -> str:
     return span((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
+def ahead(moment: str) -> str:
+    """How far off a moment is, as in `in 5h`."""
+    return f"in {span((datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds())}"
+
+
 def span(seconds: float) -> str:
     """A length of time, as in 5m."""
     whole = int(seconds)

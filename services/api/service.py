@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from services.api import dependencies
-from services.api.actions import outside, parked, reminding
+from services.api.actions import outside, parked, reminding, schedules
 from services.api.actions.hearing import hear
 from shared.bus import Relay, Ticker, Web, on, on_parked
 from shared.bus.parking import ParkedMessage
@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 
 def remind() -> None:
-    """Have everybody say again what was said of operations that are open and silent."""
+    """Have everybody say again what was said of operations that are open and silent, and say again what nobody has answered."""
+    schedules.say_again(dependencies.database())
     for operation_id in reminding.remind(dependencies.database()):
         log.info("nobody has spoken of operation %s for a while; asking for what was said", operation_id)
 
@@ -92,6 +93,8 @@ class ApiService:
     @on(databases.TranscriptRecorded)
     @on(scheduler.BackupDue)
     @on(scheduler.BackupExpired)
+    @on(scheduler.ScheduleSet)
+    @on(scheduler.ScheduleRemoved)
     def heard(self, event: Event) -> None:
         """Take what the other services say into the read model."""
         hear(dependencies.database(), event, dependencies.changes())

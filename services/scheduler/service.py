@@ -1,31 +1,35 @@
-"""The scheduler: announces what is due."""
+"""The scheduler: announces what is due, and what has been kept for long enough."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from services.scheduler import actions, dependencies
+from services.scheduler import dependencies
+from services.scheduler.actions import beginning, keeping, running, schedules
 from shared.bus import Relay, Ticker, on, rpc
-from shared.contracts.api import OperationReminded
-from shared.contracts.backups import BackupCompleted, BackupFailed
+from shared.contracts import backups
+from shared.contracts.api import ClusterRequested, OperationReminded, ScheduleRemoveRequested, ScheduleRequested
 from shared.contracts.base import dump
-from shared.contracts.datastore_agentless import ClusterDeleted
+from shared.contracts.datastore_agentless import ClusterActive, ClusterDeleted
 from shared.db.outbox import repeat
 
 TICK_SECONDS, TIDY_SECONDS = 1.0, 600.0
 
 
 def announce_due() -> None:
-    """Announce the backups whose time has come, and once more those that nobody has answered."""
-    while actions.announce_due(dependencies.database()) == actions.BATCH:
+    """Announce the backups whose time has come, and once more what nobody has answered."""
+    while running.announce_due(dependencies.database()) == running.BATCH:
         continue
-    actions.say_again(dependencies.database())
+    running.say_again(dependencies.database())
 
 
-def forget_old() -> None:
-    """Drop events that were handled long ago."""
+def tidy() -> None:
+    """Expire what no newer backup expires, and drop what is over and was handled long ago."""
+    keeping.sweep(dependencies.database())
+    keeping.forget_old(dependencies.database())
     dependencies.database().forget_old()
 
 
@@ -36,27 +40,62 @@ class SchedulerService:
 
     relay = Relay(dependencies.relay)
     due_ticker = Ticker(announce_due, TICK_SECONDS)
-    tidying = Ticker(forget_old, TIDY_SECONDS)
+    tidying = Ticker(tidy, TIDY_SECONDS)
 
     @on(OperationReminded)
     def say_again(self, event: OperationReminded) -> None:
         """Announce once more what was announced of an operation."""
         repeat(dependencies.database(), event.operation_id)
 
-    @on(BackupCompleted)
-    def backup_completed(self, event: BackupCompleted) -> None:
-        """Take note that it was answered."""
-        actions.answered(dependencies.database(), event)
+    @on(ScheduleRequested)
+    def want_schedule(self, event: ScheduleRequested) -> None:
+        """Make or change a schedule."""
+        schedules.want(dependencies.database(), event)
 
-    @on(BackupFailed)
-    def backup_failed(self, event: BackupFailed) -> None:
-        """The same: a failure is an answer."""
-        actions.answered(dependencies.database(), event)
+    @on(ScheduleRemoveRequested)
+    def unwant_schedule(self, event: ScheduleRemoveRequested) -> None:
+        """Remove a schedule."""
+        schedules.unwant(dependencies.database(), event)
+
+    @on(backups.BackupStarted)
+    def backup_started(self, event: backups.BackupStarted) -> None:
+        """Keep what it builds upon."""
+        keeping.started(dependencies.database(), event)
+
+    @on(backups.BackupCompleted)
+    def backup_completed(self, event: backups.BackupCompleted) -> None:
+        """Take note that it was answered, and let older ones go."""
+        keeping.completed(dependencies.database(), event)
+
+    @on(backups.BackupFailed)
+    def backup_failed(self, event: backups.BackupFailed) -> None:
+        """A failure is an answer as well."""
+        keeping.failed(dependencies.database(), event)
+
+    @on(backups.BackupDeleted)
+    def backup_deleted(self, event: backups.BackupDeleted) -> None:
+        """Let go what it was built upon."""
+        keeping.deleted(dependencies.database(), event)
+
+    @on(backups.BackupDeleteFailed)
+    def backup_not_deleted(self, event: backups.BackupDeleteFailed) -> None:
+        """Try again later."""
+        keeping.not_deleted(dependencies.database(), event)
+
+    @on(ClusterRequested)
+    def expect_cluster(self, event: ClusterRequested) -> None:
+        """Take note whose it is."""
+        beginning.requested(dependencies.database(), event, dependencies.settings())
+
+    @on(ClusterActive)
+    def begin_backups(self, event: ClusterActive) -> None:
+        """Give a new cluster its schedule."""
+        beginning.active(dependencies.database(), event, dependencies.settings())
 
     @on(ClusterDeleted)
     def forget_cluster(self, event: ClusterDeleted) -> None:
-        """Drop the schedules of a cluster that is gone."""
-        actions.forget_cluster(dependencies.database(), event)
+        """Remove the schedules of a cluster that is gone."""
+        beginning.deleted(dependencies.database(), event)
 
     @rpc
     def add_schedule(
@@ -70,7 +109,7 @@ class SchedulerService:
     ) -> dict[str, Any]:
         """Store a schedule; asked twice with one `schedule_id` it is stored once."""
         database = dependencies.database()
-        return _plain(actions.add(database, cluster_id, project_id, cron, timezone, kind, schedule_id))
+        return _plain(schedules.add(database, cluster_id, project_id, cron, timezone, kind, schedule_id))
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
@@ -80,14 +119,14 @@ class SchedulerService:
     @rpc
     def schedules(self, cluster_id: str) -> list[dict[str, Any]]:
         """A cluster's schedules."""
-        return [_plain(entry) for entry in actions.of_cluster(dependencies.database(), cluster_id)]
+        return [_plain(entry) for entry in schedules.of_cluster(dependencies.database(), cluster_id)]
 
     @rpc
     def remove_schedule(self, schedule_id: str) -> None:
-        """Drop a schedule."""
-        actions.remove(dependencies.database(), schedule_id)
+        """Remove a schedule."""
+        schedules.remove(dependencies.database(), schedule_id)
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    times = {"next_at": entry.next_at, "last_at": entry.last_at, "said_at": entry.said_at}
-    return {**asdict(entry), **{name: at.isoformat() if at else None for name, at in times.items()}}
+    facts = asdict(entry).items()
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts}

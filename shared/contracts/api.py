@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.contracts.accounts import AccountChange
 from shared.contracts.base import Event, event
+from shared.contracts.schedules import Terms
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, RestoreRef, Topology
 
 
@@ -245,6 +246,29 @@ class BackupDeleteRequested(Event):
     backup_id: str
     cluster_id: str
     project_id: str
+
+
+@event("schedule.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRequested(Event):
+    """A schedule is to be made, or to be so from now on; of several such words of one schedule the highest version counts."""
+
+    schedule_id: str
+    cluster_id: str
+    project_id: str
+    version: int
+    terms: Terms
+
+
+@event("schedule.remove_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRemoveRequested(Event):
+    """A schedule is to go; what it has made stays for as long as it said."""
+
+    schedule_id: str
+    cluster_id: str
+    project_id: str
+    version: int
 
 
 @event("access.requested", publisher="api")

@@ -1,10 +1,38 @@
-"""What the scheduler announces: things whose time has come."""
+"""What the scheduler announces: schedules, and things whose time has come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.contracts.base import Event, event
+from shared.contracts.schedules import ScheduleRun, Terms
+
+
+@event("schedule.set", publisher="scheduler")
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSet(Event):
+    """A schedule is so: said whenever it was made or changed, has run, or its run has ended."""
+
+    schedule_id: str
+    cluster_id: str
+    project_id: str
+    terms: Terms
+    version: int
+    sequence: int
+    next_at: datetime | None = None
+    last: ScheduleRun | None = None
+
+
+@event("schedule.removed", publisher="scheduler")
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRemoved(Event):
+    """A schedule is no more; the backups it has made are kept for as long as it said."""
+
+    schedule_id: str
+    cluster_id: str
+    project_id: str
+    version: int
 
 
 @event("backup.due", publisher="scheduler")

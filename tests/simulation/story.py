@@ -13,7 +13,7 @@ from services.api.actions import clusters, scaling, steering
 from services.api.actions.access import DEFAULT_PROJECT
 from services.api.store import tables
 from services.provisioner.providers.fake.faults import Fault
-from services.scheduler import actions as schedules
+from services.scheduler.actions import schedules
 from shared.contracts.base import new_id
 from shared.contracts.scheduler import BackupDue
 from shared.db import Tx

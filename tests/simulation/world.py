@@ -32,6 +32,7 @@ from services.provisioner.service import ProvisionerService
 from services.provisioner.settings import Settings as ProvisionerSettings
 from services.provisioner.store.tables import metadata as provisioner_tables
 from services.scheduler.service import SchedulerService
+from services.scheduler.settings import Settings as SchedulerSettings
 from services.scheduler.store.tables import metadata as scheduler_tables
 from shared import clock
 from shared.bus.publisher import Outgoing
@@ -275,6 +276,7 @@ def composed(world: World) -> Iterator[None]:
         (provisioner, "make_host_key", lambda _name: HOST_KEY),
         (databases, "database", _here), (databases, "keyring", lambda: ring), (databases, "hosts", _hosts),
         (databases, "manager_for", _manager), (scheduler, "database", _here),
+        (scheduler, "settings", lambda: SchedulerSettings(database_url="", amqp_uri="")),
         (databases, "settings", lambda: DatastoreSettings(database_url="", amqp_uri="", keyring="", home="",
                                                           managers=MANAGERS)),
         (tasks, "claim", partial(world.claims.claim, REAL_CLAIM)),

@@ -20,6 +20,7 @@ from services.api.actions import (
     resizing,
     rolls,
     scaling,
+    schedules,
 )
 from services.api.actions.feed import remember, said_since
 from services.api.actions.learning import learn_datastore, learn_flavors, learn_transcript
@@ -40,20 +41,21 @@ from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
-from shared.contracts.scheduler import BackupDue, BackupExpired
+from shared.contracts.scheduler import BackupDue, BackupExpired, ScheduleRemoved, ScheduleSet
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
 # The steps of what goes: see datastore_agentless's leave_node, and the provisioner's delete_instance.
 LEAVING = ("release", "dismiss", "mark", "destroy")
 QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered", "health.seen",
-         "parameters.defined", "parameters.seen", "logs.read")  # fmt: skip
+         "parameters.defined", "parameters.seen", "logs.read", "schedule.set", "schedule.removed")  # fmt: skip
 
 
 # Asked at nearly every event: they are put together once.
 _c, _i, _o = tables.clusters, tables.instances, tables.operations
 _CHANGE_CLUSTER = update(_c).where(_c.c.id == bindparam("of_id"), _c.c.status.in_(bindparam("when", expanding=True)))
-_CLUSTER_LOCKED = select(_c.c.project_id).where(_c.c.id == bindparam("of_id")).with_for_update()
+_PROJECT = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"))
+_CLUSTER_LOCKED = _PROJECT.with_for_update()
 _OPERATION_STATUS = select(_o.c.status).where(_o.c.id == bindparam("of_id"))
 _CLUSTER_GONE = (
     update(_c).where(_c.c.id == bindparam("of_id")).values(status="deleted", endpoint=None, operation_id=None)
@@ -155,6 +157,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     parameters.forget(tx, event.cluster_id)
     accounts.forget(tx, event.cluster_id)
     backup_news.end_with_cluster(tx, event.cluster_id)
+    schedules.forget(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
 
@@ -235,4 +238,6 @@ _APPLY: dict[type[Event], Apply] = {
     OperationEnded: _operation_ended,
     BackupDue: backup_news.due,
     BackupExpired: backup_news.expired,
+    ScheduleSet: schedules.learn,
+    ScheduleRemoved: schedules.learn_end,
 }

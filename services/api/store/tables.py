@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
+from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
@@ -395,4 +396,5 @@ backups = Table(
     Index("backups_page_of_cluster", "cluster_id", "created_at", "id"),
 )  # fmt: skip
 
+schedules = add_schedules(metadata)
 add_machinery(metadata)

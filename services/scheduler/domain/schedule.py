@@ -1,9 +1,17 @@
-"""A schedule: when a cluster's backups are due."""
+"""A schedule: when a cluster's backups are due, and for how long they are kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from shared.contracts.backups import FULL, INCREMENTAL
+from shared.contracts.schedules import Retention, ScheduleRun, Terms
+from shared.cron import number_of
+
+KINDS = (FULL, INCREMENTAL)
+# A night has six hours, in which clusters that nobody has given another time are backed up.
+NIGHT_HOURS = 6
 
 
 @dataclass
@@ -11,7 +19,8 @@ class Schedule:
     """`cron` is five fields in `timezone`; `next_at` is the next time, in UTC; `kind` is full or incremental.
 
     `last_at` is the last time that was announced, as `last_operation_id`; `said_at` is when that was said last, and None
-    once it was answered.
+    once it was answered. `version` is the number of the user's wish that it follows, `sequence` that of what was said of it.
+    One that was removed at `removed_at` is kept for the sake of what it has made.
     """
 
     id: str
@@ -20,8 +29,37 @@ class Schedule:
     cron: str
     next_at: datetime
     timezone: str = "UTC"
-    kind: str = "full"
+    kind: str = FULL
     enabled: bool = True
     last_at: datetime | None = None
     last_operation_id: str = ""
     said_at: datetime | None = None
+    store: str = ""
+    keep_count: int | None = None
+    keep_days: int | None = None
+    version: int = 0
+    sequence: int = 0
+    removed_at: datetime | None = None
+    last_backup_id: str = ""
+    last_outcome: str = ""
+    last_message: str = ""
+
+    @property
+    def terms(self) -> Terms:
+        """What a user has chosen."""
+        return Terms(cron=self.cron, timezone=self.timezone, kind=self.kind, store=self.store, enabled=self.enabled,
+                     retention=Retention(count=self.keep_count, days=self.keep_days))  # fmt: skip
+
+    @property
+    def last(self) -> ScheduleRun | None:
+        """Its last run; None: it has had none, or one of which an older release has kept too little."""
+        if self.last_at is None or not self.last_outcome:
+            return None
+        return ScheduleRun(due_at=self.last_at, backup_id=self.last_backup_id, operation_id=self.last_operation_id,
+                           outcome=self.last_outcome, message=self.last_message)  # fmt: skip
+
+
+def every_night(cluster_id: str, timezone: str, days: int) -> Terms:
+    """A full backup at a time of night that is this cluster's own, so that not all of them are made at once."""
+    minutes = number_of(f"night:{cluster_id}") % (NIGHT_HOURS * 60)
+    return Terms(cron=f"{minutes % 60} {minutes // 60} * * *", timezone=timezone, retention=Retention(days=days))

@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
     "/v1/clusters/{cluster_id}/users": {"name": "bob"},
     "/v1/clusters/{cluster_id}/users/{user}/grants": {"database": "shop", "privilege": "read"},
+    "/v1/clusters/{cluster_id}/schedules": {"cron": "30 3 * * *"},
     "/v1/orphans/clean": {"ids": ["server-1"]},
 }
 

@@ -31,7 +31,7 @@ POSTS = [route[0] for route in ROUTES if "post" in methods_of(route)]
 
 
 def counts(api: Api) -> dict[str, int]:
-    tables = ("clusters", "operations", "tokens", "projects", "datastores", "parameter_groups")
+    tables = ("clusters", "operations", "tokens", "projects", "datastores", "parameter_groups", "schedules")
     outbox = [row for row in api.rows("outbox") if row.routing_key != "operation.progressed"]
     return {name: len(api.rows(name)) for name in tables} | {"outbox": len(outbox)}
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import update
 
 from client.rabbitmq import PrivateRabbit
-from services.scheduler import actions
+from services.scheduler.actions.schedules import add
 from services.scheduler.store.tables import metadata, schedules
 from shared.contracts.base import new_id
 from shared.db import Database, migrate
@@ -94,7 +94,7 @@ def make_due(database: Database, *clusters: str) -> None:
     """Schedules whose next time was a moment ago; the one after is an hour away at least."""
     hour = (datetime.now(UTC) + timedelta(minutes=90)).hour
     for cluster in clusters:
-        actions.add(database, cluster, "p1", f"0 {hour} * * *", "UTC", "full")
+        add(database, cluster, "p1", f"0 {hour} * * *", "UTC", "full")
     with database.write() as tx:
         late = datetime.now(UTC) - timedelta(seconds=5)
         tx.connection.execute(update(schedules).where(schedules.c.cluster_id.in_(clusters)).values(next_at=late))

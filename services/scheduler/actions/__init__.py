@@ -1,0 +1,1 @@
+"""The scheduler's use cases, one transaction each."""
