@@ -86,8 +86,13 @@ def _with_dtrove(dtrove: Installation, datastore: dict[str, Any], number: int) -
     dtrove.delete(cluster)
     return Run(
         seconds, {step["step"]: seconds_of(step) for step in ended["steps"]},
-        tuple((entry["title"], float(entry["seconds"])) for entry in entries if entry["exit_code"] != UNREACHED),
+        tuple((entry["title"], float(entry["seconds"])) for entry in entries if _on_host(entry)),
     )  # fmt: skip
+
+
+def _on_host(entry: dict[str, Any]) -> bool:
+    """Whether a line of the transcript is a command that ran there: neither a try that did not reach it, nor a provider's doing."""
+    return entry["exit_code"] != UNREACHED and not entry["command"].startswith("the provider: ")
 
 
 def _by_script(hosts: Hosts, manager: BaseManager) -> Run:
