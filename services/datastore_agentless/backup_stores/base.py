@@ -9,7 +9,7 @@ find-or-do, and raises Retryable where the store does not answer, Failure where 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -47,7 +47,10 @@ class Sending:
 
 @dataclass(frozen=True)
 class Fetching:
-    """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills."""
+    """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills.
+
+    Where all parts are one object, its URL is followed by a blank and the range of bytes to ask for, as in `https://... 0-99`.
+    """
 
     parts: Sequence[Part]
     urls: Secret = field(default_factory=lambda: Secret(""))
@@ -92,9 +95,14 @@ class BackupStore(ABC):
     def reach(self) -> None:
         """See that the store answers, and that it can be written to. Raises Retryable or Failure."""
 
-    def carried(self, target: Target, key: str, way: Sending | Fetching) -> AbstractContextManager[object]:
+    def carried(self, target: Target, key: str, way: Sending | Fetching) -> AbstractContextManager[Callable[[], None]]:
         """Within this block parts come and go; nothing to do where the node does it itself.
 
-        Raises at the block's end where what carried them has failed.
+        What the block is given raises as soon as the carrying has failed for good: who waits inside calls it now and then. At the
+        block's end the same is raised, where nothing else was.
         """
-        return nullcontext()
+        return nullcontext(_goes_well)
+
+
+def _goes_well() -> None:
+    """Who brings the parts itself has nobody to ask."""

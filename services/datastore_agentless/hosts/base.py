@@ -57,7 +57,9 @@ class Job:
     """Run a long command detached from the connection; `script` is POSIX sh. It survives any drop of the line.
 
     It is started at most once for the same task and `name`; a second run attaches to the first. `progress` reads a line
-    of standard output that tells how far the job is (such lines are told, not kept), or returns None for any other.
+    of standard output that tells how far the job is (such lines are told, not kept), or returns None for any other. `sample`
+    is what it prints where all is well: simulated hosts answer with it. Files of its own it may keep in the folder that `$0`
+    lies in, which goes when the job is forgotten.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Job:
     ok_codes: tuple[int, ...] = (0,)
     timeout: float = 900.0
     progress: Callable[[str], Progress | None] | None = None
+    sample: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Hosts that exist in memory alone, for the `fake` provider: a whole DTrove works without one machine to log in to.
 
 A host whose address ends in `.invalid` is one of these: RFC 2606 keeps that name from ever being real. A command takes
-`latency` seconds and answers with its `sample`, a file is kept, a job prints that it was simulated, fences hold.
+`latency` seconds and answers with its `sample`, a file is kept, a job prints its own or that it was simulated, fences hold.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SimulatedRunner(Driver):
         name = f"{self.task_id}-{command.name}"
         if name not in host.jobs:
             title = command.title or command.name
-            host.jobs[name] = Result(code=_good(command.ok_codes), stdout=f"simulated: {title}\n")
+            host.jobs[name] = Result(code=_good(command.ok_codes), stdout=command.sample or f"simulated: {title}\n")
         done = host.jobs[name]
         if self.on_output:
             self.on_output("out", self.transcript.mask(done.stdout))

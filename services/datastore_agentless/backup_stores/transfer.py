@@ -1,0 +1,134 @@
+"""What runs on a node for a backup's way out and back: each is one detached job, whose pipeline pipelines.py holds.
+
+    out:   dump | count | zstd | age | cut into parts, each brought to the store or fetched by a carrier
+    back:  parts, each checked | age | zstd | load
+
+`dump` and `load` are bash, as `Dumping` has them. What a part came to is a line of the job's output: who asks a job that has
+ended well reads the same again. Nothing but that stays on the node, whether the job ends well, or does not, or is stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.pipelines import RECEIVE, SEND, SHARED
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Progress, Script, quote
+from shared.errors import Failure
+from shared.secrets import Secret
+
+# What a node needs for it.
+PACKAGES = ("zstd", "age", "curl")
+# A large database takes as long as it takes; whoever carries, or the store, may be away for a good part of that.
+TRANSFER_SECONDS = 24 * 3600.0
+PATIENCE_SECONDS = 6 * 3600
+# A line over which nothing has come for so long is given up for a new one.
+SILENCE_SECONDS = 60
+_SAID = "dtrove: "
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What has left a node: the parts as the store has them, in order, and the size of the stream before it was compressed."""
+
+    parts: tuple[Part, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a transfer behaves: at most so many MB a second leave the node (0: no limit); how long, in seconds, a part may take with
+    all tries, and how long a line may be silent.
+    """
+
+    mb_per_second: int = 0
+    patience: int = PATIENCE_SECONDS
+    silence: int = SILENCE_SECONDS
+
+
+USUAL = Manner()
+
+
+def send(
+    way: Sending, dump: str, recipient: str, name: str, *, of_bytes: int = 0, manner: Manner = USUAL
+) -> Script:  # fmt: skip
+    """Send what `dump` prints, encrypted for `recipient` (age's public key); returns Sent.
+
+    With `of_bytes`, how much that is expected to be, its progress has a percentage.
+    """
+    values = {"part_bytes": way.part_bytes, "recipient": recipient, "rate": manner.mb_per_second * MB}
+    script = _script(way, manner, values, "dump", dump, SEND)
+    job = Job(name, script, title="send the backup", stdin=way.urls, timeout=TRANSFER_SECONDS,
+              progress=_reader("sent", of_bytes), sample="size 0\n")  # fmt: skip
+    done = yield from _done(job)
+    return read_sent(done)
+
+
+def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL) -> Script:
+    """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`.
+
+    `identity` is age's private key: it goes by standard input, which lies in the node's memory for as long as this takes.
+    """
+    key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
+    if not key:
+        raise Failure("what is to open the backup is no private key of age's")
+    script = _script(way, manner, {}, "load", load, _listed(way.parts) + RECEIVE)
+    given = Secret(f"{key}\n{way.urls.reveal()}")
+    size = sum(part.size for part in way.parts)
+    yield from _done(Job(name, script, title="fetch the backup", stdin=given, timeout=TRANSFER_SECONDS,
+                         progress=_reader("fetched", size), sample="read 0\n"))  # fmt: skip
+
+
+def read_sent(output: str) -> Sent:
+    """What the job that sends has printed. Raises Failure where its end, or a part, is missing."""
+    parts, size = [], -1
+    for line in output.splitlines():
+        match line.split():
+            case ["part", number, size_of, sha256, *tag]:
+                parts.append(Part(int(number), int(size_of), sha256, "".join(tag)))
+            case ["size", counted]:
+                size = int(counted)
+    parts.sort(key=lambda part: part.number)
+    if size < 0 or [part.number for part in parts] != list(range(1, len(parts) + 1)):
+        raise Failure("the node does not say of every part what became of it", what_to_do="back up once more")
+    return Sent(tuple(parts), size)
+
+
+def _script(
+    way: Sending | Fetching, manner: Manner, values: dict[str, object], name: str, command: str, rest: str
+) -> str:
+    """A script that begins anew in bash, with its variables, the engine's command as a function, and the pipeline."""
+    chosen = {"spool": way.spool, "spooled": way.spooled, "patience": manner.patience, "silence": manner.silence, **values}
+    lines = "".join(f"{key}={quote(value)}\n" for key, value in chosen.items())
+    again = 'case ${1:-} in bash) ;; *) exec bash "$0" bash;; esac\nset -euo pipefail\n'
+    return f"{again}{lines}{name}() (\ncd /\n{command}\n)\n{SHARED}{rest}"
+
+
+def _listed(parts: Sequence[Part]) -> str:
+    return "parts=(\n" + "".join(f"{part.size}:{quote(part.sha256)}\n" for part in parts) + ")\n"
+
+
+def _reader(verb: str, of_bytes: int) -> Callable[[str], Progress | None]:
+    def read(line: str) -> Progress | None:
+        word, _, count = line.partition(" ")
+        if word != "read":
+            return None
+        done = int(count) if count.isdecimal() else 0
+        percent = min(99, done * 100 // of_bytes) if of_bytes else None
+        return Progress(f"{verb} {done / MB:,.0f} MB", percent)
+
+    return read
+
+
+def _done(job: Job) -> Script:
+    """The job's output. Raises Failure with its own sentence, where it has said one."""
+    try:
+        done = yield job
+    except CommandFailed as error:
+        said = [line.removeprefix(_SAID) for line in error.stderr.splitlines() if line.startswith(_SAID)]
+        if not said:
+            raise
+        raise CommandFailed(f"{job.title}: {said[0]}", code=error.code, command=error.command, stderr=error.stderr,
+                            what_to_do="mend the cause, then retry the operation") from error  # fmt: skip
+    return done.stdout

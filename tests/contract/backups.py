@@ -1,0 +1,98 @@
+"""A node that sends backups to stores and fetches them back: the suite's own sshd, with jobs and spools in a folder of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.datastore_agentless.backup_stores import transfer
+from services.datastore_agentless.backup_stores.base import BackupStore, Part, Sending
+from services.datastore_agentless.backup_stores.transfer import Manner, Sent
+from services.datastore_agentless.hosts.base import Script, Target
+from services.datastore_agentless.hosts.runner import HostRunner
+from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
+from services.datastore_agentless.hosts.transcript import Transcript
+from shared.secrets import Secret
+from tests.component.hosts.sshd import Sshd
+
+KEY = "project/cluster/backup"
+MB = 1024 * 1024
+HASTY = Manner(patience=20, silence=5)
+
+
+@dataclass(frozen=True)
+class AgeKey:
+    """A key pair of age's."""
+
+    identity: Secret
+    recipient: str
+
+    @classmethod
+    def make(cls) -> AgeKey:
+        made = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+        recipient = next(line.split()[-1] for line in made.splitlines() if "public key" in line)
+        return cls(Secret(made), recipient)
+
+
+@dataclass
+class Node:
+    """Where the data are, and where they come back to. Each transfer is a task of its own, unless it has a name."""
+
+    sshd: Sshd
+    folder: Path
+    key: AgeKey = field(default_factory=AgeKey.make)
+    manner: Manner = HASTY
+    _tasks: int = 0
+
+    def __post_init__(self) -> None:
+        self.pool = SshPool(PoolSettings(connect_timeout=15.0, breaker_first=0.1, breaker_cap=0.3))
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def back(self) -> Path:
+        return self.folder / "back"
+
+    @property
+    def spools(self) -> Path:
+        return self.folder / "dtrove" / "spools"
+
+    def write(self, megabytes: int) -> None:
+        """Data that no compression makes smaller."""
+        subprocess.run(f"head -c {megabytes * MB} /dev/urandom > {self.data}", shell=True, check=True)
+
+    def runner(self, task: str = "", **options: Any) -> HostRunner:
+        self._tasks += 1
+        values = {"pool": self.pool, "target": self.sshd.target(), "task_id": task or f"task-{self._tasks}", "epoch": 1,
+                  "transcript": Transcript("node-1"), "root": f"{self.folder}/dtrove", "memory": f"{self.folder}/memory"}  # fmt: skip
+        return HostRunner(**{**values, **options})
+
+    def run(self, script: Script, **options: Any) -> Any:
+        return self.runner(**options).execute(script)
+
+    def send(self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any) -> Sent:
+        """Have the data leave the node for the store; with what carries them, where something does."""
+        script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
+        with store.carried(target or self.sshd.target(), KEY, way) as check:
+            return self.run(script, check=check, **options)
+
+    def receive(self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any) -> bytes:
+        """Have them come back."""
+        way = store.fetching(KEY, parts)
+        identity = options.pop("identity", self.key.identity)
+        script = transfer.receive(way, f"cat > {self.back}", identity, "receive", manner=self.manner)
+        with store.carried(target or self.sshd.target(), KEY, way) as check:
+            self.run(script, check=check, **options)
+        return self.back.read_bytes()
+
+    def left_behind(self) -> list[Path]:
+        """What a transfer has left on the node, beside the job's own few files."""
+        own = {"cmd", "pid", "stdout", "stderr", "rc", "run", "input"}
+        jobs = self.folder / "dtrove" / "jobs"
+        beside = [path for path in jobs.glob("*/*") if path.name.split(".")[0] not in own] if jobs.exists() else []
+        memory = self.folder / "memory"
+        return beside + list(self.spools.glob("*")) + (list(memory.iterdir()) if memory.exists() else [])
