@@ -19,6 +19,7 @@ from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
     AccountsRequested,
+    BackupDeleteRequested,
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
@@ -51,7 +52,7 @@ from shared.contracts.provisioner import (
     InstanceResized,
     InstanceResizeFailed,
 )
-from shared.contracts.scheduler import BackupDue
+from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
@@ -256,12 +257,18 @@ class DatastoreService:
     @on(BackupRequested)
     def request_backup(self, event: BackupRequested) -> None:
         """File a backup."""
-        actions.request_backup(dependencies.database(), event)
+        actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
     @on(BackupDue)
     def backup_due(self, event: BackupDue) -> None:
         """File a backup whose time has come."""
-        actions.request_backup(dependencies.database(), event)
+        actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
+
+    @on(BackupDeleteRequested)
+    @on(BackupExpired)
+    def delete_backup(self, event: BackupDeleteRequested | BackupExpired) -> None:
+        """File the removal of a backup."""
+        actions.delete_backup(dependencies.database(), event)
 
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:

@@ -124,9 +124,13 @@ def finish(tx: Tx, task: Task, status: str, problem: Problem | None = None) -> N
 
 
 def cancel(
-    tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = ()
-) -> int:
-    """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many."""
+    tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = (),
+    but: tuple[str, ...] = (),
+) -> int:  # fmt: skip
+    """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many.
+
+    With `kinds` these alone, with `but` not those.
+    """
     t = tx.database.tasks
     query = update(t).where(t.c.status == OPEN)
     if cluster_id:
@@ -137,6 +141,8 @@ def cancel(
         query = query.where(t.c.subject == subject)
     if kinds:
         query = query.where(t.c.kind.in_(kinds))
+    if but:
+        query = query.where(t.c.kind.not_in(but))
     tx.wakes.add(TASKS)
     return tx.connection.execute(query.values(cancel_requested=True, due_at=tx.database.clock.now())).rowcount
 

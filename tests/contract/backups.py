@@ -74,13 +74,17 @@ class Node:
     def run(self, script: Script, **options: Any) -> Any:
         return self.runner(**options).execute(script)
 
-    def send(self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any) -> Sent:
+    def send(
+        self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any
+    ) -> Sent:
         """Have the data leave the node for the store; with what carries them, where something does."""
         script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
         with store.carried(target or self.sshd.target(), KEY, way) as check:
             return self.run(script, check=check, **options)
 
-    def receive(self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any) -> bytes:
+    def receive(
+        self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
+    ) -> bytes:
         """Have them come back."""
         way = store.fetching(KEY, parts)
         identity = options.pop("identity", self.key.identity)

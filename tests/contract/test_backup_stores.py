@@ -9,10 +9,8 @@ import pytest
 
 from services.datastore_agentless.backup_stores.base import BackupStore
 from services.datastore_agentless.backup_stores.local import LocalStore
-from services.datastore_agentless.hosts.base import CommandFailed
-from shared.errors import Failure, NotFound
 from tests.component.hosts.sshd import Sshd
-from tests.contract.backups import KEY, MB, AgeKey, Node
+from tests.contract.backups import KEY, MB, Node
 
 
 @pytest.fixture(scope="module")

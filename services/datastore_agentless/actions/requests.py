@@ -1,4 +1,4 @@
-"""What people and schedules ask of a cluster that stands: commands, logins, backups, and an end or a retry of the same."""
+"""What people ask of a cluster that stands: commands, logins, and an end or a retry of whatever runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from services.datastore_agentless.workflows.rolling import resume
 from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
-    BackupRequested,
     OperationCancelRequested,
     OperationRetryRequested,
     PerformRequested,
 )
-from shared.contracts.backups import BackupFailed
 from shared.contracts.base import new_id
 from shared.contracts.datastore_agentless import AccessFailed, PerformBegun, PerformFailed
-from shared.contracts.scheduler import BackupDue
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
 from shared.workflow import TaskDraft
 
-PERFORM, BACKUP = "perform", "backup_node"
+PERFORM = "perform"
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
@@ -101,29 +98,6 @@ def request_access(database: Database, event: AccessRequested | AccessRevokeRequ
         # A subject of its own: a person may look at a host while something long runs on it.
         file_task(tx, kind, instance, event.operation_id, f"{kind}:{event.operation_id}", subject=f"access:{instance.id}",
                   **payload)  # fmt: skip
-
-
-def request_backup(database: Database, event: BackupRequested | BackupDue) -> None:
-    """File a backup on a cluster's first node; an unknown cluster is answered with a failure."""
-    with database.write() as tx:
-        if not tx.first_seen(event.event_id, "request_backup"):
-            # Whoever says it again has missed the answer, where there was one.
-            tx.repeat(event.operation_id)
-            return
-        nodes = [one for one in clusters.instances(tx.connection, event.cluster_id) if one.status == Status.READY]
-        cluster = clusters.find_cluster(tx.connection, event.cluster_id)
-        if cluster is not None and cluster.status == ClusterStatus.STOPPED:
-            stopped = Problem(step="backup", message="the cluster is stopped", what_to_do="start it first")
-            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
-                                 operation_id=event.operation_id, problem=stopped))  # fmt: skip
-            return
-        if not nodes:
-            problem = Problem(step="backup", message="the cluster has no node that is ready",
-                              what_to_do="wait until the cluster is active")  # fmt: skip
-            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
-                                 operation_id=event.operation_id, problem=problem))  # fmt: skip
-            return
-        file_task(tx, BACKUP, nodes[0], event.operation_id, f"{BACKUP}:{event.backup_id}", backup_id=event.backup_id)
 
 
 def file_task(

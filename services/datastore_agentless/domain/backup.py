@@ -10,14 +10,15 @@ from enum import StrEnum
 from typing import Any
 
 from services.datastore_agentless.domain.cluster import Cluster
+from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.domain.record import Record
-from shared.errors import Conflict
+from shared.errors import Conflict, Failure
 from shared.secrets import Secret
 
-MANIFEST_VERSION = 1
 # Words of a node's health that are older than this say nothing of how it follows now.
 FRESH_SECONDS = 1200.0
+_ANOTHER = "list the backups, and name one that is completed"
 
 
 class State(StrEnum):
@@ -95,3 +96,19 @@ def source(cluster: Cluster, nodes: Iterable[Instance], health: Mapping[str, Rec
 
 def _is_well(seen: Record | None, now: datetime) -> bool:
     return seen is not None and seen.is_well and (now - seen.seen_at).total_seconds() < FRESH_SECONDS
+
+
+def restorable(found: Backup | None, backup_id: str, project_id: str, datastore: Datastore) -> Backup:
+    """A backup that a cluster of this datastore may begin with. Raises Failure with the reason why not."""
+    if found is None or found.project_id != project_id or found.state in (State.DELETING, State.DELETED):
+        raise Failure(f"there is no backup {backup_id} any more", what_to_do=_ANOTHER)
+    if found.state != State.COMPLETED:
+        words = {State.MAKING: "is still being made", State.FAILED: "could not be made"}
+        raise Failure(f"backup {backup_id} {words[found.state]}", what_to_do=_ANOTHER)
+    if not found.key:
+        raise Failure(f"backup {backup_id} was made by the own `backup` of its manager, which alone knows how to read it",
+                      what_to_do="make the cluster without it, and bring the data back as that manager says")  # fmt: skip
+    if (found.datastore["manager"], found.datastore["version"]) != (datastore.manager, datastore.version):
+        raise Failure(f"backup {backup_id} is of {found.datastore['name']}: a cluster of {datastore.name} cannot begin with it",
+                      what_to_do=f"make a cluster of {found.datastore['name']}")  # fmt: skip
+    return found
