@@ -7,6 +7,8 @@ from dataclasses import replace
 from nameko import config
 
 from services.datastore_agentless.actions.repairing import consider
+from services.datastore_agentless.backup_stores.naming import S3Key
+from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.datastore import Datastore
@@ -76,6 +78,13 @@ def hosts() -> Hosts:
     chosen = settings()
     simulated = SimulatedHosts(latency=chosen.simulated_latency)
     return Hosts(database(), SshPool(), manager_for, chosen.prefix, jump=jump(), simulated=simulated)
+
+
+@once
+def stores() -> Stores:
+    """Where backups are kept."""
+    chosen = settings()
+    return Stores(chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key))
 
 
 def jump() -> Target | None:

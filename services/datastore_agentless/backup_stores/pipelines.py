@@ -1,10 +1,10 @@
-'''The shell of a backup's way on its node: what both ways share, what sends and what receives. For bash, 4.4 and later.
+"""The shell of a backup's way on its node: what both ways share, what sends and what receives. For bash, 4.4 and later.
 
 Each is the rest of a script whose first lines set its variables (transfer.py). Bash, because plain sh cannot say that a command
 in the middle of a pipeline has failed. Parts lie in `work`: the spool where a carrier comes for them, else a folder beside the
 job, which nobody else knows. Whoever handles a part is a process in the background, `spooled` of them at most, so that the
 engine is read on meanwhile. URLs and identities are in bash's memory alone: `printf` is a builtin, and shows in no argument list.
-'''
+"""
 
 SHARED = r"""
 work=${spool:-parts}

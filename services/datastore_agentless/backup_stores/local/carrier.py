@@ -169,7 +169,11 @@ def main() -> None:
     try:
         Carrier(_target(told["target"]), Path(errand.pop("folder")), **errand).carry()
     except (DtroveError, OSError, ValueError) as error:
-        words = {"message": str(error), "what_to_do": getattr(error, "what_to_do", ""), "passing": isinstance(error, Retryable)}
+        words = {
+            "message": str(error),
+            "what_to_do": getattr(error, "what_to_do", ""),
+            "passing": isinstance(error, Retryable),
+        }
         os.write(sys.stdout.fileno(), json.dumps(words).encode())
         raise SystemExit(1) from error
 

@@ -112,7 +112,7 @@ def _spoken(target: Target) -> dict[str, Any]:
 def _in_memory(name: str, text: str) -> int:
     """A file that has no name in any folder, from its beginning."""
     made = os.memfd_create(name)
-    with open(made, "w", closefd=False) as file:  # noqa: PTH123
+    with open(made, "w", closefd=False) as file:
         file.write(text)
     os.lseek(made, 0, os.SEEK_SET)
     return made

@@ -74,7 +74,8 @@ class Line:
         command = f"{target.prefix}timeout {SESSION_SECONDS} sh -s"
         self._process = subprocess.Popen([*login.words(), "--", login.host, command], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._words, bufsize=0)  # fmt: skip
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._read = b""
         self.heard = False
@@ -82,7 +83,9 @@ class Line:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with self._process:
             self._process.kill()
         os.close(self._words)
