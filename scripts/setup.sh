@@ -23,7 +23,7 @@ else
     packages="$packages podman runc netavark aardvark-dns iptables nftables mmdebstrap"
 fi
 if [ "${1:-}" = --test ]; then
-    packages="$packages postgresql openssh-server"
+    packages="$packages postgresql openssh-server age curl"
     # The compose file is tried with Podman even where Docker serves everything else.
     answers podman || packages="$packages podman runc netavark aardvark-dns"
     command -v node >/dev/null && command -v npm >/dev/null || packages="$packages nodejs npm"

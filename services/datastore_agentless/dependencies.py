@@ -7,6 +7,7 @@ from dataclasses import replace
 from nameko import config
 
 from services.datastore_agentless.actions.repairing import consider
+from services.datastore_agentless.backup_stores.naming import S3Key
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
@@ -85,7 +86,8 @@ def hosts() -> Hosts:
 @once
 def stores() -> Stores:
     """Where backups are kept."""
-    return Stores((), settings().home)
+    chosen = settings()
+    return Stores(chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key))
 
 
 def jump() -> Target | None:

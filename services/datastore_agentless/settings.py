@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
+from services.datastore_agentless.backup_stores.naming import parse_stores
 from services.datastore_agentless.datastores import manager_class
 from services.datastore_agentless.domain.instance import PROPERTIES
 from shared import options
@@ -125,6 +126,19 @@ class Settings:
     )  # fmt: skip
     lag_seconds: int = option("DTROVE_LAG_SECONDS", "seconds that a replica may be behind before it is called lagging",
                               default=30, parse=options.whole(1, 86_400))  # fmt: skip
+    backup_stores: tuple[str, ...] = option(
+        "DTROVE_BACKUP_STORES", "where backups are kept, as name=url with blanks between, the usual store first: "
+        "file:///folder, or s3://bucket/prefix?endpoint=https://host&region=here; empty: `local`, the folder `backups` in DTROVE_HOME",
+        default=(), parse=parse_stores,
+    )  # fmt: skip
+    s3_access_key_id: str = option(
+        "DTROVE_S3_ACCESS_KEY_ID",
+        "who DTrove is to stores that speak S3; empty: whom boto3 finds in its own places",
+        default="",
+    )
+    s3_secret_access_key: Secret = option(
+        "DTROVE_S3_SECRET_ACCESS_KEY", "that one's secret", default=Secret(""), secret=True
+    )
     log_level: str = options.log_level()
 
     @property
@@ -134,8 +148,12 @@ class Settings:
 
     @staticmethod
     def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keyring must be there; a jump host needs a key to log in with, and one to be known by."""
+        """The keyring must be there; a jump host needs a key to log in with, and one to be known by; an S3's key has two halves."""
         yield from options.keyring_is_wrong(chosen)
+        halves = ("DTROVE_S3_ACCESS_KEY_ID", "DTROVE_S3_SECRET_ACCESS_KEY")
+        if sum(bool(chosen.get(name)) for name in halves) == 1:
+            missing = next(name for name in halves if not chosen.get(name))
+            yield missing, "is not set: the other half of an S3's key is of no use alone"
         for name in ("DTROVE_SSH_JUMP_KEY_FILE", "DTROVE_SSH_JUMP_HOST_KEY"):
             if chosen.get("DTROVE_SSH_JUMP") and chosen.get(name) == "":
                 yield name, "is not set: the jump host of DTROVE_SSH_JUMP cannot be used without it"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.backup_stores.base import BackupStore, Part, Sending
+from services.datastore_agentless.backup_stores.local import LocalStore
+from services.datastore_agentless.backup_stores.s3.place import S3Place
+from services.datastore_agentless.backup_stores.s3.store import S3Store
 from services.datastore_agentless.backup_stores.transfer import Manner, Sent
 from services.datastore_agentless.hosts.base import Script, Target
 from services.datastore_agentless.hosts.runner import HostRunner
@@ -16,6 +20,7 @@ from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
 from shared.secrets import Secret
 from tests.component.hosts.sshd import Sshd
+from tests.support.s3 import BUCKET, S3
 
 KEY = "project/cluster/backup"
 MB = 1024 * 1024
@@ -50,6 +55,10 @@ class Node:
         self.pool = SshPool(PoolSettings(connect_timeout=15.0, breaker_first=0.1, breaker_cap=0.3))
 
     @property
+    def target(self) -> Target:
+        return self.sshd.target()
+
+    @property
     def data(self) -> Path:
         return self.folder / "data"
 
@@ -67,7 +76,7 @@ class Node:
 
     def runner(self, task: str = "", **options: Any) -> HostRunner:
         self._tasks += 1
-        values = {"pool": self.pool, "target": self.sshd.target(), "task_id": task or f"task-{self._tasks}", "epoch": 1,
+        values = {"pool": self.pool, "target": self.target, "task_id": task or f"task-{self._tasks}", "epoch": 1,
                   "transcript": Transcript("node-1"), "root": f"{self.folder}/dtrove", "memory": f"{self.folder}/memory"}  # fmt: skip
         return HostRunner(**{**values, **options})
 
@@ -79,7 +88,7 @@ class Node:
     ) -> Sent:
         """Have the data leave the node for the store; with what carries them, where something does."""
         script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
-        with store.carried(target or self.sshd.target(), KEY, way) as check:
+        with store.carried(target or self.target, KEY, way) as check:
             return self.run(script, check=check, **options)
 
     def receive(
@@ -89,7 +98,7 @@ class Node:
         way = store.fetching(KEY, parts)
         identity = options.pop("identity", self.key.identity)
         script = transfer.receive(way, f"cat > {self.back}", identity, "receive", manner=self.manner)
-        with store.carried(target or self.sshd.target(), KEY, way) as check:
+        with store.carried(target or self.target, KEY, way) as check:
             self.run(script, check=check, **options)
         return self.back.read_bytes()
 
@@ -100,3 +109,62 @@ class Node:
         beside = [path for path in jobs.glob("*/*") if path.name.split(".")[0] not in own] if jobs.exists() else []
         memory = self.folder / "memory"
         return beside + list(self.spools.glob("*")) + (list(memory.iterdir()) if memory.exists() else [])
+
+
+class Shelf(ABC):
+    """A store, and what can happen to what lies in it."""
+
+    store: BackupStore
+
+    @abstractmethod
+    def holds(self) -> list[str]:
+        """What there is, by name."""
+
+    @abstractmethod
+    def corrupt(self, parts: tuple[Part, ...], number: int) -> None:
+        """Change one byte of a part."""
+
+    @abstractmethod
+    def lose(self, parts: tuple[Part, ...], number: int) -> None:
+        """Have a part, or more, be missing."""
+
+
+class LocalShelf(Shelf):
+    def __init__(self, folder: Path, node: Node) -> None:
+        self.folder = folder
+        self.store = LocalStore("local", folder, part_bytes=5 * MB, spools=str(node.spools))
+
+    def holds(self) -> list[str]:
+        return [path.name for path in self.folder.glob("*/*/*/*")] if self.folder.exists() else []
+
+    def corrupt(self, parts: tuple[Part, ...], number: int) -> None:
+        path = self.folder / KEY / f"part-{number:06d}"
+        path.write_bytes(_changed(path.read_bytes()))
+
+    def lose(self, parts: tuple[Part, ...], number: int) -> None:
+        (self.folder / KEY / f"part-{number:06d}").unlink()
+
+
+class S3Shelf(Shelf):
+    """`url` is where the store and nodes find the server, where not at its own."""
+
+    def __init__(self, s3: S3, url: str = "") -> None:
+        self.s3 = s3
+        place = S3Place(BUCKET, "dtrove", url or s3.url, "us-east-1", True, "one", Secret("two-canary"))
+        self.store = S3Store("s3", place, part_bytes=5 * MB)
+
+    def holds(self) -> list[str]:
+        return self.s3.keys() + self.s3.uploads()
+
+    def corrupt(self, parts: tuple[Part, ...], number: int) -> None:
+        place = {"Bucket": BUCKET, "Key": f"dtrove/{KEY}/backup.zst.age"}
+        body = self.s3.client.get_object(**place)["Body"].read()
+        begin = sum(part.size for part in parts[: number - 1])
+        self.s3.client.put_object(**place, Body=body[:begin] + _changed(body[begin:]))
+
+    def lose(self, parts: tuple[Part, ...], number: int) -> None:
+        self.s3.client.delete_object(Bucket=BUCKET, Key=f"dtrove/{KEY}/backup.zst.age")
+
+
+def _changed(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:]

@@ -1,4 +1,7 @@
-"""Providers for the contract, real hosts among them: a home for containers, and a pool of given hosts, made of containers as well."""
+"""Providers for the contract, real hosts among them: a home for containers, and a pool of given hosts, made of containers as well.
+
+And backup stores, with a node to fill them.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ import pytest
 
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.local import clean_up
+from tests.component.hosts.sshd import Sshd
+from tests.contract.backups import LocalShelf, Node, S3Shelf, Shelf
 from tests.support import clouds
 from tests.support.installation import ROOT
 from tests.support.pool import Pool, given_hosts
 from tests.support.providers import Rig
+from tests.support.s3 import S3
 
 
 @pytest.fixture(scope="package")
@@ -67,3 +73,37 @@ def server(rig: Rig) -> Iterator[Instance]:
     instance = rig.up(rig.instance())
     yield instance
     rig.provider.destroy(instance)
+
+
+@pytest.fixture(scope="package")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A running sshd that tests share."""
+    server = Sshd(tmp_path_factory.mktemp("sshd")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def node(sshd: Sshd, tmp_path: Path) -> Iterator[Node]:
+    """A node with data that fill three parts."""
+    made = Node(sshd, tmp_path / "node")
+    made.folder.mkdir()
+    made.write(12)
+    yield made
+    made.pool.close()
+
+
+@pytest.fixture
+def s3() -> Iterator[S3]:
+    """An S3 of the test's own."""
+    made = S3()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["local", "s3"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, node: Node) -> Shelf:
+    """A backup store of each kind."""
+    if request.param == "local":
+        return LocalShelf(tmp_path / "store", node)
+    return S3Shelf(request.getfixturevalue("s3"))

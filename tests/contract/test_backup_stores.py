@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from services.datastore_agentless.backup_stores.base import BackupStore
+from services.datastore_agentless.backup_stores import transfer
+from services.datastore_agentless.backup_stores.base import Part
 from services.datastore_agentless.backup_stores.local import LocalStore
-from tests.component.hosts.sshd import Sshd
-from tests.contract.backups import KEY, MB, Node
+from services.datastore_agentless.hosts.base import CommandFailed, Target
+from services.datastore_agentless.hosts.simulated import SimulatedHosts, SimulatedRunner
+from services.datastore_agentless.hosts.transcript import Transcript
+from shared.errors import Cancelled, Failure, NotFound
+from shared.secrets import Secret
+from tests.contract.backups import KEY, MB, AgeKey, Node, Shelf
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    server = Sshd(tmp_path_factory.mktemp("sshd")).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def node(sshd: Sshd, tmp_path: Path) -> Iterator[Node]:
-    made = Node(sshd, tmp_path / "node")
-    made.folder.mkdir()
-    made.write(12)
-    yield made
-    made.pool.close()
-
-
-@pytest.fixture(params=["local"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, node: Node) -> BackupStore:
-    return LocalStore("local", tmp_path / "store", part_bytes=5 * MB, spools=str(node.spools))
-
-
-def stored(store: BackupStore, node: Node) -> tuple:
-    way = store.begin(KEY, 12 * MB)
-    sent = node.send(store, way)
-    store.finish(KEY, way.token, sent.parts, b"{}")
-    return sent.parts
-
-
-def test_a_stream_comes_back_as_it_went(store: BackupStore, node: Node) -> None:
+def test_a_stream_comes_back_as_it_went(shelf: Shelf, node: Node) -> None:
+    store = shelf.store
     way = store.begin(KEY, 12 * MB)
     sent = node.send(store, way)
     store.finish(KEY, way.token, sent.parts, b'{"a": 1}')
@@ -50,3 +28,189 @@ def test_a_stream_comes_back_as_it_went(store: BackupStore, node: Node) -> None:
     assert node.receive(store, sent.parts) == node.data.read_bytes()
     assert store.manifest(KEY) == b'{"a": 1}'
     assert node.left_behind() == []
+
+
+def test_an_empty_stream_is_a_backup_as_well(shelf: Shelf, node: Node) -> None:
+    node.data.write_bytes(b"")
+    assert node.receive(shelf.store, node.store(shelf.store)) == b""
+
+
+def test_what_runs_again_reads_what_it_has_done_already(shelf: Shelf, node: Node) -> None:
+    store = shelf.store
+    way = store.begin(KEY, 12 * MB)
+    sent = node.send(store, way, task="once")
+    again = store.begin(KEY, 12 * MB, way.token)
+    assert node.send(store, again, task="once") == sent
+    for _ in range(2):
+        store.finish(KEY, again.token, sent.parts, b"{}")
+    assert node.receive(store, sent.parts) == node.data.read_bytes()
+
+
+def test_a_dump_that_fails_in_the_middle_is_never_finished(shelf: Shelf, node: Node) -> None:
+    store = shelf.store
+    way = store.begin(KEY, 12 * MB)
+    with pytest.raises(CommandFailed, match="ended with code 7"):
+        node.send(store, way, f"head -c {7 * MB} {node.data}; exit 7")
+    assert node.left_behind() == []
+    with pytest.raises(Failure):
+        store.finish(KEY, way.token, (Part(1, 5 * MB, "0" * 64, "x"), Part(2, 2 * MB, "0" * 64, "y")), b"{}")
+    store.abandon(KEY, way.token)
+    with pytest.raises(NotFound):
+        store.manifest(KEY)
+    assert shelf.holds() == []
+
+
+def test_every_command_of_a_dump_counts(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.begin(KEY, 12 * MB)
+    with pytest.raises(CommandFailed):
+        node.send(shelf.store, way, f"false | cat; cat {node.data}")
+
+
+def test_a_try_after_a_failure_sends_everything_anew(shelf: Shelf, node: Node) -> None:
+    store = shelf.store
+    way = store.begin(KEY, 12 * MB)
+    with pytest.raises(CommandFailed):
+        node.send(store, way, f"cat {node.data}; exit 1", task="twice")
+    sent = node.send(store, store.begin(KEY, 12 * MB, way.token), task="twice")
+    store.finish(KEY, way.token, sent.parts, b"{}")
+    assert node.receive(store, sent.parts) == node.data.read_bytes()
+
+
+def test_whoever_is_not_told_the_key_gets_nothing(shelf: Shelf, node: Node) -> None:
+    parts = node.store(shelf.store)
+    with pytest.raises(CommandFailed) as raised:
+        node.receive(shelf.store, parts, identity=AgeKey.make().identity)
+    assert "no identity matched" in raised.value.stderr
+    assert node.left_behind() == []
+
+
+def test_a_part_that_was_changed_in_the_store_is_named(shelf: Shelf, node: Node) -> None:
+    parts = node.store(shelf.store)
+    shelf.corrupt(parts, 2)
+    with pytest.raises(Failure, match="part 2 is not as it was stored: its SHA-256 is another"):
+        node.receive(shelf.store, parts)
+    assert node.left_behind() == []
+
+
+def test_a_backup_of_which_something_is_missing_is_not_fetched(shelf: Shelf, node: Node) -> None:
+    parts = node.store(shelf.store)
+    shelf.lose(parts, 2)
+    with pytest.raises(Failure, match="missing"):
+        shelf.store.fetching(KEY, parts)
+
+
+def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf, node: Node) -> None:
+    store = shelf.store
+    way = store.begin(KEY, 12 * MB)
+    sent = node.send(store, way)
+    more = (*sent.parts, Part(4, 5, "0" * 64, "x"))
+    with pytest.raises(Failure, match="part 4 .* is missing"):
+        store.finish(KEY, way.token, more, b"{}")
+
+
+def test_a_load_that_fails_fails_the_whole(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.fetching(KEY, node.store(shelf.store))
+    script = transfer.receive(way, "head -c 10 > /dev/null; exit 9", node.key.identity, "receive", manner=node.manner)
+    with shelf.store.carried(node.target, KEY, way) as check, pytest.raises(CommandFailed, match="ended with code 9"):
+        node.run(script, check=check)
+    assert node.left_behind() == []
+
+
+def test_a_load_that_has_enough_early_is_no_failure(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.fetching(KEY, node.store(shelf.store))
+    script = transfer.receive(way, "head -c 10 > /dev/null", node.key.identity, "receive", manner=node.manner)
+    with shelf.store.carried(node.target, KEY, way) as check:
+        node.run(script, check=check)
+
+
+def test_a_transfer_that_is_cancelled_leaves_nothing_on_the_node(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.begin(KEY, 12 * MB)
+    heard: list[str] = []
+
+    def check() -> None:
+        if heard:
+            raise Cancelled("enough")
+
+    script = transfer.send(way, f"cat {node.data}; sleep 600", node.key.recipient, "send", manner=node.manner)
+    with shelf.store.carried(node.target, KEY, way), pytest.raises(Cancelled):
+        node.run(script, check=check, on_progress=lambda title, percent: heard.append(title))
+    assert node.left_behind() == []
+
+
+def test_a_backup_that_was_removed_is_gone_however_often(shelf: Shelf, node: Node) -> None:
+    node.store(shelf.store)
+    assert shelf.holds() != []
+    for _ in range(2):
+        shelf.store.remove(KEY)
+    assert shelf.holds() == []
+    with pytest.raises(NotFound):
+        shelf.store.manifest(KEY)
+
+
+def test_what_was_begun_and_abandoned_leaves_nothing_in_the_store(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.begin(KEY, 12 * MB)
+    node.send(shelf.store, way)
+    for _ in range(2):
+        shelf.store.abandon(KEY, way.token)
+    assert shelf.holds() == []
+
+
+def test_a_beginning_whose_token_was_lost_leaves_nothing_behind(shelf: Shelf, node: Node) -> None:
+    shelf.store.begin(KEY, 12 * MB)
+    way = shelf.store.begin(KEY, 12 * MB)
+    shelf.store.abandon(KEY, way.token)
+    assert shelf.holds() == []
+
+
+def test_a_store_that_answers_is_reached(shelf: Shelf) -> None:
+    shelf.store.reach()
+    assert shelf.holds() == []
+
+
+def test_no_secret_shows_in_arguments_files_or_what_is_recorded(shelf: Shelf, node: Node, tmp_path: Path) -> None:
+    store = shelf.store
+    way = store.begin(KEY, 12 * MB)
+    spy = f"ps -A -o args= > {tmp_path}/ps; env > {tmp_path}/env; cat {node.data}"
+    transcript = Transcript("node-1")
+    sent = node.send(store, way, spy, transcript=transcript)
+    store.finish(KEY, way.token, sent.parts, b"{}")
+    back = store.fetching(KEY, sent.parts)
+    look = f"ps -A -o args= >> {tmp_path}/ps; env >> {tmp_path}/env; cat > /dev/null"
+    script = transfer.receive(back, look, node.key.identity, "receive", manner=node.manner)
+    with store.carried(node.target, KEY, back) as check:
+        node.run(script, check=check, transcript=transcript)
+    private = next(line for line in node.key.identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY"))
+    secrets = [private, node.sshd.key.passphrase.reveal(), *way.urls.reveal().split(), *back.urls.reveal().split()[:1]]
+    jobs = Path(node.folder, "dtrove")
+    shown = (tmp_path / "ps").read_text() + (tmp_path / "env").read_text() + repr(transcript.entries)
+    assert "age -r" in shown
+    for secret in secrets:
+        assert secret not in shown
+        assert subprocess.run(["grep", "-rqF", "-e", secret, jobs], check=False).returncode == 1
+
+
+def test_progress_tells_how_much_has_gone(shelf: Shelf, node: Node) -> None:
+    told: list[tuple[str, int | None]] = []
+    parts = node.store(shelf.store)
+    node.receive(shelf.store, parts, on_progress=lambda title, percent: told.append((title, percent)))
+    assert told[-1] == ("fetched 12 MB", 99)
+
+
+def test_a_simulated_host_has_a_backup_of_no_parts(shelf: Shelf, node: Node) -> None:
+    target = Target("node-1", "node-1.invalid", 22, "root", Secret("x"), "ssh-ed25519 AAAA")
+    runner = SimulatedRunner(target=target, task_id="t", epoch=1, transcript=Transcript("node-1"), hosts=SimulatedHosts())
+    way = shelf.store.begin(KEY, MB)
+    with shelf.store.carried(target, KEY, way):
+        sent = runner.execute(transfer.send(way, "dump", "age1x", "send"))
+    shelf.store.finish(KEY, way.token, sent.parts, b"{}")
+    back = shelf.store.fetching(KEY, sent.parts)
+    with shelf.store.carried(target, KEY, back):
+        runner.execute(transfer.receive(back, "load", node.key.identity, "receive"))
+    assert sent == transfer.Sent((), 0)
+
+
+def test_no_key_leads_out_of_the_folder_of_a_store(tmp_path: Path) -> None:
+    store = LocalStore("local", tmp_path / "store")
+    for key in ("../out", "/etc", "a/../../b", "", "a//b", "a\nb", ".hidden"):
+        with pytest.raises(Failure, match="is no key of a backup"):
+            store.remove(key)

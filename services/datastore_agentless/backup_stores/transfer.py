@@ -99,13 +99,8 @@ def _script(
     way: Sending | Fetching, manner: Manner, values: dict[str, object], name: str, command: str, rest: str
 ) -> str:
     """A script that begins anew in bash, with its variables, the engine's command as a function, and the pipeline."""
-    chosen = {
-        "spool": way.spool,
-        "spooled": way.spooled,
-        "patience": manner.patience,
-        "silence": manner.silence,
-        **values,
-    }
+    common = {"spool": way.spool, "spooled": way.spooled, "patience": manner.patience, "silence": manner.silence}
+    chosen = {**common, **values}
     lines = "".join(f"{key}={quote(value)}\n" for key, value in chosen.items())
     again = 'case ${1:-} in bash) ;; *) exec bash "$0" bash;; esac\nset -euo pipefail\n'
     return f"{again}{lines}{name}() (\ncd /\n{command}\n)\n{SHARED}{rest}"

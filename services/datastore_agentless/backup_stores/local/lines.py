@@ -74,7 +74,8 @@ class Line:
         command = f"{target.prefix}timeout {SESSION_SECONDS} sh -s"
         self._process = subprocess.Popen([*login.words(), "--", login.host, command], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._words, bufsize=0)  # fmt: skip
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._read = b""
         self.heard = False

@@ -1,0 +1,167 @@
+"""A bucket: `<prefix>/<key>/backup.zst.age`, put together by S3 from the parts that nodes upload, and `manifest.json` beside it.
+
+Every part has a presigned URL of its own, made here without asking anybody. Source: Amazon S3, "Uploading and copying objects using
+multipart upload": up to 10,000 parts of 5 MB to 5 GB, all but the last as large as at least that.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.s3.client import client, in_our_words
+from services.datastore_agentless.backup_stores.s3.place import S3Place
+from shared.errors import Failure, NotFound
+from shared.once import once
+from shared.secrets import Secret
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedMultipartUploadTypeDef
+
+STREAM, MANIFEST = "backup.zst.age", "manifest.json"
+MOST_PARTS = 10_000
+# As long as a transfer may take, and what it may have waited before.
+URL_SECONDS = 36 * 3600
+# Signing takes a part of a millisecond: after so many others are let in.
+SIGNED_AT_ONCE = 20
+SPARE_PARTS = 8
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a stream is cut: into `count` parts at most, of `part_bytes`."""
+
+    part_bytes: int
+    count: int
+
+
+def cut(stream_bytes: int, least: int) -> Cut:
+    """Parts of `least` bytes, larger ones where the most that S3 takes would not do; and some to spare.
+
+    What cannot be compressed grows: by a ten-thousandth in zstd, and 16 bytes for each 64 KB in age. Estimates do more.
+    """
+    expected = max(1, math.ceil(stream_bytes * 1.05))
+    size = max(least, math.ceil(expected / (MOST_PARTS - SPARE_PARTS) / MB) * MB)
+    return Cut(size, math.ceil(expected / size) + SPARE_PARTS)
+
+
+class S3Store(BackupStore):
+    """Backups at one place of an S3."""
+
+    def __init__(self, name: str, place: S3Place, *, part_bytes: int = 64 * MB) -> None:
+        super().__init__(name)
+        self.place, self.part_bytes = place, part_bytes
+        self._client: Callable[[], S3Client] = once(lambda: client(place))
+
+    def begin(self, key: str, stream_bytes: int, token: str = "") -> Sending:
+        if not token:
+            with in_our_words(self.name, "begin an upload"):
+                self._forget_uploads(key)
+                made = self._s3.create_multipart_upload(**self._of(key, STREAM), ContentType="application/octet-stream")
+                token = made["UploadId"]
+        chosen = cut(stream_bytes, self.part_bytes)
+        urls = []
+        with in_our_words(self.name, "sign URLs"):
+            for number in range(1, chosen.count + 1):
+                urls.append(self._signed("upload_part", key, UploadId=token, PartNumber=number))
+                if number % SIGNED_AT_ONCE == 0:
+                    time.sleep(0)
+        return Sending(chosen.part_bytes, Secret("\n".join(urls)), token)
+
+    def finish(self, key: str, token: str, parts: Sequence[Part], manifest: bytes) -> None:
+        with in_our_words(self.name, "complete an upload"):
+            if parts and not self._is_whole(key, parts):
+                self._complete(key, token, parts)
+                if not self._is_whole(key, parts):
+                    raise Failure(f"the store {self.name} has put the backup {key} together, and it has another size",
+                                  what_to_do="back up once more")  # fmt: skip
+            if not parts:
+                self._abort(key, token)
+            self._s3.put_object(**self._of(key, MANIFEST), Body=manifest, ContentType="application/json")
+
+    def abandon(self, key: str, token: str) -> None:
+        with in_our_words(self.name, "abandon an upload"):
+            self._abort(key, token)
+
+    def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
+        if not parts:
+            return Fetching(())
+        with in_our_words(self.name, "sign a URL"):
+            if not self._is_whole(key, parts):
+                raise Failure(f"the backup {key} is missing in the store {self.name}, or has another size than it had",
+                              what_to_do="see what became of it there, or restore another one")  # fmt: skip
+            url, lines, begin = self._signed("get_object", key), [], 0
+            for part in parts:
+                lines.append(f"{url} {begin}-{begin + part.size - 1}")
+                begin += part.size
+        return Fetching(tuple(parts), Secret("\n".join(lines)))
+
+    def manifest(self, key: str) -> bytes:
+        with in_our_words(self.name, f"give the manifest of {key}"):
+            return self._s3.get_object(**self._of(key, MANIFEST))["Body"].read()
+
+    def remove(self, key: str) -> None:
+        with in_our_words(self.name, f"remove {key}"):
+            self._forget_uploads(key)
+            for name in (MANIFEST, STREAM):
+                self._s3.delete_object(**self._of(key, name))
+
+    def reach(self) -> None:
+        with in_our_words(self.name, "be written to"):
+            self._s3.put_object(**self._of("", ".reach"), Body=b"")
+            self._s3.delete_object(**self._of("", ".reach"))
+
+    @property
+    def _s3(self) -> S3Client:
+        return self._client()
+
+    def _of(self, key: str, name: str) -> Any:
+        return {"Bucket": self.place.bucket, "Key": "/".join(filter(None, (self.place.prefix, key, name)))}
+
+    def _signed(self, method: str, key: str, **more: object) -> str:
+        return self._s3.generate_presigned_url(method, Params={**self._of(key, STREAM), **more}, ExpiresIn=URL_SECONDS)
+
+    def _is_whole(self, key: str, parts: Sequence[Part]) -> bool:
+        """Whether the object is there, and as large as its parts are together."""
+        try:
+            with in_our_words(self.name, "look at an object"):
+                there = self._s3.head_object(**self._of(key, STREAM))
+        except NotFound:
+            return False
+        return there["ContentLength"] == sum(part.size for part in parts)
+
+    def _complete(self, key: str, token: str, parts: Sequence[Part]) -> None:
+        """Put the parts together, once the store has each as the node had noted it."""
+        seen = {}
+        for page in self._s3.get_paginator("list_parts").paginate(**self._of(key, STREAM), UploadId=token):
+            for one in page.get("Parts", []):
+                seen[one["PartNumber"]] = (one["Size"], one["ETag"].strip('"'))
+        for part in parts:
+            if seen.get(part.number) != (part.size, part.tag):
+                what = "is missing" if part.number not in seen else "is not as the node has sent it"
+                raise Failure(f"part {part.number} of the backup {key} {what} in the store {self.name}",
+                              what_to_do="back up once more")  # fmt: skip
+        together: CompletedMultipartUploadTypeDef = {
+            "Parts": [{"PartNumber": part.number, "ETag": f'"{part.tag}"'} for part in parts]
+        }
+        self._s3.complete_multipart_upload(**self._of(key, STREAM), UploadId=token, MultipartUpload=together)
+
+    def _abort(self, key: str, token: str) -> None:
+        try:
+            with in_our_words(self.name, "abandon an upload"):
+                self._s3.abort_multipart_upload(**self._of(key, STREAM), UploadId=token)
+        except NotFound:
+            return
+
+    def _forget_uploads(self, key: str) -> None:
+        """What was begun for this backup and whose token nobody has: its parts would cost for ever."""
+        place = self._of(key, STREAM)
+        found = self._s3.list_multipart_uploads(Bucket=place["Bucket"], Prefix=place["Key"])
+        for upload in found.get("Uploads", []):
+            if upload["Key"] == place["Key"]:
+                self._abort(key, upload["UploadId"])
