@@ -311,6 +311,73 @@ def test_where_all_is_well_a_replica_has_all_of_a_frozen_primary_and_follows_it(
     assert (follows.follows, follows.streams, leads.follows, frozen.follows) == (one.addr, True, "", "")
 
 
+def test_a_dump_s_shell_is_correct_shows_no_secret_and_has_titles(server: BaseManager) -> None:
+    dumping = server.dumping
+    if dumping is None:
+        return
+    node = instance()
+    for line in (dumping.sends(node), dumping.receives(node)):
+        done = subprocess.run(["bash", "-n"], input=line, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{line}"
+        assert "4711" not in line
+        assert line.endswith("\n"), "whoever puts it between brackets may close them on the next line"
+    assert "\n" not in dumping.login(node).reveal()
+    for script in (dumping.ready(node), dumping.mark(node), dumping.size(node), dumping.take_over(node)):
+        host = all_is_well()
+        host.drive(script)
+        assert all(host.titles)
+        assert "4711" not in host.lines
+        for command in host.commands:
+            told = command.content if isinstance(command, Put) else command.stdin
+            assert "4711" not in str(told)
+            if not isinstance(command, Put):
+                line = command.script if isinstance(command, Job) else command.line
+                done = subprocess.run(["sh", "-n"], input=line, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, f"{done.stderr}\n{line}"
+
+
+def test_a_dump_says_where_the_engine_stands_and_how_large_it_is_at_most(server: BaseManager) -> None:
+    dumping = server.dumping
+    if dumping is None:
+        return
+    looks = all_is_well()
+    mark, size = looks.drive(dumping.mark(instance())), looks.drive(dumping.size(instance()))
+    assert mark.engine.endswith(("15.8", "10.11.6-MariaDB", "7.0.15"))
+    assert mark.position
+    assert mark.at.startswith("20")
+    assert mark.at.endswith("Z")
+    assert size > 1024 * 1024
+    assert not any(getattr(command, "changes", True) for command in looks.commands)
+
+
+@pytest.mark.parametrize("script", ["mark", "size"])
+def test_a_dump_of_an_engine_that_does_not_answer_as_it_should_is_refused(server: BaseManager, script: str) -> None:
+    if server.dumping is None:
+        return
+    odd = ScriptedHost(see="Could not connect|?\n")
+    with pytest.raises(CommandFailed, match="does not say"):
+        odd.drive(getattr(server.dumping, script)(instance()))
+
+
+def test_restored_data_are_taken_over_once_and_the_engine_runs_afterwards(server: BaseManager) -> None:
+    dumping = server.dumping
+    if dumping is None:
+        return
+    first, again = (
+        ScriptedHost(see_what_was_restored=f"{answer}\n", **{"": lambda command: Result(stdout=getattr(command, "sample", ""))})
+        for answer in ("yes", "done")
+    )
+    first.drive(dumping.take_over(instance()))
+    stopped, moved, started = (
+        next(number for number, title in enumerate(first.titles) if title.startswith(words))
+        for words in ("stop", "put the restored data in their place", "start")
+    )
+    assert stopped < moved < started
+    again.drive(dumping.take_over(instance()))
+    assert not any(title.startswith(("stop", "put", "write")) for title in again.titles), again.titles
+    assert any(title.startswith("start") for title in again.titles)
+
+
 def test_an_answer_in_another_version_is_refused(server: BaseManager) -> None:
     other = ScriptedHost(log_in_and_ask=Result(stdout="redis_version:1.2.3\n" if server.name == "redis" else "1.2.3\n"))
     with pytest.raises(Failure, match=rf"runs {server.name} 1\.2\.3, not {server.datastore.version}"):

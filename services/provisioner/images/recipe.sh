@@ -5,6 +5,8 @@
 set -eu
 output=$1 suite=$2 mirror=$3
 packages=openssh-server,sudo,iproute2,iputils-ping,procps,ca-certificates,e2fsprogs,apt-utils,netbase
+# What a backup takes: without them each host's first one would begin with apt.
+packages=$packages,zstd,age,curl,mariadb-backup
 exec mmdebstrap --variant=minbase --mode=auto --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='force-unsafe-io' \
   --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.datastore_agentless.datastores.mysql.manager import MySQLManager
 
 # In the data directory of a copy: the global transaction id that it was made at.
-_MARK = "dtrove-copied-at"
+COPIED_AT = "dtrove-copied-at"
 
 
 class BackupCopying(Copying):
@@ -63,23 +63,23 @@ class BackupCopying(Copying):
             return
         yield Phase(f"copying the data of {source.name}", 5)
         yield from self.trust(source)
-        yield Job(f"copy-from-{primary.id}", _COPY.format(data=data, fetch=self.fetch(source), mark=_MARK),
+        yield Job(f"copy-from-{primary.id}", _COPY.format(data=data, fetch=self.fetch(source), mark=COPIED_AT),
                   title=f"copy the data of {source.name}", timeout=COPY_SECONDS)  # fmt: skip
         yield Put(ROLE_FILE, READ_ONLY, title="write that it only reads")
         yield from self.manager.stop()
-        yield Run(_TAKE_OVER.format(data=data, mark=_MARK), title="put the copy in its place", timeout=120)
+        yield Run(_TAKE_OVER.format(data=data, mark=COPIED_AT), title="put the copy in its place", timeout=120)
         yield from self.manager.start()
 
     def forget(self, node: Instance) -> Script:
         """On a node that is stopped: have `take` fetch a copy anew. The data stay where they are until that is whole."""
         data = quote(self.manager.data_path(node))
-        yield Run(f"rm -f {data}/{_MARK} && rm -rf {data}.copy {data}.copy-failed", title="forget the copy of before",
+        yield Run(f"rm -f {data}/{COPIED_AT} && rm -rf {data}.copy {data}.copy-failed", title="forget the copy of before",
                   timeout=120)  # fmt: skip
 
     def position(self, replica: Instance) -> Script:
         """On the replica: the global transaction id that its data are at; empty where it has none of the primary's yet."""
         data = quote(self.manager.data_path(replica))
-        told = yield Run(f"cat {data}/{_MARK} 2>/dev/null || true", title="see how far its data are", changes=False)
+        told = yield Run(f"cat {data}/{COPIED_AT} 2>/dev/null || true", title="see how far its data are", changes=False)
         if not POSITION.fullmatch(told.text):
             raise Failure(f"{replica.name} does not say how far its data are: {told.text[:100]}",
                           what_to_do="remove the node and add another")  # fmt: skip
@@ -87,7 +87,7 @@ class BackupCopying(Copying):
 
     def _whether_copied(self, node: Instance) -> Run:
         data = quote(self.manager.data_path(node))
-        return Run(f"[ -f {data}/{_MARK} ] && echo yes || echo no", title="see whether the data are a copy",
+        return Run(f"[ -f {data}/{COPIED_AT} ] && echo yes || echo no", title="see whether the data are a copy",
                    changes=False, sample="no")  # fmt: skip
 
     def _ask(self, sql: str, *, title: str, sample: str) -> Run:

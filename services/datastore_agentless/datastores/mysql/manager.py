@@ -7,6 +7,7 @@ import re
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.mysql.accounts import MariaAccounts
 from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
+from services.datastore_agentless.datastores.mysql.dumping import HotBackup
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
@@ -43,6 +44,11 @@ class MySQLManager(BaseManager):
     def accounts(self) -> MariaAccounts | None:
         """MariaDB's; MySQL's own server keeps its accounts elsewhere."""
         return MariaAccounts(self) if self.is_mariadb else None
+
+    @property
+    def dumping(self) -> HotBackup | None:
+        """MariaDB's; mariadb-backup does not read what MySQL's own server writes."""
+        return HotBackup(self) if self.is_mariadb else None
 
     @property
     def service_name(self) -> str:  # type: ignore[override]

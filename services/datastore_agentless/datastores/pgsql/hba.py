@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _HBA = f"""# Written by DTrove.
 local   all             postgres                                peer
+local   replication     postgres                                peer
 local   all             all                                     scram-sha-256
 host    all             all             127.0.0.1/32            scram-sha-256
 host    all             all             ::1/128                 scram-sha-256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.pgsql.accounts import PostgresAccounts
 from services.datastore_agentless.datastores.pgsql.counting import PostgresCounting
+from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
@@ -28,6 +29,7 @@ class PostgresManager(BaseManager):
     topology_class = StreamingReplication
     parameters_class = PostgresParameters
     accounts_class = PostgresAccounts
+    dumping_class = BaseBackup
 
     @property
     def name(self) -> str:

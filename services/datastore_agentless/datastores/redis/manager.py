@@ -10,6 +10,7 @@ from services.datastore_agentless.datastores.base.topology import REPLICATION_US
 from services.datastore_agentless.datastores.redis.access import ACCESS_FILE
 from services.datastore_agentless.datastores.redis.accounts import RedisAccounts
 from services.datastore_agentless.datastores.redis.counting import RedisCounting
+from services.datastore_agentless.datastores.redis.dumping import Snapshot
 from services.datastore_agentless.datastores.redis.parameters import RedisParameters
 from services.datastore_agentless.datastores.redis.takeover import PING_SECONDS, ROLE_FILE
 from services.datastore_agentless.datastores.redis.topology import RedisReplication
@@ -34,6 +35,7 @@ class RedisManager(BaseManager):
     topology_class = RedisReplication
     parameters_class = RedisParameters
     accounts_class = RedisAccounts
+    dumping_class = Snapshot
     role_file = ROLE_FILE
     ping_seconds = PING_SECONDS
 
@@ -89,11 +91,14 @@ class RedisManager(BaseManager):
 
     def asked(self, instance: Instance, *commands: str, title: str, changes: bool = True, sample: str = "") -> Run:
         """Commands of Redis's, given as the administrator over the network address."""
-        login = f"AUTH {self.argument(instance.admin_user)} {self.argument(instance.admin_password.reveal())}"
         return Run(
             ("redis-cli", "-h", instance.addr, "-p", str(self.port)), title=title, changes=changes, sample=sample,
-            stdin=Secret("\n".join([login, *commands, ""])),
+            stdin=Secret("\n".join([self.login(instance), *commands, ""])),
         )  # fmt: skip
+
+    def login(self, instance: Instance) -> str:
+        """The command by which the administrator logs in, as redis-cli reads it."""
+        return f"AUTH {self.argument(instance.admin_user)} {self.argument(instance.admin_password.reveal())}"
 
     @staticmethod
     def told(answer: Result) -> dict[str, str]:
