@@ -26,21 +26,21 @@ def find(connection: Connection, backup_id: str) -> Backup | None:
     """The same, or None."""
     t = tables.backups
     row = connection.execute(select(t).where(t.c.id == backup_id)).first()
-    return None if row is None else _backup(row)
+    return None if row is None else read(row)
 
 
 def lock(tx: Tx, backup_id: str) -> Backup | None:
     """The same, and nobody else changes it until this transaction ends."""
     t = tables.backups
     row = tx.connection.execute(select(t).where(t.c.id == backup_id).with_for_update()).first()
-    return None if row is None else _backup(row)
+    return None if row is None else read(row)
 
 
 def of_operation(connection: Connection, operation_id: str) -> Backup | None:
     """The backup that an operation makes, or None."""
     t = tables.backups
     row = connection.execute(select(t).where(t.c.operation_id == operation_id)).first()
-    return None if row is None else _backup(row)
+    return None if row is None else read(row)
 
 
 def add(tx: Tx, entry: Backup) -> bool:
@@ -80,7 +80,8 @@ def _age_key(connection: Connection, project_id: str) -> AgeKey | None:
     return None if row is None else AgeKey(**row._mapping)
 
 
-def _backup(row: Row[Any]) -> Backup:
+def read(row: Row[Any]) -> Backup:
+    """A backup from its row."""
     return Backup(**{**row._mapping, "token": row.token or Secret(""), "state": State(row.state)})
 
 
