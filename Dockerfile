@@ -6,7 +6,7 @@ ARG BASE=python:3.13-slim
 FROM ${BASE}
 
 RUN useradd --system --create-home --home-dir /var/lib/dtrove --uid 8780 dtrove
-# The provider `static` logs in to its hosts with it.
+# The provider `static` logs in to its hosts with it, and carriers of backups to nodes.
 RUN command -v ssh >/dev/null \
     || { apt-get update -qq && apt-get install -qq -y --no-install-recommends openssh-client && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /opt/dtrove

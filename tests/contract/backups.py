@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from services.datastore_agentless.backup_stores import transfer
+<<<<<<< HEAD
 from services.datastore_agentless.backup_stores.base import BackupStore, Part, Sending
+=======
+from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Part, Sending
+>>>>>>> stores
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from services.datastore_agentless.backup_stores.s3.store import S3Store
@@ -24,7 +28,7 @@ from tests.support.s3 import BUCKET, S3
 
 KEY = "project/cluster/backup"
 MB = 1024 * 1024
-HASTY = Manner(patience=20, silence=5)
+HASTY = Manner(patience=120, silence=30)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Node:
 
     def send(
         self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any
+<<<<<<< HEAD
     ) -> Sent:
         """Have the data leave the node for the store; with what carries them, where something does."""
         script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
@@ -94,17 +99,49 @@ class Node:
     def receive(
         self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
     ) -> bytes:
+=======
+    ) -> Sent:  # fmt: skip
+        """Have the data leave the node for the store; with what carries them, where something does."""
+        with store.carried(target or self.target, KEY, way) as check:
+            return self.run_send(way, dump, check=check, **options)
+
+    def run_send(self, way: Sending, dump: str = "", **options: Any) -> Sent:
+        """The node's part of that alone."""
+        script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
+        return self.run(script, **options)
+
+    def store(self, store: BackupStore) -> tuple[Part, ...]:
+        """Have a whole backup of them in the store."""
+        way = store.begin(KEY, 12 * MB)
+        sent = self.send(store, way)
+        store.finish(KEY, way.token, sent.parts, b"{}")
+        return sent.parts
+
+    def receive(
+        self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
+    ) -> bytes:  # fmt: skip
+>>>>>>> stores
         """Have them come back."""
         way = store.fetching(KEY, parts)
+        with store.carried(target or self.target, KEY, way) as check:
+            return self.fetch(way, check=check, **options)
+
+    def fetch(self, way: Fetching, load: str = "", **options: Any) -> bytes:
+        """The node's part of that alone."""
         identity = options.pop("identity", self.key.identity)
+<<<<<<< HEAD
         script = transfer.receive(way, f"cat > {self.back}", identity, "receive", manner=self.manner)
         with store.carried(target or self.target, KEY, way) as check:
             self.run(script, check=check, **options)
+=======
+        script = transfer.receive(way, load or f"cat > {self.back}", identity, "receive", manner=self.manner)
+        self.run(script, **options)
+>>>>>>> stores
         return self.back.read_bytes()
 
     def left_behind(self) -> list[Path]:
         """What a transfer has left on the node, beside the job's own few files."""
-        own = {"cmd", "pid", "stdout", "stderr", "rc", "run", "input"}
+        own = {"cmd", "pid", "stdout", "stderr", "rc", "run", "input", "ballast"}
         jobs = self.folder / "dtrove" / "jobs"
         beside = [path for path in jobs.glob("*/*") if path.name.split(".")[0] not in own] if jobs.exists() else []
         memory = self.folder / "memory"

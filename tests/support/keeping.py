@@ -140,5 +140,8 @@ class SomeDumping(Dumping):
     def receives(self, node: Instance) -> str:
         return "engine --load"
 
+    def started(self, node: Instance) -> Script:
+        yield from ()
+
     def take_over(self, node: Instance) -> Script:
         yield Run("engine --take-over", title="put the data of the backup in place")

@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -210,6 +211,28 @@ class Proxy:
             if self._silent_after <= 0:
                 self._silent_after = None
                 self._flowing.clear()
+
+
+class UploadProxy(Proxy):
+    """Stands before a server that is sent much: the next `times` connections over which `after` bytes have gone are reset, or, with
+    `mute`, fall silent.
+    """
+
+    after, times, struck, mute = 0, 0, 0, False
+
+    def passes(self, pair: Pair, data: bytes, *, back: bool) -> bool:
+        if back or self.struck >= self.times:
+            return True
+        self._gone[pair] = self._gone.get(pair, 0) + len(data)
+        if pair.silent or self._gone[pair] < self.after:
+            return True
+        self.struck += 1
+        pair.silent = self.mute
+        return self.mute
+
+    @cached_property
+    def _gone(self) -> dict[Pair, int]:
+        return {}
 
 
 # Source: PostgreSQL's frontend protocol, a simple query: Q, its length, the text, a zero byte.

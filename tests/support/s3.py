@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import requests
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -63,6 +64,8 @@ class S3:
         return [one["UploadId"] for one in self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
 
     def close(self) -> None:
+        """Stop, and forget all: moto remembers for its whole process."""
+        requests.post(f"{self.url}/moto-api/reset", timeout=30)
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()

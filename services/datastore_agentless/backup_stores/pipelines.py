@@ -27,17 +27,18 @@ rest() {
   case $pause in 0.05) pause=0.1;; 0.1) [ $((SECONDS - $1)) -lt 10 ] || pause=1;; esac
 }
 
-# ask NUMBER URL ARGUMENTS: one request to the store, again and again where it stumbles. Its headers are left in head.NUMBER.
+# ask NUMBER URL INTO ARGUMENTS: one request to the store, again and again where it stumbles. What it answers is left in INTO, the
+# headers in head.NUMBER.
 ask() {
-  local number=$1 url=$2 began=$SECONDS nap=1 good code said
-  shift 2
+  local number=$1 url=$2 into=$3 began=$SECONDS nap=1 good code said
+  shift 3
   while :; do
     good=yes
     code=$(printf 'url = "%s"\n' "$url" | curl --config - --silent --show-error --connect-timeout 15 --speed-limit 1000 \
-      --speed-time "$silence" --dump-header "$work/head.$number" --output "$work/answer.$number" --write-out '%{http_code}' "$@" \
+      --speed-time "$silence" --dump-header "$work/head.$number" --output "$into" --write-out '%{http_code}' "$@" \
       2>"$work/error.$number") || good=no
     case $good$code in yes2*) return;; esac
-    said=$(sed -n 's:.*<Code>\([^<]*\)</Code>.*<Message>\([^<]*\)</Message>.*:\1, \2:p' "$work/answer.$number" 2>/dev/null |
+    said=$(sed -n 's:.*<Code>\([^<]*\)</Code>.*<Message>\([^<]*\)</Message>.*:\1, \2:p' "$into" 2>/dev/null |
       head -c 300) || true
     # Source: Amazon S3, "Error responses": these two speak of a line that was slow or broke.
     case $said in RequestTimeout*|IncompleteBody*) code=408;; esac
@@ -57,7 +58,8 @@ ask() {
 """
 
 SEND = r"""
-mapfile -t urls
+mapfile -t given
+login=${given[0]} urls=("${given[@]:1}")
 exec < /dev/null
 : > "$work/count"
 
@@ -68,7 +70,7 @@ tell() { while sleep 2; do echo "read $(counted)"; done; }
 upload() {
   local url=${urls[$1-1]:-}
   [ -n "$url" ] || { say "there is more to send than was expected: no place is left for part $1"; exit 3; }
-  ask "$1" "$url" --upload-file "$work/part.$1" --header 'Expect:'
+  ask "$1" "$url" "$work/answer.$1" --upload-file "$work/part.$1" --header 'Expect:'
   tag=$(tr -d '\r"' < "$work/head.$1" | sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' | tail -n 1)
   rm -f "$work/part.$1" "$work/head.$1" "$work/answer.$1" "$work/error.$1"
 }
@@ -130,8 +132,8 @@ echo 1 > "$work/next"
 download() {
   local url=${urls[$1-1]}
   case $url in
-    *' '*) ask "$1" "${url%% *}" --output "$work/part.$1" --range "${url#* }";;
-    *) ask "$1" "$url" --output "$work/part.$1";;
+    *' '*) ask "$1" "${url%% *}" "$work/part.$1" --range "${url#* }";;
+    *) ask "$1" "$url" "$work/part.$1";;
   esac
 }
 

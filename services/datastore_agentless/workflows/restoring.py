@@ -35,7 +35,8 @@ class Restoring:
         backup = self._backup(cluster)
         manager, dumping = hosts.manager(node), self.keeping.dumping(node)
         context.report(f"fetching backup {backup.id} from {backup.store}")
-        hosts.run(context, node, manager.install_packages(node, (*transfer.PACKAGES, *dumping.packages)))
+        hosts.run(context, node, manager.install_packages(node, transfer.PACKAGES))
+        hosts.run(context, node, dumping.ready(node))
         with hosts.database.read() as connection:
             key = backups.identity(connection, backup.project_id)
         way = self.keeping.store(backup).fetching(backup.key, manifests.parts_of(backup))

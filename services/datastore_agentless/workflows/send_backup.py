@@ -80,8 +80,8 @@ class SendBackup:
     def _install(self, context: StepContext) -> Outcome:
         _, node = self._present(context)
         hosts = self.keeping.hosts
-        wanted = (*transfer.PACKAGES, *self.keeping.dumping(node).packages)
-        hosts.run(context, node, hosts.manager(node).install_packages(node, wanted))
+        hosts.run(context, node, hosts.manager(node).install_packages(node, transfer.PACKAGES))
+        hosts.run(context, node, self.keeping.dumping(node).ready(node))
         return Next(message=f"{node.name} has what it needs for it")
 
     def _begin(self, context: StepContext) -> Outcome:
@@ -109,9 +109,8 @@ class SendBackup:
         backup, node = self._present(context)
         hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
         way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, backup.token.reveal())
-        script = transfer.send(
-            way, dumping.sends(node), backup.manifest["recipient"], backup.job, of_bytes=backup.size_bytes
-        )
+        script = transfer.send(way, dumping.sends(node), backup.manifest["recipient"], backup.job,
+                               login=dumping.login(node), of_bytes=backup.size_bytes)  # fmt: skip
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
             sent = cast("transfer.Sent", hosts.run(watchful, node, script))

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Never
 
+from services.datastore_agentless.backup_stores.local.disk import on_disk
 from services.datastore_agentless.backup_stores.local.lines import CHUNK, UNREACHED, Line, LineDropped, Login
 from services.datastore_agentless.backup_stores.local.node import give, take
 from services.datastore_agentless.hosts.base import Target
@@ -115,7 +116,7 @@ class Carrier:
             raise Failure(f"{self.target.name} offers a part of {size} bytes where {self.part_bytes} are the most")
         draft, seen, rest = self.folder / f".new-{os.getpid()}-{number}", hashlib.sha256(), size
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as file:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 while rest:
                     piece = line.read(rest)
                     seen.update(piece)
@@ -131,14 +132,9 @@ class Carrier:
     def _keep(self, line: Line, draft: Path, kept_as: str, name: str) -> None:
         """The node lets go of a part once this one is on the disk, and its name too."""
         try:
-            for path, flags in ((draft, os.O_RDONLY), (self.folder, os.O_RDONLY | os.O_DIRECTORY)):
-                if path == self.folder:
-                    draft.replace(self.folder / kept_as)
-                opened = os.open(path, flags)
-                try:
-                    os.fsync(opened)
-                finally:
-                    os.close(opened)
+            on_disk(draft)
+            draft.replace(self.folder / kept_as)
+            on_disk(self.folder)
         except OSError as error:
             line.end()
             raise self._unkept(int(name[:6]), error) from error

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from services.datastore_agentless.backup_stores.base import MB, BackupStore, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.local.carrying import Errand, carrying
+from services.datastore_agentless.backup_stores.local.disk import on_disk, write
 from services.datastore_agentless.hosts.base import Target
 from services.datastore_agentless.hosts.simulated import is_simulated
 from shared.errors import Failure, NotFound
@@ -52,12 +53,12 @@ class LocalStore(BackupStore):
                 if (came := place / came_as(part)).exists():
                     came.replace(place / called(part.number))
                 self._see(key, part)
-            _write(place / MANIFEST, manifest)
+            write(place / MANIFEST, manifest)
             wanted = {MANIFEST, *(called(part.number) for part in parts)}
             for left in place.iterdir():
                 if left.name not in wanted:
                     left.unlink()
-            _sync(place)
+            on_disk(place)
 
     def abandon(self, key: str, token: str) -> None:
         if not (self._place(key) / MANIFEST).exists():
@@ -92,7 +93,7 @@ class LocalStore(BackupStore):
         probe = self.folder / f".reach-{os.getpid()}"
         with self._trouble("write to", str(self.folder)):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(probe, b"")
+            write(probe, b"")
             probe.unlink()
 
     def carried(self, target: Target, key: str, way: Sending | Fetching) -> AbstractContextManager[Callable[[], None]]:
@@ -140,25 +141,6 @@ def called(number: int) -> str:
 def came_as(part: Part) -> str:
     """The name of a part before its backup is finished."""
     return f"{called(part.number)}.{part.sha256}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _empty(place: Path) -> None:

@@ -84,3 +84,9 @@ def test_a_prefix_names_only_what_an_instance_has_and_no_secret() -> None:
     for wrong in ("exec %(nothing)s", "exec %(admin_password)s", "exec %s", "100%"):
         with pytest.raises(ValueError):
             parse_prefix(wrong)
+
+
+def test_half_a_key_of_an_s3_is_of_no_use(tmp_path: Path) -> None:
+    for given, missing in (("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), ("SECRET_ACCESS_KEY", "ACCESS_KEY_ID")):
+        problems = problems_of([Settings], {"DTROVE_HOME": str(tmp_path), f"DTROVE_S3_{given}": "half"})
+        assert f"DTROVE_S3_{missing}: is not set: the other half of an S3's key is of no use alone" in problems
