@@ -364,7 +364,9 @@ def test_restored_data_are_taken_over_once_and_the_engine_runs_afterwards(server
     if dumping is None:
         return
     first, again = (
-        ScriptedHost(see_what_was_restored=f"{answer}\n", **{"": lambda command: Result(stdout=getattr(command, "sample", ""))})
+        ScriptedHost(
+            see_what_was_restored=f"{answer}\n", **{"": lambda command: Result(stdout=getattr(command, "sample", ""))}
+        )
         for answer in ("yes", "done")
     )
     first.drive(dumping.take_over(instance()))

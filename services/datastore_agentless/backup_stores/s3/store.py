@@ -6,10 +6,7 @@ multipart upload": up to 10,000 parts of 5 MB to 5 GB, all but the last as large
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 import contextlib
->>>>>>> stores
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -65,11 +62,7 @@ class S3Store(BackupStore):
     def begin(self, key: str, stream_bytes: int, token: str = "") -> Sending:
         if not token:
             with in_our_words(self.name, "begin an upload"):
-<<<<<<< HEAD
-                self._forget_uploads(key)
-=======
                 self._make_room(key)
->>>>>>> stores
                 made = self._s3.create_multipart_upload(**self._of(key, STREAM), ContentType="application/octet-stream")
                 token = made["UploadId"]
         chosen = cut(stream_bytes, self.part_bytes)
@@ -82,21 +75,6 @@ class S3Store(BackupStore):
         return Sending(chosen.part_bytes, Secret("\n".join(urls)), token)
 
     def finish(self, key: str, token: str, parts: Sequence[Part], manifest: bytes) -> None:
-<<<<<<< HEAD
-        with in_our_words(self.name, "complete an upload"):
-            if parts and not self._is_whole(key, parts):
-                self._complete(key, token, parts)
-                if not self._is_whole(key, parts):
-                    raise Failure(f"the store {self.name} has put the backup {key} together, and it has another size",
-                                  what_to_do="back up once more")  # fmt: skip
-            if not parts:
-                self._abort(key, token)
-            self._s3.put_object(**self._of(key, MANIFEST), Body=manifest, ContentType="application/json")
-
-    def abandon(self, key: str, token: str) -> None:
-        with in_our_words(self.name, "abandon an upload"):
-            self._abort(key, token)
-=======
         if parts:
             # An upload that is not there any more has been completed before, or never came to it: the object tells.
             with contextlib.suppress(NotFound), in_our_words(self.name, "complete an upload"):
@@ -110,28 +88,16 @@ class S3Store(BackupStore):
     def abandon(self, key: str, token: str) -> None:
         with contextlib.suppress(NotFound), in_our_words(self.name, "abandon an upload"):
             self._s3.abort_multipart_upload(**self._of(key, STREAM), UploadId=token)
->>>>>>> stores
 
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         if not parts:
             return Fetching(())
-<<<<<<< HEAD
-        with in_our_words(self.name, "sign a URL"):
-            if not self._is_whole(key, parts):
-                raise Failure(f"the backup {key} is missing in the store {self.name}, or has another size than it had",
-                              what_to_do="see what became of it there, or restore another one")  # fmt: skip
-            url, lines, begin = self._signed("get_object", key), [], 0
-            for part in parts:
-                lines.append(f"{url} {begin}-{begin + part.size - 1}")
-                begin += part.size
-=======
         self._see(key, parts)
         with in_our_words(self.name, "sign a URL"):
             url, lines, begin = self._signed("get_object", key), [], 0
         for part in parts:
             lines.append(f"{url} {begin}-{begin + part.size - 1}")
             begin += part.size
->>>>>>> stores
         return Fetching(tuple(parts), Secret("\n".join(lines)))
 
     def manifest(self, key: str) -> bytes:
@@ -159,16 +125,6 @@ class S3Store(BackupStore):
     def _signed(self, method: str, key: str, **more: object) -> str:
         return self._s3.generate_presigned_url(method, Params={**self._of(key, STREAM), **more}, ExpiresIn=URL_SECONDS)
 
-<<<<<<< HEAD
-    def _is_whole(self, key: str, parts: Sequence[Part]) -> bool:
-        """Whether the object is there, and as large as its parts are together."""
-        try:
-            with in_our_words(self.name, "look at an object"):
-                there = self._s3.head_object(**self._of(key, STREAM))
-        except NotFound:
-            return False
-        return there["ContentLength"] == sum(part.size for part in parts)
-=======
     def _see(self, key: str, parts: Sequence[Part]) -> None:
         """Raises Failure where the object is missing, or not as large as its parts are together."""
         size = sum(part.size for part in parts)
@@ -179,7 +135,6 @@ class S3Store(BackupStore):
             raise Failure(f"the backup {key} is missing in the store {self.name}") from error
         if seen != size:
             raise Failure(f"the backup {key} has {seen} bytes in the store {self.name} in place of {size}")
->>>>>>> stores
 
     def _complete(self, key: str, token: str, parts: Sequence[Part]) -> None:
         """Put the parts together, once the store has each as the node had noted it."""
@@ -197,14 +152,6 @@ class S3Store(BackupStore):
         }
         self._s3.complete_multipart_upload(**self._of(key, STREAM), UploadId=token, MultipartUpload=together)
 
-<<<<<<< HEAD
-    def _abort(self, key: str, token: str) -> None:
-        try:
-            with in_our_words(self.name, "abandon an upload"):
-                self._s3.abort_multipart_upload(**self._of(key, STREAM), UploadId=token)
-        except NotFound:
-            return
-=======
     def _make_room(self, key: str) -> None:
         """Nothing of an earlier try may pass for this one's. Raises Failure where that has become a backup."""
         with contextlib.suppress(NotFound), in_our_words(self.name, "look at an object"):
@@ -212,7 +159,6 @@ class S3Store(BackupStore):
             raise Failure(f"the backup {key} is whole already; nothing is written over it")
         self._forget_uploads(key)
         self._s3.delete_object(**self._of(key, STREAM))
->>>>>>> stores
 
     def _forget_uploads(self, key: str) -> None:
         """What was begun for this backup and whose token nobody has: its parts would cost for ever."""
@@ -220,8 +166,4 @@ class S3Store(BackupStore):
         found = self._s3.list_multipart_uploads(Bucket=place["Bucket"], Prefix=place["Key"])
         for upload in found.get("Uploads", []):
             if upload["Key"] == place["Key"]:
-<<<<<<< HEAD
-                self._abort(key, upload["UploadId"])
-=======
                 self.abandon(key, upload["UploadId"])
->>>>>>> stores

@@ -95,7 +95,9 @@ class Dumping(ABC):
         Raises CommandFailed where there is nothing to take over, Retryable while the engine still reads what it was given.
         """
         data = self._data(node)
-        there = yield Run(_LOOK.format(data=data, mark=RESTORED), title="see what was restored", changes=False, sample="yes\n")
+        there = yield Run(
+            _LOOK.format(data=data, mark=RESTORED), title="see what was restored", changes=False, sample="yes\n"
+        )
         if there.text == "yes":
             yield Phase("putting the restored data in their place")
             yield from self.manager.stop()

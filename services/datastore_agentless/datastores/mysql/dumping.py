@@ -40,7 +40,9 @@ class HotBackup(Dumping):
 
         The mark of a copy is set, too: the binary log of restored data begins after them, and does not say so.
         """
-        return _RECEIVE.format(data=self._data(node), memory=max(node.ram_mb // 4, 100), mark=RESTORED, copied=COPIED_AT)
+        return _RECEIVE.format(
+            data=self._data(node), memory=max(node.ram_mb // 4, 100), mark=RESTORED, copied=COPIED_AT
+        )
 
     def stopped(self, node: Instance) -> Script:
         """Whatever the node was before: it writes, and no commit waits."""
@@ -58,7 +60,9 @@ class HotBackup(Dumping):
 
     def _ask(self, sql: str, *, title: str, changes: bool = True, sample: str = "", columns: bool = False) -> Run:
         names = () if columns else ("-N", "-B")
-        return Run(("mysql", "--protocol=socket", "-uroot", *names), title=title, stdin=sql, changes=changes, sample=sample)
+        return Run(
+            ("mysql", "--protocol=socket", "-uroot", *names), title=title, stdin=sql, changes=changes, sample=sample
+        )
 
 
 _WHERE = (

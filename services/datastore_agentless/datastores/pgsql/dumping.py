@@ -57,6 +57,11 @@ class BaseBackup(Dumping):
                                config=quote(f"{manager.config_dir}/postgresql.conf"), left=" ".join(left),
                                user=REPLICATION_USER)  # fmt: skip
 
+    def stopped(self, node: Instance) -> Script:
+        """Whatever the node was before: it follows nobody, and no commit waits."""
+        yield standby.nobody_to_follow(self.manager)
+        yield standby.whom_to_wait_for(self.manager)
+
     def started(self, node: Instance) -> Script:
         """Have it number a transaction, which only one does that is out of recovery."""
         told = yield self._ask(_WRITES, title="see that it takes writes", sample=f"{_YES}\n")
@@ -81,7 +86,7 @@ _WRITES = "SELECT CASE WHEN pg_is_in_recovery() THEN false ELSE txid_current() >
 # manifest: who reads the stream knows its sum, and recovery is the better proof.
 _SEND = """cd /
 coproc keeper {{ exec {run} {psql} -qXAt -v ON_ERROR_STOP=1; }}
-to=${{keeper[1]}}
+to=${{keeper[1]}} keeping=$keeper_PID
 cat >&"$to" <<'END'
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' \\g /dev/null
 SELECT slot_name FROM pg_create_physical_replication_slot('dump_' || pg_backend_pid(), true, true);
@@ -89,7 +94,7 @@ END
 IFS= read -r _ <&"${{keeper[0]}}" || {{ echo 'the log cannot be kept for a base backup' >&2; exit 1; }}
 {run} {program} -D - -F tar -X fetch -c fast --no-manifest -U postgres -p {port} -w
 exec {{to}}>&-
-wait "$keeper_PID"
+wait "$keeping" || true
 """
 
 # What was sent by a standby, or by data that were restored themselves, has files that say so; what was set there past DTrove

@@ -50,7 +50,11 @@ def test_mysql_s_own_server_has_no_dump_here() -> None:
 
 
 def test_a_size_leaves_room_for_what_is_written_meanwhile_and_never_for_more_than_the_disk_has() -> None:
-    for told, size in (("1000 10 0", 1000 + 10 * 1024), (f"1000 0 {9 * GB}", 1000 + GB), (f"{8 * GB} 0 {9 * GB}", 12 * GB)):
+    for told, size in (
+        ("1000 10 0", 1000 + 10 * 1024),
+        (f"1000 0 {9 * GB}", 1000 + GB),
+        (f"{8 * GB} 0 {9 * GB}", 12 * GB),
+    ):
         assert ScriptedHost(see_how_large=f"{told}\n").drive(PGSQL.size(NODE)) == size
 
 
@@ -121,7 +125,9 @@ def test_restored_data_of_mariadb_are_written_to_and_their_replicas_need_a_copy(
     host.drive(MYSQL.take_over(NODE))
     (written,) = [one for one in host.commands if isinstance(one, Put)]
     assert (written.path, written.content) == (role.ROLE_FILE, role.primary(waits=False))
-    assert f'> "$d/{COPIED_AT}"' in MYSQL.receives(NODE), "a replica that followed from the first transaction would lack them"
+    assert f'> "$d/{COPIED_AT}"' in MYSQL.receives(NODE), (
+        "a replica that followed from the first transaction would lack them"
+    )
     assert "--use-memory=512M" in MYSQL.receives(NODE)
 
 
@@ -151,7 +157,8 @@ def test_redis_is_asked_again_while_it_reads_what_was_restored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wished", "name"), [({}, "appendonly.aof"), ({"appendonly": "no"}, "dump.rdb"), ({"appendonly": "yes"}, "appendonly.aof")]
+    ("wished", "name"),
+    [({}, "appendonly.aof"), ({"appendonly": "no"}, "dump.rdb"), ({"appendonly": "yes"}, "appendonly.aof")],
 )
 def test_a_snapshot_has_the_name_by_which_this_server_reads_it(wished: dict[str, Any], name: str) -> None:
     made = dumping(RedisManager, "7.0", default_parameters=wished)
@@ -161,11 +168,17 @@ def test_a_snapshot_has_the_name_by_which_this_server_reads_it(wished: dict[str,
 def test_dtrove_s_own_lines_of_the_access_list_stay_and_all_others_are_the_backup_s(tmp_path: Path) -> None:
     own, brought = tmp_path / "users.acl", tmp_path / "redis.restored" / "users.acl"
     brought.parent.mkdir()
-    own.write_text("user default off\nuser dtrove on #new ~* +@all\nuser dtrove_replication on #new +psync\nuser late on #x\n")
-    brought.write_text("user ann on #a ~a:* +@read\nuser default on #d\nuser dtrove on #old ~*\nuser dtrove_replication on #old\n")
+    own.write_text(
+        "user default off\nuser dtrove on #new ~* +@all\nuser dtrove_replication on #new +psync\nuser late on #x\n"
+    )
+    brought.write_text(
+        "user ann on #a ~a:* +@read\nuser default on #d\nuser dtrove on #old ~*\nuser dtrove_replication on #old\n"
+    )
     host = well()
     host.drive(REDIS.take_over(replace(NODE, data_dir=str(tmp_path))))
-    (line,) = [one.line for one in host.commands if isinstance(one, Run) and one.title == "let in whom the backup lets in"]
+    (line,) = [
+        one.line for one in host.commands if isinstance(one, Run) and one.title == "let in whom the backup lets in"
+    ]
     line = line.replace("/etc/redis/users.acl", str(own)).replace("chown redis:redis", "true")
     for _ in range(2):
         subprocess.run(["sh", "-c", line], check=True)
