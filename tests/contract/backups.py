@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.datastore_agentless.backup_stores import transfer
-<<<<<<< HEAD
-from services.datastore_agentless.backup_stores.base import BackupStore, Part, Sending
-=======
 from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Part, Sending
->>>>>>> stores
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from services.datastore_agentless.backup_stores.s3.store import S3Store
@@ -89,17 +85,6 @@ class Node:
 
     def send(
         self, store: BackupStore, way: Sending, dump: str = "", target: Target | None = None, **options: Any
-<<<<<<< HEAD
-    ) -> Sent:
-        """Have the data leave the node for the store; with what carries them, where something does."""
-        script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
-        with store.carried(target or self.target, KEY, way) as check:
-            return self.run(script, check=check, **options)
-
-    def receive(
-        self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
-    ) -> bytes:
-=======
     ) -> Sent:  # fmt: skip
         """Have the data leave the node for the store; with what carries them, where something does."""
         with store.carried(target or self.target, KEY, way) as check:
@@ -120,7 +105,6 @@ class Node:
     def receive(
         self, store: BackupStore, parts: tuple[Part, ...], target: Target | None = None, **options: Any
     ) -> bytes:  # fmt: skip
->>>>>>> stores
         """Have them come back."""
         way = store.fetching(KEY, parts)
         with store.carried(target or self.target, KEY, way) as check:
@@ -129,14 +113,8 @@ class Node:
     def fetch(self, way: Fetching, load: str = "", **options: Any) -> bytes:
         """The node's part of that alone."""
         identity = options.pop("identity", self.key.identity)
-<<<<<<< HEAD
-        script = transfer.receive(way, f"cat > {self.back}", identity, "receive", manner=self.manner)
-        with store.carried(target or self.target, KEY, way) as check:
-            self.run(script, check=check, **options)
-=======
         script = transfer.receive(way, load or f"cat > {self.back}", identity, "receive", manner=self.manner)
         self.run(script, **options)
->>>>>>> stores
         return self.back.read_bytes()
 
     def left_behind(self) -> list[Path]:

@@ -104,37 +104,21 @@ def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf,
     way = store.begin(KEY, 12 * MB)
     sent = node.send(store, way)
     more = (*sent.parts, Part(4, 5, "0" * 64, "x"))
-<<<<<<< HEAD
-    with pytest.raises(Failure, match="part 4 .* is missing"):
-=======
     with pytest.raises(Failure, match=r"part 4 .* is missing"):
->>>>>>> stores
         store.finish(KEY, way.token, more, b"{}")
 
 
 def test_a_load_that_fails_fails_the_whole(shelf: Shelf, node: Node) -> None:
     way = shelf.store.fetching(KEY, node.store(shelf.store))
-<<<<<<< HEAD
-    script = transfer.receive(way, "head -c 10 > /dev/null; exit 9", node.key.identity, "receive", manner=node.manner)
-    with shelf.store.carried(node.target, KEY, way) as check, pytest.raises(CommandFailed, match="ended with code 9"):
-        node.run(script, check=check)
-=======
     with shelf.store.carried(node.target, KEY, way) as check, pytest.raises(CommandFailed, match="ended with code 9"):
         node.fetch(way, "head -c 10 > /dev/null; exit 9", check=check)
->>>>>>> stores
     assert node.left_behind() == []
 
 
 def test_a_load_that_has_enough_early_is_no_failure(shelf: Shelf, node: Node) -> None:
     way = shelf.store.fetching(KEY, node.store(shelf.store))
-<<<<<<< HEAD
-    script = transfer.receive(way, "head -c 10 > /dev/null", node.key.identity, "receive", manner=node.manner)
-    with shelf.store.carried(node.target, KEY, way) as check:
-        node.run(script, check=check)
-=======
     with shelf.store.carried(node.target, KEY, way) as check:
         assert node.fetch(way, f"head -c 10 > {node.back}", check=check) == node.data.read_bytes()[:10]
->>>>>>> stores
 
 
 def test_a_transfer_that_is_cancelled_leaves_nothing_on_the_node(shelf: Shelf, node: Node) -> None:
@@ -161,8 +145,6 @@ def test_a_backup_that_was_removed_is_gone_however_often(shelf: Shelf, node: Nod
         shelf.store.manifest(KEY)
 
 
-<<<<<<< HEAD
-=======
 def test_a_backup_that_is_whole_is_not_written_over(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     with pytest.raises(Failure, match="is whole already"):
@@ -170,7 +152,6 @@ def test_a_backup_that_is_whole_is_not_written_over(shelf: Shelf, node: Node) ->
     assert node.receive(shelf.store, parts) == node.data.read_bytes()
 
 
->>>>>>> stores
 def test_what_was_begun_and_abandoned_leaves_nothing_in_the_store(shelf: Shelf, node: Node) -> None:
     way = shelf.store.begin(KEY, 12 * MB)
     node.send(shelf.store, way)
@@ -194,17 +175,6 @@ def test_a_store_that_answers_is_reached(shelf: Shelf) -> None:
 def test_no_secret_shows_in_arguments_files_or_what_is_recorded(shelf: Shelf, node: Node, tmp_path: Path) -> None:
     store = shelf.store
     way = store.begin(KEY, 12 * MB)
-<<<<<<< HEAD
-    spy = f"ps -A -o args= > {tmp_path}/ps; env > {tmp_path}/env; cat {node.data}"
-    transcript = Transcript("node-1")
-    sent = node.send(store, way, spy, transcript=transcript)
-    store.finish(KEY, way.token, sent.parts, b"{}")
-    back = store.fetching(KEY, sent.parts)
-    look = f"ps -A -o args= >> {tmp_path}/ps; env >> {tmp_path}/env; cat > /dev/null"
-    script = transfer.receive(back, look, node.key.identity, "receive", manner=node.manner)
-    with store.carried(node.target, KEY, back) as check:
-        node.run(script, check=check, transcript=transcript)
-=======
     spy = f"until ps -A -o args= | grep -q '^age -'; do :; done; ps -A -o args= >> {tmp_path}/ps; env >> {tmp_path}/env"
     transcript = Transcript("node-1")
     sent = node.send(store, way, f"{spy}; cat {node.data}", transcript=transcript)
@@ -212,16 +182,12 @@ def test_no_secret_shows_in_arguments_files_or_what_is_recorded(shelf: Shelf, no
     back = store.fetching(KEY, sent.parts)
     with store.carried(node.target, KEY, back) as check:
         node.fetch(back, f"{spy}; cat > {node.back}", check=check, transcript=transcript)
->>>>>>> stores
     private = next(line for line in node.key.identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY"))
     secrets = [private, node.sshd.key.passphrase.reveal(), *way.urls.reveal().split(), *back.urls.reveal().split()[:1]]
     jobs = Path(node.folder, "dtrove")
     shown = (tmp_path / "ps").read_text() + (tmp_path / "env").read_text() + repr(transcript.entries)
     assert "age -r" in shown
-<<<<<<< HEAD
-=======
     assert "age -d" in shown
->>>>>>> stores
     for secret in secrets:
         assert secret not in shown
         assert subprocess.run(["grep", "-rqF", "-e", secret, jobs], check=False).returncode == 1
@@ -236,13 +202,9 @@ def test_progress_tells_how_much_has_gone(shelf: Shelf, node: Node) -> None:
 
 def test_a_simulated_host_has_a_backup_of_no_parts(shelf: Shelf, node: Node) -> None:
     target = Target("node-1", "node-1.invalid", 22, "root", Secret("x"), "ssh-ed25519 AAAA")
-<<<<<<< HEAD
-    runner = SimulatedRunner(target=target, task_id="t", epoch=1, transcript=Transcript("node-1"), hosts=SimulatedHosts())
-=======
     runner = SimulatedRunner(
         target=target, task_id="t", epoch=1, transcript=Transcript("node-1"), hosts=SimulatedHosts()
     )
->>>>>>> stores
     way = shelf.store.begin(KEY, MB)
     with shelf.store.carried(target, KEY, way):
         sent = runner.execute(transfer.send(way, "dump", "age1x", "send"))
