@@ -8,6 +8,7 @@ from nameko import config
 
 from services.datastore_agentless.actions.repairing import consider
 from services.datastore_agentless.backup_stores.naming import S3Key
+from services.datastore_agentless.backup_stores.reaching import Reaching
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
@@ -88,6 +89,12 @@ def stores() -> Stores:
     """Where backups are kept."""
     chosen = settings()
     return Stores(chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key))
+
+
+@once
+def reaching() -> Reaching:
+    """Whether they answer."""
+    return Reaching(stores())
 
 
 def jump() -> Target | None:

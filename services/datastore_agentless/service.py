@@ -58,7 +58,7 @@ from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 3600.0, 20.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
 
 
 def announce_catalogue() -> None:
@@ -75,6 +75,11 @@ def forget_old() -> None:
 def count_secrets() -> None:
     """See by which keys secrets are sealed."""
     dependencies.state().count_secrets()
+
+
+def look_at_stores() -> None:
+    """See whether the stores of backups answer."""
+    dependencies.reaching().look()
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -102,6 +107,7 @@ class DatastoreService:
     catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
     counting = Ticker(count_secrets, COUNT_SECONDS)
+    reaching = Ticker(look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
 
     @on(ClusterRequested)
@@ -283,9 +289,9 @@ class DatastoreService:
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
-        """How this service is: a ServiceState, with the open tasks of `operations` and the clocks of hosts."""
+        """How this service is: a ServiceState, with the open tasks of `operations`, hosts' clocks, and the stores."""
         found = dependencies.state().state(operations)
-        return dump(replace(found, hosts=actions.clocks(dependencies.database())))
+        return dump(replace(found, hosts=actions.clocks(dependencies.database()), stores=dependencies.reaching().troubles))
 
     @rpc
     def reseal(self) -> dict[str, Any]:

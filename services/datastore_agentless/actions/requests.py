@@ -16,12 +16,14 @@ from shared.contracts.api import (
     PerformRequested,
 )
 from shared.contracts.base import new_id
-from shared.contracts.datastore_agentless import AccessFailed, PerformBegun, PerformFailed
+from shared.contracts.datastore_agentless import AccessFailed, ClusterFailed, PerformBegun, PerformFailed
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
 from shared.workflow import TaskDraft
 
 PERFORM = "perform"
+_REFUSED = Problem(step="expect", message="a cluster like this cannot be made here, however often it is tried",
+                   what_to_do="delete it, and make another one")  # fmt: skip
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
@@ -42,6 +44,10 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
         if not tx.first_seen(event.event_id, "retry_operation"):
             return
         cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is not None and cluster.status == ClusterStatus.FAILED and not cluster.admin_user:
+            # It was refused as soon as it was wished for: nothing was begun that could go on.
+            tx.emit(ClusterFailed(cluster_id=cluster.id, operation_id=event.operation_id, problem=_REFUSED))
+            return
         if cluster is not None and cluster.status == ClusterStatus.FAILED:
             cluster.become(ClusterStatus.EXPECTED)
             clusters.save_cluster(tx, cluster)

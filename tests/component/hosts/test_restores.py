@@ -177,6 +177,9 @@ def test_a_backup_that_cannot_be_restored_fails_the_cluster_at_once_and_nothing_
     restore(stage, **values)
     stage.settle()
     assert words in stage.said("cluster.failed")[0]["problem"]["message"]
+    retry(stage)
+    stage.settle()
+    assert "however often it is tried" in stage.said("cluster.failed")[1]["problem"]["message"]
     assert stage.said("cluster.active", "make-d") == []
     assert told(stage, "d-0") == []
 
