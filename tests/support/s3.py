@@ -74,8 +74,7 @@ class S3:
         fault = self._fate(environ)
         if fault is None:
             return self._app(environ, start)
-        while environ["wsgi.input"].read(65_536):
-            pass
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         words = _WORDS.format(code=fault.code, message=fault.message).encode()
         start(fault.status, [("Content-Type", "application/xml"), ("Content-Length", str(len(words)))])
         return [words]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore import exceptions as told
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from shared.errors import Failure, NotFound, Retryable
@@ -17,17 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 10, 60, 4
-_PASSING = {
-    "SlowDown",
-    "RequestTimeout",
-    "InternalError",
-    "ServiceUnavailable",
-    "Throttling",
-    "OperationAborted",
-    "503",
-    "500",
-    "429",
-}
+_PASSING = frozenset(
+    ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling", "OperationAborted", "429")
+)
 _ABSENT = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
 
 
@@ -51,20 +43,22 @@ def in_our_words(store: str, doing: str) -> Iterator[None]:
     """Turns what boto3 raises into Retryable, NotFound or Failure, with a sentence."""
     try:
         yield
-    except (NoCredentialsError, PartialCredentialsError) as error:
+    except (told.NoCredentialsError, told.PartialCredentialsError) as error:
         raise Failure(f"the store {store} has no credentials: {error}",
                       what_to_do="set DTROVE_S3_ACCESS_KEY_ID and DTROVE_S3_SECRET_ACCESS_KEY") from error  # fmt: skip
-    except HTTPClientError as error:
+    except told.SSLError as error:
+        raise Failure(f"the store {store} shows a certificate that is not trusted: {error}") from error
+    except (told.ConnectionError, told.HTTPClientError) as error:
         raise Retryable(f"the store {store} does not answer: {error}") from error
-    except ClientError as error:
+    except told.ClientError as error:
         raise _refused(store, doing, error) from error
-    except BotoCoreError as error:
+    except told.BotoCoreError as error:
         raise Failure(f"the store {store} could not {doing}: {error}") from error
 
 
-def _refused(store: str, doing: str, error: ClientError) -> Exception:
-    told = error.response.get("Error", {})
-    code, words = str(told.get("Code", "")), str(told.get("Message", "")).rstrip(".")
+def _refused(store: str, doing: str, error: told.ClientError) -> Exception:
+    said = error.response.get("Error", {})
+    code, words = str(said.get("Code", "")), str(said.get("Message", "")).rstrip(".")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     sentence = f"the store {store} could not {doing}: {code} {words}"
     if code in _ABSENT:
