@@ -291,7 +291,8 @@ class DatastoreService:
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
         """How this service is: a ServiceState, with the open tasks of `operations`, hosts' clocks, and the stores."""
         found = dependencies.state().state(operations)
-        return dump(replace(found, hosts=actions.clocks(dependencies.database()), stores=dependencies.reaching().troubles))
+        clocks, stores = actions.clocks(dependencies.database()), dependencies.reaching().troubles
+        return dump(replace(found, hosts=clocks, stores=stores))
 
     @rpc
     def reseal(self) -> dict[str, Any]:
