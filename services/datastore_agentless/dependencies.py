@@ -8,6 +8,7 @@ from nameko import config
 
 from services.datastore_agentless.actions.repairing import consider
 from services.datastore_agentless.backup_stores.naming import S3Key
+from services.datastore_agentless.backup_stores.reaching import Reaching
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
@@ -22,10 +23,12 @@ from services.datastore_agentless.watching import Looker, Pace, Watch
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.change_parameters import ChangeParameters
+from services.datastore_agentless.workflows.delete_backup import DeleteBackup
 from services.datastore_agentless.workflows.fail_over import FailOver
 from services.datastore_agentless.workflows.grow_cluster import GrowCluster
 from services.datastore_agentless.workflows.hand_over import HandOver
 from services.datastore_agentless.workflows.join_node import JoinNode
+from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
@@ -34,6 +37,7 @@ from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.datastore_agentless.workflows.read_log import ReadLog
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
+from services.datastore_agentless.workflows.send_backup import SendBackup
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.bus import RpcCaller
@@ -87,6 +91,12 @@ def stores() -> Stores:
     return Stores(chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key))
 
 
+@once
+def reaching() -> Reaching:
+    """Whether they answer."""
+    return Reaching(stores())
+
+
 def jump() -> Target | None:
     """The host to go through to every other, where one is configured."""
     chosen = settings()
@@ -106,13 +116,14 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     """The engine with this service's workflows."""
     base = database()
     access, joining, leaving = OpenAccess(hosts()), JoinNode(hosts()), LeaveNode(hosts())
+    keeping = Keeping(hosts(), stores())
     flows = (
-        PrepareNode(hosts()).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
+        PrepareNode(hosts(), stores()).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
         HandOver(hosts()).workflow(), FailOver(hosts()).workflow(), TakeOver(hosts()).workflow(),
         StartNode(hosts()).workflow(), *RollNodes(hosts()).workflows(), ChangeParameters(hosts()).workflow(),
         ChangeAccounts(hosts()).workflow(), GrowCluster(hosts()).workflow(), ResizeNode(hosts()).workflow(),
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
-        ReadLog(hosts()).workflow(),
+        ReadLog(hosts()).workflow(), SendBackup(keeping).workflow(), DeleteBackup(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

@@ -19,6 +19,7 @@ from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
     AccountsRequested,
+    BackupDeleteRequested,
     BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
@@ -51,13 +52,13 @@ from shared.contracts.provisioner import (
     InstanceResized,
     InstanceResizeFailed,
 )
-from shared.contracts.scheduler import BackupDue
+from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS = 300.0, 3600.0, 20.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
 
 
 def announce_catalogue() -> None:
@@ -74,6 +75,11 @@ def forget_old() -> None:
 def count_secrets() -> None:
     """See by which keys secrets are sealed."""
     dependencies.state().count_secrets()
+
+
+def look_at_stores() -> None:
+    """See whether the stores of backups answer."""
+    dependencies.reaching().look()
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -101,6 +107,7 @@ class DatastoreService:
     catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(forget_old, TIDY_SECONDS)
     counting = Ticker(count_secrets, COUNT_SECONDS)
+    reaching = Ticker(look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
 
     @on(ClusterRequested)
@@ -256,12 +263,18 @@ class DatastoreService:
     @on(BackupRequested)
     def request_backup(self, event: BackupRequested) -> None:
         """File a backup."""
-        actions.request_backup(dependencies.database(), event)
+        actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
     @on(BackupDue)
     def backup_due(self, event: BackupDue) -> None:
         """File a backup whose time has come."""
-        actions.request_backup(dependencies.database(), event)
+        actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
+
+    @on(BackupDeleteRequested)
+    @on(BackupExpired)
+    def delete_backup(self, event: BackupDeleteRequested | BackupExpired) -> None:
+        """File the removal of a backup."""
+        actions.delete_backup(dependencies.database(), event)
 
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
@@ -276,9 +289,10 @@ class DatastoreService:
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
-        """How this service is: a ServiceState, with the open tasks of `operations` and the clocks of hosts."""
+        """How this service is: a ServiceState, with the open tasks of `operations`, hosts' clocks, and the stores."""
         found = dependencies.state().state(operations)
-        return dump(replace(found, hosts=actions.clocks(dependencies.database())))
+        clocks, stores = actions.clocks(dependencies.database()), dependencies.reaching().troubles
+        return dump(replace(found, hosts=clocks, stores=stores))
 
     @rpc
     def reseal(self) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class ServiceState:
     """A service as it sees itself at `now`, by its own clock.
 
     `database` and `keyring` say what is wrong with them, empty for nothing. `database_ahead` is how many seconds the
-    database's clock is ahead of the service's, null where they are one. What a service has nothing to say of is null.
+    database's clock is ahead of the service's, null where they are one. `stores` are those of backups, each with what is wrong with
+    it, empty for nothing. What a service has nothing to say of is null.
     """
 
     service: str
@@ -99,3 +100,4 @@ class ServiceState:
     provider: ProviderState | None = None
     orphans: dict[str, int] | None = None
     hosts: HostClocks | None = None
+    stores: dict[str, str] | None = None

@@ -124,11 +124,16 @@ def finish(tx: Tx, task: Task, status: str, problem: Problem | None = None) -> N
 
 
 def cancel(
-    tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = ()
-) -> int:
-    """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many."""
-    asked = {"cluster_id": cluster_id, "operation_id": operation_id, "subject": subject, "kind": list(kinds)}
-    wanted = {f"of_{name}": value for name, value in asked.items() if value}
+    tx: Tx, *, cluster_id: str = "", operation_id: str = "", subject: str = "", kinds: tuple[str, ...] = (),
+    but: tuple[str, ...] = (),
+) -> int:  # fmt: skip
+    """Ask open tasks of a cluster, an operation or a subject to stop and be undone; they notice at once. Returns how many.
+
+    With `kinds` these alone, with `but` not those.
+    """
+    asked = {"of_cluster_id": cluster_id, "of_operation_id": operation_id, "of_subject": subject, "of_kind": list(kinds),
+             "but": list(but)}  # fmt: skip
+    wanted = {name: value for name, value in asked.items() if value}
     tx.wakes.add(TASKS)
     values = {**wanted, "due_at": tx.database.clock.now()}
     return tx.connection.execute(_cancellation(tx.database.tasks, tuple(wanted)), values).rowcount
@@ -241,6 +246,7 @@ def _cancellation(t: Table, wanted: tuple[str, ...]) -> Update:
         "of_operation_id": t.c.operation_id == bindparam("of_operation_id"),
         "of_subject": t.c.subject == bindparam("of_subject"),
         "of_kind": t.c.kind.in_(bindparam("of_kind", expanding=True)),
+        "but": t.c.kind.not_in(bindparam("but", expanding=True)),
     }
     return update(t).where(t.c.status == OPEN, *(of[name] for name in wanted)).values(cancel_requested=True)
 

@@ -37,16 +37,18 @@ class Claims:
             if before is not None and before.lease_until is not None:
                 if before.lease_until > now:
                     self.breaches.append(f"I3: {task_id} was taken while the lease of another held")
-                elif self._is_at_it(task_id, process, tx.database.service):
+                # Whose subject another task had meanwhile was to be had for as long.
+                elif self._is_at_it(task_id, process, tx.database.service, (now - before.lease_until).total_seconds()):
                     self.breaches.append(f"I3: {task_id} was taken from a worker that lives")
             self._holders[task_id] = process
         return taken
 
-    def _is_at_it(self, task_id: str, taker: Process, service: str) -> bool:
+    def _is_at_it(self, task_id: str, taker: Process, service: str, since: float) -> bool:
+        """Whether the last holder of a lease that ran out `since` seconds ago had no reason to let it."""
         holder = self._holders.get(task_id)
         if holder is None or holder is taker or not holder.alive:
             return False
-        return not self.weather.troubled(holder, service, EXCUSE_SECONDS)
+        return not self.weather.troubled(holder, service, EXCUSE_SECONDS + since)
 
 
 @cache

@@ -17,6 +17,7 @@ from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.simulated import SimulatedHost
 from shared.errors import Retryable, StaleEpoch
 from tests.simulation.topology import ASK, ROLE_FILE, Roles, SimTopology
+from tests.support.keeping import SomeDumping, sent
 
 LATENCY, LOOK_SECONDS = 0.01, 2.0
 
@@ -140,7 +141,8 @@ class SimRunner(Driver):
             if self.fleet.starts[name] > 1:
                 self.fleet.breaches.append(f"I3: job {name} was started {self.fleet.starts[name]} times")
             ends_at = self.clock.monotonic() + self.fleet.job_seconds
-            host.running[name] = RunningJob(ends_at, Result(code=0, stdout=f"simulated: {command.title}\n"))
+            printed = sent() if command.name.startswith("send-") else f"simulated: {command.title}\n"
+            host.running[name] = RunningJob(ends_at, Result(code=0, stdout=printed))
         self._return()
 
     def _reach(self, what: str) -> SimHost:
@@ -175,6 +177,7 @@ class SimManager(BaseManager):
     url_scheme = "redis"
     process = "simd"
     topology_class = SimTopology
+    dumping_class = SomeDumping
 
     @property
     def name(self) -> str:
@@ -183,9 +186,6 @@ class SimManager(BaseManager):
     def configure(self, instance: Instance) -> Script:
         written = yield Put("/etc/simd.conf", f"password {instance.admin_password.reveal()}", title="configure")
         return written.changed
-
-    def backup(self, instance: Instance) -> Script:
-        yield Job("backup", "simd --dump", title="back up")
 
     def verify(self, instance: Instance) -> Script:
         yield Run("simd --ask", title="ask the database", ok_codes=ANY_CODE, changes=False)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from sqlalchemy import select
 
 from services.api.store import tables as api
+from services.datastore_agentless.store import backups
 from services.datastore_agentless.store import tables as databases
 from services.provisioner.store import tables as provisioner
+from tests.simulation.keeping import misplaced
 from tests.simulation.storage import rows
 from tests.simulation.story import ENDED, Story
 from tests.simulation.world import World
@@ -18,6 +20,7 @@ _OPERATIONS, _CLUSTERS = select(api.operations), select(api.clusters)
 _o = api.operations
 _EXCLUSIVE = select(_o).where(_o.c.exclusive.is_(True)).order_by(_o.c.cluster_id, _o.c.created_at)
 _KEYS, _INSTANCES = select(databases.keys.c.cluster_id), select(provisioner.instances)
+_BACKUPS = select(databases.backups)
 OPEN_TASKS = "select id from tasks where status = 'open'"
 WAITING = "select id from outbox where due_at is not null"
 
@@ -33,7 +36,7 @@ def breaches(world: World, story: Story) -> list[str]:
     found += world.fleet.breaches
     found += world.fleet.roles.breaches
     found += world.claims.breaches
-    for check in (_operations, _alone, _orphans, _leftovers):
+    for check in (_operations, _alone, _orphans, _kept, _leftovers):
         found += check(world, story)
     return found
 
@@ -73,6 +76,11 @@ def _orphans(world: World, story: Story) -> Iterator[str]:
     for row in rows(world.database("api"), _CLUSTERS):
         if row.deleted_at is None:
             yield f"cluster {row.id} is {row.status} at rest"
+
+
+def _kept(world: World, story: Story) -> Iterator[str]:
+    """What a store has outlives its cluster, and is what the catalogue says."""
+    yield from misplaced(world.store, [backups.read(row) for row in rows(world.database("databases-1"), _BACKUPS)])
 
 
 def _leftovers(world: World, story: Story) -> Iterator[str]:

@@ -176,7 +176,7 @@ class Story:
         cluster_id = new_id()
         asked = {"id": cluster_id, "name": name, "datastore": "redis 7.0", "flavor": "tiny", "size": size,
                  "volume_gb": self.world.chance.choice((None, 1)), "deletion_protection": False, "topology": None, "parameters": {},
-                 "parameter_group": None, "databases": [], "users": []}  # fmt: skip
+                 "parameter_group": None, "databases": [], "users": [], "restore": None}  # fmt: skip
         self.ask(lambda tx: clusters.create(tx, DEFAULT_PROJECT, dict(asked), size))
         found = rows(self.world.database("api"), _OPERATIONS, of_cluster=cluster_id)
         if not found:

@@ -122,6 +122,16 @@ class Weather:
         self.hub.check()
         self._process_strikes()
 
+    # The store of backups
+
+    def at_store(self, what: str) -> bool:
+        """Whether it answers, before and after it does something."""
+        self.hub.check()
+        self.note(f"store: {what}")
+        self._process_strikes(HOST_WEIGHT)
+        self._begin_outage("away", "store")
+        return not self._is_away("store")
+
     # Hosts
 
     def at_host(self, addr: str, what: str) -> str:

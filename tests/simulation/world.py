@@ -17,6 +17,7 @@ import services.scheduler.dependencies
 from services.api.service import ApiService
 from services.api.store.tables import metadata as api_tables
 from services.datastore_agentless.datastores import load_manager
+from services.datastore_agentless.domain.age_key import AgeKey
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.key import Key
 from services.datastore_agentless.hosts.base import Target
@@ -47,10 +48,12 @@ from tests.simulation.chance import Plan
 from tests.simulation.claims import REAL_CLAIM, Claims
 from tests.simulation.cloud import SimProvider
 from tests.simulation.hosts import Fleet, SimRunner
+from tests.simulation.keeping import SimStore
 from tests.simulation.replica import Kind, Replica
 from tests.simulation.storage import Disk, SimDatabase
 from tests.simulation.virtual import FOR_EVER, Hub, Process, VirtualClock
 from tests.simulation.weather import WEIGHTS, Weather
+from tests.support.keeping import MemoryStores
 
 API = Kind("api", ApiService, services.api.dependencies, {
     "reminder": "select 1 from operations where status in ('pending', 'running', 'cancelling') limit 1"
@@ -72,6 +75,7 @@ RESTART = (0.2, 20.0)
 RPC_SECONDS = 10.0
 ANNOUNCING = ("flavors_ticker", "catalogue_ticker")
 REPORTS = ("operation.progressed", "transcript.recorded")
+AGE_KEY = partial(AgeKey, public="age1simulated", private=Secret("simulated"))
 KEY = Key("simulated", Secret("simulated"), Secret("simulated"), "ssh-ed25519 simulated")
 
 
@@ -91,6 +95,7 @@ class World(logging.Handler):
         self.fleet = Fleet(self.weather, self.provider.answers_at, self.who, lambda: self.hub.now,
                            chance.choice((0.5, 3.0, 15.0)))  # fmt: skip
         self.provider.unplugged = self.fleet.roles.stop
+        self.store = SimStore(self.weather)
         self.claims = Claims(self.hub, self.weather)
         self.pool = SshPool()
         self.user = Process("user")
@@ -277,10 +282,11 @@ def composed(world: World) -> Iterator[None]:
         (databases, "database", _here), (databases, "keyring", lambda: ring), (databases, "hosts", _hosts),
         (databases, "manager_for", _manager), (scheduler, "database", _here),
         (scheduler, "settings", lambda: SchedulerSettings(database_url="", amqp_uri="")),
+        (databases, "stores", lambda: MemoryStores(world.store)),
         (databases, "settings", lambda: DatastoreSettings(database_url="", amqp_uri="", keyring="", home="",
                                                           managers=MANAGERS)),
         (tasks, "claim", partial(world.claims.claim, REAL_CLAIM)),
-        (Key, "create", lambda _name: KEY),
+        (Key, "create", lambda _name: KEY), (AgeKey, "create", AGE_KEY),
         (RpcCaller, "call", lambda caller, *args, **kwargs: world.call(caller, *args, **kwargs)),
         (Tx, "emit", lambda tx, event: _emit(tx, event, world)), (_Recorder, "__call__", _record),
         (Sealed, "keyring", ring), (clock, "SYSTEM", world.clock),

@@ -116,6 +116,19 @@ def _keyring(seen: Seen) -> Check:
     return Check("keyring", OK, f"the keyring can be read, and opens the {total} secrets that are stored")
 
 
+def _stores(seen: Seen) -> Check:
+    state = seen.state_of("datastore_agentless")
+    if state is None:
+        return _unknown("backup stores", "datastore_agentless")
+    if not state.stores:
+        return Check("backup stores", OK, "no store of backups was looked at yet")
+    away = tuple(f"{name}: {trouble}" for name, trouble in sorted(state.stores.items()) if trouble)
+    if away:
+        return Check("backup stores", WARNING, "a store of backups does not answer",
+                     "see that it runs, that DTROVE_BACKUP_STORES is right, and that DTrove may write there", away)  # fmt: skip
+    return Check("backup stores", OK, "the stores of backups answer")
+
+
 def _orphans(seen: Seen) -> Check:
     state = seen.state_of("provisioner")
     if state is None or state.orphans is None:
@@ -213,5 +226,5 @@ def _number(count: int, noun: str) -> str:
 
 
 _CHECKS: tuple[Callable[[Seen], Check], ...] = (
-    _provider, _clock, _keyring, _orphans, _operations, _parked, _migrations, _outbox, _disk,
+    _provider, _clock, _keyring, _stores, _orphans, _operations, _parked, _migrations, _outbox, _disk,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from services.datastore_agentless.actions.accounts import request_accounts
 from services.datastore_agentless.actions.addresses import address_move_failed, address_moved
+from services.datastore_agentless.actions.backups import delete_backup, request_backup
 from services.datastore_agentless.actions.clusters import (
     clocks,
     expect_cluster,
@@ -18,7 +19,6 @@ from services.datastore_agentless.actions.requests import (
     cancel_operation,
     perform,
     request_access,
-    request_backup,
     request_perform,
     retry_operation,
 )
@@ -40,6 +40,7 @@ __all__ = [
     "choose_policy",
     "clocks",
     "credentials",
+    "delete_backup",
     "expect_cluster",
     "expect_nodes",
     "fail_cluster",

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from services.datastore_agentless.actions.accounts import Open, open_all
 from services.datastore_agentless.actions.requests import file_task
+from services.datastore_agentless.domain.backup import restorable
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
@@ -20,6 +21,7 @@ from services.datastore_agentless.domain.parameters import State, Version
 from services.datastore_agentless.hosts.volumes import MOUNT_POINT
 from services.datastore_agentless.store import (
     accounts,
+    backups,
     catalogue,
     clusters,
     health,
@@ -30,6 +32,7 @@ from services.datastore_agentless.store import (
     watches,
 )
 from services.datastore_agentless.workflows.ending import announce_failed
+from services.datastore_agentless.workflows.keeping import DELETE
 from services.datastore_agentless.workflows.leave_node import DISMISS, file_leave
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.datastore_agentless import ClusterDeleted
@@ -63,9 +66,13 @@ def expect_cluster(
             volume_gb=event.volume_gb or 0, admin_password=generate_password(), replication_password=generate_password(),
             mode=together.mode, parameters=dict(event.parameters), failover=together.failover,
             primary_id=event.instances[0].id if event.instances else "",
+            restore_id=event.restore.backup_id if event.restore else "",
         )  # fmt: skip
         trouble = None
         try:
+            if event.restore:
+                found = backups.find(tx.connection, cluster.restore_id)
+                restorable(found, cluster.restore_id, cluster.project_id, entry)
             cluster.admin_user = admin_user_of(entry)
         except Failure as error:
             trouble = Problem(step="expect", message=error.message, what_to_do=error.what_to_do)
@@ -131,11 +138,11 @@ def fail_cluster(database: Database, event: InstanceFailed) -> bool:
 
 
 def release_cluster(database: Database, event: ClusterDeleteRequested) -> None:
-    """Stop all work on a cluster; its secrets go once its servers are gone."""
+    """Stop all work on a cluster; its secrets go once its servers are gone. Its backups stay, and those that are to go do go."""
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "release_cluster"):
             return
-        tasks.cancel(tx, cluster_id=event.cluster_id)
+        tasks.cancel(tx, cluster_id=event.cluster_id, but=(DELETE,))
         cluster = clusters.lock(tx, event.cluster_id)
         if cluster is None and not _remember_deleting(tx, event):
             cluster = clusters.lock(tx, event.cluster_id)

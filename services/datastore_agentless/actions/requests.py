@@ -1,4 +1,4 @@
-"""What people and schedules ask of a cluster that stands: commands, logins, backups, and an end or a retry of the same."""
+"""What people ask of a cluster that stands: commands, logins, and an end or a retry of whatever runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from services.datastore_agentless.workflows.rolling import resume
 from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
-    BackupRequested,
     OperationCancelRequested,
     OperationRetryRequested,
     PerformRequested,
 )
-from shared.contracts.backups import BackupFailed
 from shared.contracts.base import new_id
-from shared.contracts.datastore_agentless import AccessFailed, PerformBegun, PerformFailed
-from shared.contracts.scheduler import BackupDue
+from shared.contracts.datastore_agentless import AccessFailed, ClusterFailed, PerformBegun, PerformFailed
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
 from shared.workflow import TaskDraft
 
-PERFORM, BACKUP = "perform", "backup_node"
+PERFORM = "perform"
+_REFUSED = Problem(step="expect", message="a cluster like this cannot be made here, however often it is tried",
+                   what_to_do="delete it, and make another one")  # fmt: skip
 
 
 def cancel_operation(database: Database, event: OperationCancelRequested) -> None:
@@ -45,6 +44,10 @@ def retry_operation(database: Database, event: OperationRetryRequested) -> None:
         if not tx.first_seen(event.event_id, "retry_operation"):
             return
         cluster = clusters.lock(tx, event.cluster_id)
+        if cluster is not None and cluster.status == ClusterStatus.FAILED and not cluster.admin_user:
+            # It was refused as soon as it was wished for: nothing was begun that could go on.
+            tx.emit(ClusterFailed(cluster_id=cluster.id, operation_id=event.operation_id, problem=_REFUSED))
+            return
         if cluster is not None and cluster.status == ClusterStatus.FAILED:
             cluster.become(ClusterStatus.EXPECTED)
             clusters.save_cluster(tx, cluster)
@@ -101,29 +104,6 @@ def request_access(database: Database, event: AccessRequested | AccessRevokeRequ
         # A subject of its own: a person may look at a host while something long runs on it.
         file_task(tx, kind, instance, event.operation_id, f"{kind}:{event.operation_id}", subject=f"access:{instance.id}",
                   **payload)  # fmt: skip
-
-
-def request_backup(database: Database, event: BackupRequested | BackupDue) -> None:
-    """File a backup on a cluster's first node; an unknown cluster is answered with a failure."""
-    with database.write() as tx:
-        if not tx.first_seen(event.event_id, "request_backup"):
-            # Whoever says it again has missed the answer, where there was one.
-            tx.repeat(event.operation_id)
-            return
-        nodes = [one for one in clusters.instances(tx.connection, event.cluster_id) if one.status == Status.READY]
-        cluster = clusters.find_cluster(tx.connection, event.cluster_id)
-        if cluster is not None and cluster.status == ClusterStatus.STOPPED:
-            stopped = Problem(step="backup", message="the cluster is stopped", what_to_do="start it first")
-            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
-                                 operation_id=event.operation_id, problem=stopped))  # fmt: skip
-            return
-        if not nodes:
-            problem = Problem(step="backup", message="the cluster has no node that is ready",
-                              what_to_do="wait until the cluster is active")  # fmt: skip
-            tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
-                                 operation_id=event.operation_id, problem=problem))  # fmt: skip
-            return
-        file_task(tx, BACKUP, nodes[0], event.operation_id, f"{BACKUP}:{event.backup_id}", backup_id=event.backup_id)
 
 
 def file_task(

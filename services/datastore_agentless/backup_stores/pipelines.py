@@ -58,7 +58,8 @@ ask() {
 """
 
 SEND = r"""
-mapfile -t urls
+mapfile -t given
+login=${given[0]} urls=("${given[@]:1}")
 exec < /dev/null
 : > "$work/count"
 

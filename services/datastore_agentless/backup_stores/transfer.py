@@ -48,18 +48,20 @@ class Manner:
 
 
 USUAL = Manner()
+NONE = Secret("")
 
 
 def send(
-    way: Sending, dump: str, recipient: str, name: str, *, of_bytes: int = 0, manner: Manner = USUAL
+    way: Sending, dump: str, recipient: str, name: str, *, login: Secret = NONE, of_bytes: int = 0, manner: Manner = USUAL
 ) -> Script:  # fmt: skip
     """Send what `dump` prints, encrypted for `recipient` (age's public key); returns Sent.
 
-    With `of_bytes`, how much that is expected to be, its progress has a percentage.
+    `login` is one line that `dump` finds in the variable of that name. With `of_bytes`, how much that is expected to be, its progress has a percentage.
     """
     values = {"part_bytes": way.part_bytes, "recipient": recipient, "rate": manner.mb_per_second * MB}
     script = _script(way, manner, values, "dump", dump, SEND)
-    job = Job(name, script, title="send the backup", stdin=way.urls, timeout=TRANSFER_SECONDS,
+    given = Secret(f"{login.reveal()}\n{way.urls.reveal()}")
+    job = Job(name, script, title="send the backup", stdin=given, timeout=TRANSFER_SECONDS,
               progress=_reader("sent", of_bytes), sample="size 0\n")  # fmt: skip
     done = yield from _done(job)
     return read_sent(done)

@@ -47,6 +47,7 @@ class Cluster:
     `parameters` are what users have chosen for its engines, beside what DTrove sets itself.
     `addr` is the cluster's own address, empty where it has none; `addr_leads_to` the instance that it is known to lead to, empty
     from when it is to lead to another one until it does.
+    `restore_id` is the backup that it begins with, empty for none; `restored_server` the server that has the data of it.
     """
 
     id: str
@@ -68,6 +69,8 @@ class Cluster:
     parameters: dict[str, str] = field(default_factory=dict)
     addr: str = ""
     addr_leads_to: str = ""
+    restore_id: str = ""
+    restored_server: str = ""
     status: Status = Status.EXPECTED
 
     def leads(self, instance_id: str) -> bool:

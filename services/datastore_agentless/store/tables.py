@@ -1,4 +1,4 @@
-"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters, health."""
+"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters, health, backups."""
 
 from __future__ import annotations
 
@@ -71,6 +71,9 @@ clusters = Table(
     # The cluster's own address, and whom it is known to lead to.
     Column("addr", String(64), nullable=False, default="", server_default=""),
     Column("addr_leads_to", String(64), nullable=False, default="", server_default=""),
+    # The backup that it begins with, and the server that has the data of it.
+    Column("restore_id", String(64), nullable=False, default="", server_default=""),
+    Column("restored_server", String(255), nullable=False, default="", server_default=""),
     Column("status", String(16), nullable=False),
 )
 
@@ -254,6 +257,43 @@ accounts = Table(
     metadata,
     Column("cluster_id", String(64), primary_key=True),
     Column("listed", JSON, nullable=False),
+)
+
+# What backups there are, and were: they outlive their cluster.
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("operation_id", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cluster_name", String(255), nullable=False),
+    Column("schedule_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("base_id", String(64), nullable=False),
+    Column("store", String(64), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("token", Sealed),
+    Column("beginnings", Integer, nullable=False),
+    Column("instance_id", String(64), nullable=False),
+    Column("datastore", JSON, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Index("backups_cluster", "cluster_id"),
+    Index("backups_operation", "operation_id"),
+)
+
+# What a project's backups are encrypted to, and opened with.
+backup_keys = Table(
+    "backup_keys",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("public", Text, nullable=False),
+    Column("private", Sealed, nullable=False),
 )
 
 add_machinery(metadata)

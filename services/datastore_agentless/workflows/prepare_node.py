@@ -1,14 +1,17 @@
-"""Turns a bare server into a node: identity pinned, checked, installed, configured, started, proved to answer."""
+"""Turns a bare server into a node: identity pinned, checked, installed, configured, started, given its data, proved to answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts import identity, volumes
 from services.datastore_agentless.store import clusters
 from services.datastore_agentless.workflows.ending import fail_node, node_prepared
+from services.datastore_agentless.workflows.keeping import STEP_SECONDS, Keeping
 from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.restoring import Restoring
 from services.datastore_agentless.workflows.seen_parameters import learn, see
 from shared.db import Tx
 from shared.workflow import Next, Outcome, Save, Step, StepContext, Workflow
@@ -19,6 +22,7 @@ class PrepareNode:
     """The steps. Each runs a script from its top, and each script is find-or-do."""
 
     hosts: Hosts
+    stores: Stores
 
     def workflow(self) -> Workflow:
         """Steps in order. A failure keeps the host as it is, for a look, a retry, or a delete."""
@@ -30,6 +34,7 @@ class PrepareNode:
             Step("preflight", self._preflight, deadline=300),
             Step("mount", self._mount, deadline=600),
             Step("prepare", self._prepare, deadline=1800),
+            Step("restore", self._restore, deadline=STEP_SECONDS),
             Step("verify", self._verify, deadline=300),
         )
         return Workflow("prepare_node", steps, on_failure=fail_node)
@@ -86,6 +91,10 @@ class PrepareNode:
         instance = self.hosts.instance(context)
         self.hosts.run(context, instance, self.hosts.manager(instance).prepare(instance))
         return Next(message="installed, configured, started")
+
+    def _restore(self, context: StepContext) -> Outcome:
+        """Begin with the data of a backup, where that was wished for."""
+        return Restoring(Keeping(self.hosts, self.stores)).restore(context, self.hosts.instance(context))
 
     def _verify(self, context: StepContext) -> Outcome:
         instance = self.hosts.instance(context)

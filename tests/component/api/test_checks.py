@@ -19,8 +19,8 @@ from shared.db import Database
 from tests.component.api.test_observing import metrics
 from tests.support.api import Api
 
-NAMES = ["rabbitmq", "api", "datastore_agentless", "provisioner", "scheduler", "provider", "clock", "keyring", "orphans",
-         "operations", "parked", "migrations", "outbox", "disk"]  # fmt: skip
+NAMES = ["rabbitmq", "api", "datastore_agentless", "provisioner", "scheduler", "provider", "clock", "keyring",
+         "backup stores", "orphans", "operations", "parked", "migrations", "outbox", "disk"]  # fmt: skip
 GB = 1024**3
 
 
@@ -80,6 +80,9 @@ TROUBLES: dict[str, tuple[str, dict[str, Any], dict[str, str], str]] = {
     "a database's clock": ("api", {"database_ahead": -3.0}, {"clock": "warning"},
                            "the database's clock of api is 3.0 s behind"),
     "a database's wrong clock": ("api", {"database_ahead": 300.0}, {"clock": "failed"}, "300.0 s ahead of"),
+    "a store of backups that is away": (
+        "datastore_agentless", {"stores": {"local": "", "far": "the store far does not answer"}}, {"backup stores": "warning"},
+        "far: the store far does not answer"),
     "a host's clock": ("datastore_agentless", {"hosts": HostClocks(known=4, worst_host="shop-1", worst_seconds=31.0)},
                        {"clock": "warning"}, "the clock of the host shop-1 was 31.0 s ahead of"),
 }  # fmt: skip

@@ -22,6 +22,7 @@ from shared.secrets import Keyring, KeyringFile, new_key, write_keyring
 from tests.component.hosts.real import RealHosts, real_hosts_of_their_own
 from tests.component.hosts.sshd import Sshd
 from tests.component.hosts.wishes import manager_for
+from tests.support.keeping import MemoryStores
 from tests.support.proxy import Proxy
 
 QUICK = PoolSettings(connect_timeout=3.0, watch_seconds=0.1, breaker_first=0.1, breaker_cap=0.3)
@@ -92,6 +93,6 @@ def real_hosts() -> Iterator[RealHosts]:
 def engine(database: Database) -> StepEngine:
     hosts = Hosts(database, SshPool(), manager_for)
     leaving = LeaveNode(hosts)
-    flows = (PrepareNode(hosts).workflow(), JoinNode(hosts).workflow(), leaving.leave(), leaving.dismiss(),
+    flows = (PrepareNode(hosts, MemoryStores()).workflow(), JoinNode(hosts).workflow(), leaving.leave(), leaving.dismiss(),
              Perform(hosts).workflow())  # fmt: skip
     return StepEngine(database, {flow.name: flow for flow in flows})

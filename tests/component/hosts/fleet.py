@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.datastore_agentless import actions
+from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.domain.takeover import Takeover
@@ -18,15 +19,20 @@ from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.simulated import SimulatedHosts, SimulatedRunner
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.store import clusters, takeovers
+from services.datastore_agentless.workflows.backup_node import BackupNode
+from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
+from services.datastore_agentless.workflows.delete_backup import DeleteBackup
 from services.datastore_agentless.workflows.fail_over import FailOver
 from services.datastore_agentless.workflows.grow_cluster import GrowCluster
 from services.datastore_agentless.workflows.hand_over import HandOver
 from services.datastore_agentless.workflows.join_node import JoinNode
+from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.leave_node import LeaveNode
-from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.on_host import Hosts, ManagerFor
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
+from services.datastore_agentless.workflows.send_backup import SendBackup
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.contracts.api import (
@@ -47,6 +53,7 @@ from shared.db import Database
 from shared.engine import StepEngine
 from tests.component.hosts.wishes import admin_user, manager_for, said, up, wish
 from tests.support.held import HeldClock
+from tests.support.keeping import MemoryStore, MemoryStores, sent
 
 FROZEN = "have it only read from its next start"
 OWN = "10.9.0.250"
@@ -146,7 +153,8 @@ class FleetRunner(SimulatedRunner):
         node = self._node(command.title)
         if command.name.startswith("copy-from-"):
             node.standby, node.parted, node.stuck = True, False, False
-        return super().follow(command)
+        done = super().follow(command)
+        return Result(stdout=sent()) if command.name.startswith("send-") else done
 
     def _change(self, node: Node, title: str) -> None:
         if title == FROZEN:
@@ -194,13 +202,15 @@ class FleetHosts(Hosts):
         return FleetRunner(hosts=self.simulated, fleet=self.fleet, target=target, **options)
 
 
-def workflows(hosts: Hosts) -> StepEngine:
-    """An engine with what makes nodes, has them change places, and brings them back."""
-    joining, leaving = JoinNode(hosts), LeaveNode(hosts)
+def workflows(hosts: Hosts, stores: Stores) -> StepEngine:
+    """An engine with what makes nodes, has them change places, brings them back, and keeps their data."""
+    joining, leaving, keeping = JoinNode(hosts), LeaveNode(hosts), Keeping(hosts, stores)
     flows = (
-        PrepareNode(hosts).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
+        PrepareNode(hosts, stores).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
         HandOver(hosts).workflow(), FailOver(hosts).workflow(), TakeOver(hosts).workflow(), StartNode(hosts).workflow(),
         *RollNodes(hosts).workflows(), GrowCluster(hosts).workflow(), ResizeNode(hosts).workflow(),
+        SendBackup(keeping).workflow(), BackupNode(hosts).workflow(), DeleteBackup(keeping).workflow(),
+        ChangeAccounts(hosts).workflow(),
     )  # fmt: skip
     return StepEngine(hosts.database, {flow.name: flow for flow in flows})
 
@@ -212,12 +222,15 @@ class Stage:
     database: Database
     clock: HeldClock = field(default_factory=HeldClock)
     fleet: Fleet = field(default_factory=Fleet)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    manager_for: ManagerFor = manager_for
 
     def __post_init__(self) -> None:
         self.database.clock = self.clock
         quick = SimulatedHosts(latency=0.0)
-        self.hosts = FleetHosts(self.database, SshPool(), manager_for, simulated=quick, fleet=self.fleet)
-        self.engine = workflows(self.hosts)
+        self.stores = MemoryStores(self.store)
+        self.hosts = FleetHosts(self.database, SshPool(), self.manager_for, simulated=quick, fleet=self.fleet)
+        self.engine = workflows(self.hosts, self.stores)
 
     def serve(self, nodes: int = 3, mode: str = "async", addr: str = "") -> Stage:
         """Make the cluster; `addr` is its own address, which leads nowhere yet."""

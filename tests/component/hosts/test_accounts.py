@@ -40,6 +40,7 @@ from tests.component.hosts.wishes import (
     wish,
 )
 from tests.support.held import HeldClock
+from tests.support.keeping import MemoryStores
 
 REDIS = DatastoreRef(id="re", manager="redis", version="7.0", image="debian-12", packages=("redis-server",))
 CANARY = "a-verifier-that-nobody-is-shown"
@@ -104,7 +105,11 @@ class Stage:
         self.database, self.clock, self.told, self.nodes = database, HeldClock(), Told(), nodes
         database.clock = self.clock
         hosts = ToldHosts(database, SshPool(), manager_for, simulated=SimulatedHosts(latency=0.0), told=self.told)
-        flows = (PrepareNode(hosts).workflow(), JoinNode(hosts).workflow(), ChangeAccounts(hosts).workflow())
+        flows = (
+            PrepareNode(hosts, MemoryStores()).workflow(),
+            JoinNode(hosts).workflow(),
+            ChangeAccounts(hosts).workflow(),
+        )
         self.engine = StepEngine(database, {flow.name: flow for flow in flows})
         event = replace(wish(nodes=nodes, datastore=datastore), accounts=wanted)
         actions.expect_cluster(database, event, admin_user, unseal)

@@ -33,6 +33,7 @@ from tests.component.hosts.sshd import Sshd
 from tests.component.hosts.wishes import (
     REF,
     admin_user,
+    back_up,
     cluster_status,
     gone,
     goodbye,
@@ -223,7 +224,7 @@ def test_commands_for_an_instance_that_is_gone_end_with_a_failure(database: Data
     ids: dict[str, Any] = {"operation_id": "op", "cluster_id": "c", "project_id": "p", "instance_id": "nobody"}
     actions.request_perform(database, PerformRequested(name="look", commands=("id",), **ids))
     actions.request_access(database, AccessRequested(public_key="k", minutes=5, **ids))
-    actions.request_backup(database, BackupRequested(operation_id="op", backup_id="b", cluster_id="c", project_id="p"))
+    back_up(database, BackupRequested(operation_id="op", backup_id="b", cluster_id="c", project_id="p"))
     (performed,), (access,), (backup,) = (said(database, f"{t}.failed") for t in ("perform", "access", "backup"))
     assert "no instance nobody" in performed["problem"]["message"]
     assert "no instance nobody" in access["problem"]["message"]
@@ -232,11 +233,11 @@ def test_commands_for_an_instance_that_is_gone_end_with_a_failure(database: Data
 
 def test_a_backup_that_is_asked_for_again_is_answered_again(database: Database) -> None:
     asked = BackupRequested(operation_id="op", backup_id="b", cluster_id="c", project_id="p")
-    actions.request_backup(database, asked)
+    back_up(database, asked)
     outbox = Outbox(database)
     send_all(database)
     assert outbox.depth() == 0
-    actions.request_backup(database, asked)
+    back_up(database, asked)
     assert outbox.depth() == 1
     assert len(said(database, "backup.failed")) == 1
 

@@ -16,7 +16,7 @@ from services.datastore_agentless.store import clusters, watches
 from shared.contracts.api import BackupRequested, ClusterRestartRequested, ClusterStartRequested, ClusterStopRequested
 from shared.db import Database
 from tests.component.hosts.fleet import Stage, kinds
-from tests.component.hosts.wishes import gone, goodbye
+from tests.component.hosts.wishes import back_up, gone, goodbye
 
 NAMES = ("c-0", "c-1", "c-2")
 
@@ -218,9 +218,7 @@ def test_a_stopped_cluster_takes_no_other_wish_than_to_be_started_or_deleted(sta
         ask(f"no-{number}")
         refused = stage.ended(f"no-{number}")
         assert (refused["status"], "active" in refused["problem"]["what_to_do"]) == ("failed", True)
-    actions.request_backup(
-        stage.database, BackupRequested(operation_id="b", backup_id="b", cluster_id="c", project_id="p")
-    )
+    back_up(stage.database, BackupRequested(operation_id="b", backup_id="b", cluster_id="c", project_id="p"))
     assert stage.said("backup.failed")[0]["problem"]["message"] == "the cluster is stopped"
     assert stage.engine.run_due() is None
 

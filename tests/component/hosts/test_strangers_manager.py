@@ -25,6 +25,7 @@ from shared.db import Database
 from shared.engine import StepEngine
 from tests.component.hosts.real import RealHost, RealHosts
 from tests.component.hosts.wishes import said, work
+from tests.support.keeping import MemoryStore, MemoryStores
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[3] / "examples" / "manager"
@@ -48,7 +49,7 @@ def engine(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Step
 
     pool = SshPool()
     hosts = Hosts(database, pool, manager_for, "sudo -n ")
-    flows = (PrepareNode(hosts).workflow(), BackupNode(hosts).workflow(), Perform(hosts).workflow())
+    flows = (PrepareNode(hosts, MemoryStores()).workflow(), BackupNode(hosts).workflow(), Perform(hosts).workflow())
     yield StepEngine(database, {flow.name: flow for flow in flows})
     pool.close()
 
@@ -82,7 +83,8 @@ def test_a_stranger_s_datastore_is_made_backed_up_and_asked(
     )
     assert host.processes("backyardd")
 
-    actions.request_backup(database, BackupRequested(operation_id="b", backup_id="b-1", cluster_id="c", project_id="p"))
+    actions.request_backup(database, BackupRequested(operation_id="b", backup_id="b-1", cluster_id="c", project_id="p"),
+                           lambda one: load_manager(one.manager_class, one, MANAGERS), MemoryStores(MemoryStore()))  # fmt: skip
     work(engine)
     (backed_up,) = said(database, "backup.completed")
     assert (backed_up["backup_id"], backed_up["instance_id"]) == ("b-1", "c-1")

@@ -17,6 +17,7 @@ from services.datastore_agentless.workflows.roll import RollNodes
 from shared.contracts.api import ParametersRequested
 from tests.component.hosts.fleet import FleetHosts, FleetRunner, Stage, workflows
 from tests.component.hosts.wishes import manager_for, said
+from tests.support.keeping import MemoryStore, MemoryStores
 
 FILE = "/etc/postgresql/15/main/conf.d/dtrove.conf"
 DEFAULTS = {"max_connections": "100", "work_mem": "4096", "shared_buffers": "16384", "autovacuum": "on",
@@ -113,7 +114,7 @@ class Tuning(Stage):
     @staticmethod
     def engine_over(hosts: TunableHosts) -> Any:
         """An engine that also changes parameters."""
-        engine = workflows(hosts)
+        engine = workflows(hosts, MemoryStores(MemoryStore()))
         for flow in (ChangeParameters(hosts).workflow(), *RollNodes(hosts).workflows()):
             engine.workflows[flow.name] = flow
         return engine

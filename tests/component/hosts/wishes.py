@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlalchemy import select
 
+from services.datastore_agentless import actions
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.settings import BUILT_IN
 from services.datastore_agentless.store import clusters
 from shared.contracts.api import (
+    BackupRequested,
     ClusterDeleteRequested,
     ClusterRequested,
     NodesRemoveRequested,
@@ -26,6 +28,7 @@ from shared.contracts.provisioner import InstanceActive, InstanceDeleted
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, Topology
 from shared.db import Database
 from shared.engine import StepEngine
+from tests.support.keeping import MemoryStore, MemoryStores
 
 REF = DatastoreRef(id="ds", manager="pgsql", version="15", image="debian-12", packages=("postgresql-15",))
 
@@ -36,6 +39,11 @@ def manager_for(entry: Datastore) -> Any:
 
 def admin_user(entry: Datastore) -> str:
     return str(manager_for(entry).admin_user)
+
+
+def back_up(database: Database, event: BackupRequested) -> None:
+    """Hear of a wish for a backup, where there is one store."""
+    actions.request_backup(database, event, manager_for, MemoryStores(MemoryStore()))
 
 
 def wish(cluster: str = "c", nodes: int = 1, datastore: DatastoreRef = REF, mode: str = "async") -> ClusterRequested:

@@ -25,6 +25,7 @@ from shared.db import Database, Sealed, tasks
 from shared.engine import StepEngine
 from shared.secrets import Keyring
 from shared.workflow import TaskDraft, Workflow
+from tests.support.keeping import MemoryStores
 
 BORN, FRESH, STRANGER = (f"ssh-ed25519 AAAA{name}" for name in ("born", "fresh", "stranger"))
 
@@ -61,7 +62,7 @@ def database(tmp_path: Path) -> Database:
 
 def trust(database: Database, pool: SlowSshd) -> str:
     """Run the step alone until its task ends; its status."""
-    flow = PrepareNode(Hosts(database, pool, lambda _: None)).workflow()  # type: ignore[arg-type]
+    flow = PrepareNode(Hosts(database, pool, lambda _: None), MemoryStores()).workflow()  # type: ignore[arg-type]
     engine = StepEngine(
         database,
         {"trusting": Workflow("trusting", tuple(step for step in flow.steps if step.name in ("trust", "pin")))},

@@ -1,0 +1,202 @@
+"""Turns a wish for a backup into parts in a store, each of them confirmed, and a manifest beside them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from services.datastore_agentless.backup_stores import transfer
+from services.datastore_agentless.datastores.base.dumping import Mark
+from services.datastore_agentless.domain.backup import Backup, State, source
+from services.datastore_agentless.domain.cluster import GOING, Cluster
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.domain.health import Verdict
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
+from services.datastore_agentless.hosts.jobs import JobFolder
+from services.datastore_agentless.store import backups, clusters, health, takeovers
+from services.datastore_agentless.workflows import manifests
+from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
+from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
+from shared.contracts.backups import BackupCompleted, BackupStarted
+from shared.db import Tx
+from shared.errors import Cancelled, Failure, Retryable
+from shared.secrets import Secret
+from shared.workflow import Next, Outcome, Step, StepContext, Workflow
+
+# What compression and encryption may add to a stream that cannot be made smaller. Source: zstd's and age's formats.
+ADDED_SHARE, ADDED_BYTES = 0.01, 1024 * 1024
+# How long a node may be dead before nothing is hoped for from it.
+DEAD_SECONDS = 300.0
+_AGAIN = "retry the operation: it begins anew, on a node that serves"
+
+
+@dataclass(frozen=True)
+class SendBackup:
+    """The steps. What was begun in a store is given up where it comes to nothing; a retry begins anew."""
+
+    keeping: Keeping
+
+    def workflow(self) -> Workflow:
+        """Steps in order; the task's subject is the cluster's backups, so that no takeover waits for one."""
+        steps = (
+            Step("choose", self._choose, deadline=600),
+            Step("install", self._install, deadline=1800),
+            Step("begin", self._begin, self._give_up, deadline=900),
+            Step("send", self._send, self._stop, deadline=STEP_SECONDS),
+            Step("finish", self._finish, deadline=3600),
+        )
+        return Workflow(SEND, steps, on_failure=announce_failed, on_cancelled=announce_cancelled, undo_on_failure=True)
+
+    def _choose(self, context: StepContext) -> Outcome:
+        """Take the data from a replica that follows well, or else from the primary."""
+        task, now = context.task, self.keeping.hosts.database.clock.now()
+        with self.keeping.hosts.database.read() as connection:
+            cluster = clusters.cluster(connection, task.cluster_id)
+            nodes = clusters.instances(connection, cluster.id)
+            seen = health.of_clusters(connection, (cluster.id,))[cluster.id]
+            moving = takeovers.under_way(connection, cluster.id)
+        node = source(cluster, nodes, seen, now)
+        _see_that_it_stays(cluster)
+        # A switchover takes seconds: what a schedule has wished for need not fail for that.
+        if moving is not None:
+            raise Retryable("another node is about to become the primary")
+        if node is None:
+            raise Retryable(f"cluster {cluster.name} has no node that is ready")
+
+        def save(tx: Tx) -> None:
+            backup = lock(tx, task.payload["backup_id"])
+            backup.instance_id = node.id
+            # What there was of an earlier attempt is gone.
+            backup.become(State.MAKING)
+            taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id}
+            backup.manifest = {"taken_from": taken}
+            backups.save(tx, backup)
+
+        return Next(save=save, message=f"the data are taken from {node.name}")
+
+    def _install(self, context: StepContext) -> Outcome:
+        _, node = self._present(context)
+        hosts = self.keeping.hosts
+        hosts.run(context, node, hosts.manager(node).install_packages(node, transfer.PACKAGES))
+        hosts.run(context, node, self.keeping.dumping(node).ready(node))
+        return Next(message=f"{node.name} has what it needs for it")
+
+    def _begin(self, context: StepContext) -> Outcome:
+        """Have the store make ready. Its word for that is kept before the first byte goes there."""
+        backup, node = self._present(context)
+        hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
+        tools = cast("dict[str, str]", hosts.run(context, node, manifests.tools()))
+        mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
+        size = cast("int", hosts.run(context, node, dumping.size(node)))
+        at_most = int(size * (1 + ADDED_SHARE)) + ADDED_BYTES
+        way = self.keeping.store(backup).begin(backup.key, at_most, backup.token.reveal())
+
+        def save(tx: Tx) -> None:
+            kept = lock(tx, backup.id)
+            kept.token, kept.size_bytes, kept.beginnings = Secret(way.token), at_most, kept.beginnings + 1
+            kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools,
+                             "recipient": backups.age_key(tx, kept.project_id).public}  # fmt: skip
+            backups.save(tx, kept)
+            tx.emit(BackupStarted(**_ids(kept)))
+
+        return Next(save=save, message=f"{backup.store} is ready for it")
+
+    def _send(self, context: StepContext) -> Outcome:
+        """Bring part after part to the store; whoever comes later goes on with the same stream."""
+        backup, node = self._present(context)
+        hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
+        way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, backup.token.reveal())
+        script = transfer.send(way, dumping.sends(node), backup.manifest["recipient"], backup.job,
+                               login=dumping.login(node), of_bytes=backup.size_bytes)  # fmt: skip
+        with self.keeping.carried(node, backup, way) as goes_well:
+            watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
+            sent = cast("transfer.Sent", hosts.run(watchful, node, script))
+        mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
+        told = manifests.ended(mark, sent.size_bytes, list(sent.parts))
+
+        def save(tx: Tx) -> None:
+            kept = lock(tx, backup.id)
+            kept.size_bytes, kept.stored_bytes = told["size_bytes"], told["stored_bytes"]
+            kept.manifest |= told
+            backups.save(tx, kept)
+
+        return Next(save=save, message=f"{len(sent.parts)} parts are there")
+
+    def _finish(self, context: StepContext) -> Outcome:
+        """Have the store keep them. What is said of the backup from here on is what its manifest says."""
+        backup, _ = self._present(context)
+        store = self.keeping.store(backup)
+        store.finish(backup.key, backup.token.reveal(), manifests.parts_of(backup), backup.manifest_bytes)
+
+        def save(tx: Tx) -> None:
+            kept = lock(tx, backup.id)
+            kept.become(State.COMPLETED)
+            kept.token, kept.ended_at = Secret(""), tx.database.clock.now()
+            backups.save(tx, kept)
+            tx.emit(BackupCompleted(**_ids(kept), facts=manifests.facts(kept)))
+
+        return Next(save=save, message="the backup is whole")
+
+    def _stop(self, context: StepContext) -> Outcome:
+        """End what sends it. A node that does not answer keeps nobody from giving a backup up: nobody takes its parts."""
+        backup = self.keeping.backup(context.task.payload["backup_id"])
+        hosts = self.keeping.hosts
+        with hosts.database.read() as connection:
+            node = clusters.find_instance(connection, backup.instance_id)
+        if node is not None and node.status == Status.READY:
+            with suppress(HostUnreachable, Failure):
+                hosts.run(context, node, _end_job(JobFolder(f"{context.task.id}-{backup.job}")))
+        return Next()
+
+    def _give_up(self, context: StepContext) -> Outcome:
+        """Keep nothing of it."""
+        backup = self.keeping.backup(context.task.payload["backup_id"])
+        self.keeping.drop(backup)
+
+        def save(tx: Tx) -> None:
+            kept = lock(tx, backup.id)
+            kept.token = Secret("")
+            backups.save(tx, kept)
+
+        return Next(save=save, message="nothing is kept of it")
+
+    def _present(self, context: StepContext) -> tuple[Backup, Instance]:
+        """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
+        database = self.keeping.hosts.database
+        with database.read() as connection:
+            backup = backups.get(connection, context.task.payload["backup_id"])
+            node = clusters.instance(connection, backup.instance_id)
+            cluster = clusters.cluster(connection, context.task.cluster_id)
+            seen = health.of_clusters(connection, (cluster.id,))[cluster.id].get(node.id)
+            moving = takeovers.under_way(connection, cluster.id)
+        _see_that_it_stays(cluster)
+        taken = backup.manifest["taken_from"]
+        if node.status != Status.READY or node.server != taken["server"]:
+            raise Failure(f"{node.name} serves no more: no backup can be taken from it", what_to_do=_AGAIN)
+        if moving is not None or cluster.primary_id != taken["primary"]:
+            raise Failure("another node has become the primary meanwhile", what_to_do=_AGAIN)
+        if seen is not None and seen.verdict == Verdict.HOST_DOWN:
+            dead = (database.clock.now() - seen.since).total_seconds()
+            if dead > DEAD_SECONDS:
+                raise Failure(f"{node.name} has not answered for {dead / 60:.0f} minutes", what_to_do=_AGAIN)
+        return backup, node
+
+
+def _see_that_it_stays(cluster: Cluster) -> None:
+    if cluster.status in GOING:
+        raise Cancelled(f"cluster {cluster.id} is {cluster.status}")
+    if cluster.status == ClusterStatus.STOPPED:
+        raise Failure("the cluster is stopped", what_to_do="start it first")
+
+
+def _end_job(job: JobFolder) -> Script:
+    yield Run(job.stop(), title="end what sends the backup", timeout=60)
+
+
+def _ids(backup: Backup) -> dict[str, Any]:
+    return {"backup_id": backup.id, "cluster_id": backup.cluster_id, "operation_id": backup.operation_id,
+            "project_id": backup.project_id, "instance_id": backup.instance_id, "kind": backup.kind, "store": backup.store,
+            "base_id": backup.base_id, "schedule_id": backup.schedule_id}  # fmt: skip
