@@ -29,12 +29,13 @@ class Fault:
 
 
 class S3:
-    """A server with one bucket; `client` is for looking behind the scenes."""
+    """A server with one bucket at `host`; `client` is for looking behind the scenes."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.faults: list[Fault] = []
         self._lock, self._app = threading.Lock(), DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._server = make_server(host, 0, self._answer, threaded=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="s3")
         self._thread.start()
         self.client: Any = boto3.session.Session().client(
@@ -48,7 +49,7 @@ class S3:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def order(self, method: str, status: str, code: str, **more: Any) -> Fault:
         """Order a fault; it tells how often it has struck."""

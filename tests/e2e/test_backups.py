@@ -1,0 +1,132 @@
+"""A backup, the end of its cluster, and a new one that begins with it: on real hosts, for each datastore and each kind of store."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.filling import FILLINGS
+from tests.support.clients import Redis, Sql
+from tests.support.installation import Installation
+from tests.support.s3 import BUCKET, S3
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+DATASTORES = {"pgsql": "pgsql 15", "mysql": "mysql 10.11", "redis": "redis 7.0"}
+STORES = ("local", "objects")
+GUEST = {"name": "guest", "password": "g'u\\e:st 9"}
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[S3]:
+    """An object store that hosts reach as well."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        # Nothing is sent: this is the address that others see.
+        asked.connect(("198.51.100.1", 9))
+        own = asked.getsockname()[0]
+    made = S3(own)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def dtrove(tmp_path_factory: pytest.TempPathFactory, objects: S3) -> Iterator[Installation]:
+    """An installation with two stores: a folder, and a bucket."""
+    home = tmp_path_factory.mktemp("backups")
+    stores = f"local=file://{home}/backups objects=s3://{BUCKET}/here?endpoint={objects.url}&region=us-east-1"
+    options = {"DTROVE_BACKUP_STORES": stores, "DTROVE_S3_ACCESS_KEY_ID": "one", "DTROVE_S3_SECRET_ACCESS_KEY": "two"}
+    with Installation(home, **options) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def backed_up(dtrove: Installation) -> dict[str, dict[str, Any]]:
+    """Of each datastore what a cluster of two nodes had when it was backed up to each store, and its backups; it is gone now."""
+    asked = {name: dtrove.create(f"old-{name}", version, size=2, volume_gb=1) for name, version in DATASTORES.items()}
+    found = {}
+    for name, (cluster, operation) in asked.items():
+        _succeeded(dtrove, operation)
+        _succeeded(dtrove, dtrove.ask("POST", f"/v1/clusters/{cluster}/users", GUEST).json()["id"])
+        url, filling = dtrove.get(f"/v1/clusters/{cluster}/credentials")["url"], FILLINGS[name]
+        filling.fill(url)
+        had: dict[str, Any] = {"digest": filling.digest(url), "cluster": cluster, "backups": {}}
+        for store in STORES:
+            answer = dtrove.ask("POST", f"/v1/clusters/{cluster}/backups", {"store": store})
+            assert answer.status_code == 202, answer.text
+            _succeeded(dtrove, answer.json()["id"])
+            had["backups"][store] = answer.json()["backup"]["id"]
+        filling.more(url)
+        assert filling.digest(url) != had["digest"]
+        found[name] = had
+    dtrove.remove(*(had["cluster"] for had in found.values()))
+    return found
+
+
+def _succeeded(dtrove: Installation, operation: str) -> dict[str, Any]:
+    ended = dtrove.end_of(operation, 300)
+    assert ended["status"] == "succeeded", ended["problem"]
+    return ended
+
+
+@pytest.mark.parametrize("datastore", DATASTORES)
+def test_a_backup_outlives_its_cluster_and_says_what_it_is(
+    dtrove: Installation, backed_up: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    had = backed_up[datastore]
+    for store, backup in had["backups"].items():
+        shown = dtrove.get(f"/v1/backups/{backup}")
+        assert (shown["status"], shown["store"], shown["cluster_name"]) == ("completed", store, f"old-{datastore}")
+        assert shown["facts"]["stored_bytes"] > 1000
+        assert shown["facts"]["begun_at"] <= shown["facts"]["ended_at"]
+    listed = dtrove.get("/v1/backups?deleted_clusters=true")["backups"]
+    assert {one["id"] for one in listed} >= set(had["backups"].values())
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("datastore", DATASTORES)
+def test_a_new_cluster_begins_with_the_data_and_the_users_of_the_backup_on_all_of_its_nodes(
+    dtrove: Installation, backed_up: dict[str, dict[str, Any]], datastore: str, store: str
+) -> None:
+    had = backed_up[datastore]
+    cluster, operation = dtrove.create(f"new-{datastore}-{store}", DATASTORES[datastore], size=2, volume_gb=1,
+                                       restore={"backup": had["backups"][store]})  # fmt: skip
+    _succeeded(dtrove, operation)
+    login = dtrove.get(f"/v1/clusters/{cluster}/credentials")
+    assert FILLINGS[datastore].digest(login["url"]) == had["digest"]
+    others = dtrove.get(f"/v1/clusters/{cluster}")["endpoint"]["replicas"]
+    for place in others:
+        there = login["url"].replace(
+            dtrove.get(f"/v1/clusters/{cluster}")["endpoint"]["primary"]["host"], place["host"]
+        )
+        assert FILLINGS[datastore].digest(there) == had["digest"]
+    _guest_comes_in(datastore, login["url"])
+    users = dtrove.get(f"/v1/clusters/{cluster}/users")["users"]
+    assert "guest" in {one["name"] for one in users}
+    dtrove.remove(cluster)
+
+
+def _guest_comes_in(datastore: str, url: str) -> None:
+    if datastore == "redis":
+        Redis(url.replace("//dtrove:", "//guest:"), password=GUEST["password"]).close()
+    else:
+        Sql(url, user=GUEST["name"], password=GUEST["password"]).close()
+
+
+def test_what_is_kept_is_encrypted_and_goes_with_its_backup(
+    dtrove: Installation, backed_up: dict[str, dict[str, Any]], objects: S3
+) -> None:
+    kept = [key for key in objects.keys() if "manifest" not in key]
+    assert len(kept) == len(DATASTORES)
+    for key in kept:
+        assert objects.client.get_object(Bucket=BUCKET, Key=key)["Body"].read(21) == b"age-encryption.org/v1"
+    for had in backed_up.values():
+        for backup in had["backups"].values():
+            answer = dtrove.ask("DELETE", f"/v1/backups/{backup}")
+            assert answer.status_code == 202, answer.text
+            _succeeded(dtrove, answer.json()["id"])
+            assert dtrove.ask("GET", f"/v1/backups/{backup}").status_code == 404
+    assert objects.keys() == []
+    assert not [one for one in (dtrove.home / "backups").rglob("*") if one.is_file()]
