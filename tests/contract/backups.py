@@ -169,7 +169,7 @@ class S3Shelf(Shelf):
         self.store = S3Store("s3", place, part_bytes=5 * MB)
 
     def holds(self) -> list[str]:
-        return self.s3.keys() + self.s3.uploads()
+        return self.s3.kept() + self.s3.uploads()
 
     def corrupt(self, parts: tuple[Part, ...], number: int) -> None:
         place = {"Bucket": BUCKET, "Key": f"dtrove/{KEY}/backup.zst.age"}

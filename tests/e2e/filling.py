@@ -109,6 +109,7 @@ MYSQL = SqlFilling(
     made=(
 
         "CREATE DATABASE shop CHARACTER SET utf8mb4",
+        "USE shop",
         "CREATE TABLE shop.orders (id bigint PRIMARY KEY, words text, picture longblob, KEY (words(20))) CHARACTER SET utf8mb4",
         f"INSERT INTO shop.orders SELECT seq, repeat('Zoë 🍐 ', seq % 7), unhex(md5(seq)) FROM shop_seq_1_to_{ROWS}"
         .replace("shop_seq", "seq"),

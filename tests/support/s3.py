@@ -56,7 +56,7 @@ class S3:
         self.faults.append(Fault(method, status, code, **more))
         return self.faults[-1]
 
-    def keys(self) -> list[str]:
+    def kept(self) -> list[str]:
         """Every object."""
         return [one["Key"] for one in self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
 
