@@ -190,10 +190,10 @@ NOTICED = {
     "job without a look": 17,
     "late delete forgotten": 25,
     "nobody reminded": 15,
-    "due said once": 6,
+    "due said once": 17,
     "nobody reconciles": 16,
-    "nobody sweeps": 40,
-    "off by hearsay": 3,
+    "nobody sweeps": 35,
+    "off by hearsay": 1,
     "nobody catches up": 1,
     "key kept": 1,
 }
