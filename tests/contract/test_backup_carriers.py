@@ -124,6 +124,7 @@ def test_a_host_that_is_another_than_the_pinned_one_gets_nothing(
     with pytest.raises(Failure, match="shows another host key than the pinned one"):
         node.send(shelf.store, way, target=replace(node.target, known_host=other.host_key))
     assert shelf.holds() == []
+    assert node.left_behind() == []
 
 
 def test_a_store_that_cannot_keep_a_part_ends_the_sending(shelf: LocalShelf, node: Node, way: Sending) -> None:

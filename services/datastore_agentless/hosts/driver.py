@@ -33,8 +33,8 @@ class Driver(ABC):
     """Runs scripts on one host for one task; a subclass knows how to run a command, to follow a job, to write a file.
 
     `epoch` is the task's claim on `subject`: the host refuses a lower one than it has seen for it (StaleEpoch). `check` is
-    called between commands and while a job runs, and may raise Cancelled. `on_output` is given what jobs print, as it
-    comes and masked, with the stream's name: out or err.
+    called between commands and while a job runs, and may raise Cancelled, or Failure where there is no sense in going on: either
+    ends the job. `on_output` is given what jobs print, as it comes and masked, with the stream's name: out or err.
     With `look_seconds` it only looks, for nobody's task: it neither asks nor raises a fence, refuses what changes something,
     and gives each command at most so long.
     """

@@ -13,7 +13,7 @@ from services.datastore_agentless.hosts.base import CommandFailed, HostUnreachab
 from services.datastore_agentless.hosts.conversation import Output
 from services.datastore_agentless.hosts.driver import Driver
 from services.datastore_agentless.hosts.transcript import Transcript
-from shared.errors import Cancelled, Retryable, StaleEpoch
+from shared.errors import Cancelled, Failure, Retryable, StaleEpoch
 
 PAUSE, PAUSE_CAP = 0.1, 5.0
 # A look takes two seconds and brings half a megabyte at most: one that takes longer than this is given up for a new line.
@@ -145,8 +145,8 @@ class JobReader:
             return
         try:
             self._driver.check()
-        except Cancelled:
-            # A host that cannot be reached must not keep a user from cancelling.
+        except (Cancelled, Failure):
+            # Nobody waits for it any more. A host that cannot be reached must not keep a user from cancelling.
             with contextlib.suppress(HostUnreachable, CommandFailed, StaleEpoch):
                 self._remote(self._folder.stop())
             raise
