@@ -44,6 +44,8 @@ CREATE TRIGGER noted AFTER UPDATE ON customers FOR EACH ROW INSERT INTO changes 
 UPDATE customers SET mood = 'sad' WHERE id BETWEEN 1 AND 9;
 GRANT SELECT ON shop.customers TO '{USER}'@'%';
 """
+# Replicas run it as well.
+_SEVEN = "redis.register_function{function_name = 'seven', callback = function() return 7 end, flags = {'no-writes'}}"
 # Each command as its words, since some of them have spaces in them.
 _REDIS = [
     ["ACL", "SETUSER", USER, "on", f">{WORDS}", "~shop:*", "+@read", "+ping"], ["ACL", "SAVE"],
@@ -53,7 +55,7 @@ _REDIS = [
     ["HSET", "shop:hash", "a field", "1", "b", "😀"], ["RPUSH", "shop:list", "a", "", "c"], ["SADD", "shop:set", "1", "2", "3"],
     ["ZADD", "shop:sorted", "1.5", "x", "inf", "y"], ["XADD", "shop:stream", "1-1", "what", "it was"],
     ["SET", "shop:mortal", "x", "EX", "86400"], ["SELECT", "3"], ["SET", "elsewhere", "there"], ["SELECT", "0"],
-    ["FUNCTION", "LOAD", "REPLACE", "#!lua name=shop\nredis.register_function('seven', function() return 7 end)"],
+    ["FUNCTION", "LOAD", "REPLACE", f"#!lua name=shop\n{_SEVEN}"],
 ]  # fmt: skip
 _REDIS_ALL = [
     ["DBSIZE"], ["GET", "shop:1"], ["GET", "shop:20000"], ["GET", "shop:name"], ["BITCOUNT", "shop:blob"], ["STRLEN", "shop:blob"],

@@ -52,7 +52,7 @@ class BaseBackup(Dumping):
     def receives(self, node: Instance) -> str:
         """Unpacked, and recovered: what does not begin fails here, and what was recovered begins at once."""
         manager = self.manager
-        left = (standby.PARTED, RESTORED, "standby.signal", "postgresql.auto.conf", "postmaster.pid", "postmaster.opts")
+        left = (standby.PARTED, RESTORED, "standby.signal", "postmaster.pid", "postmaster.opts")
         return _RECEIVE.format(data=self._data(node), run=_AS_POSTGRES, program=manager.program("postgres"), mark=RESTORED,
                                config=quote(f"{manager.config_dir}/postgresql.conf"), left=" ".join(left),
                                user=REPLICATION_USER)  # fmt: skip
@@ -104,13 +104,13 @@ _RECEIVE = """d={data}.restoring; rm -rf {data}.restored "$d"; cd /
 install -d -m 700 -o postgres -g postgres "$d"
 {run} tar -x -f - -C "$d"
 (cd "$d" && rm -rf {left} pg_replslot/*)
-install -m 600 -o postgres -g postgres /dev/null "$d/recovery.signal"
+for f in postgresql.auto.conf recovery.signal; do install -m 600 -o postgres -g postgres /dev/null "$d/$f"; done
 {run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c restore_command=false -c hot_standby=off \\
   -c archive_mode=off -c logging_collector=off -c log_destination=stderr -c exit_on_error=on template1 >/dev/null <<'END'
 UPDATE pg_subscription SET subenabled = false
 UPDATE pg_authid SET rolpassword = NULL WHERE rolname = '{user}'
 END
 [ ! -e "$d/recovery.signal" ] || {{ echo 'the data were not recovered' >&2; exit 1; }}
-install -m 600 -o postgres -g postgres /dev/null "$d/{mark}"
+rm -f "$d"/*.old; install -m 600 -o postgres -g postgres /dev/null "$d/{mark}"
 sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored
 """

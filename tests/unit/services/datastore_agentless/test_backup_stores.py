@@ -111,13 +111,15 @@ def test_a_node_that_does_not_tell_of_every_part_has_not_sent_them(told: str) ->
         transfer.read_sent(told)
 
 
-def test_urls_and_identities_go_by_standard_input_alone() -> None:
-    out = next(transfer.send(Sending(MB, Secret("https://canary-1")), "dump", "age1x", "send"))
+def test_urls_logins_and_identities_go_by_standard_input_alone() -> None:
+    out = next(
+        transfer.send(Sending(MB, Secret("https://canary-1")), "dump", "age1x", "send", login=Secret("AUTH canary"))
+    )
     identity = Secret("# created\nAGE-SECRET-KEY-1CANARY\n")
     back = next(transfer.receive(Fetching((), Secret("https://canary-2")), "load", identity, "receive"))
     assert isinstance(out, Job)
     assert isinstance(back, Job)
-    assert out.stdin == Secret("https://canary-1")
+    assert out.stdin == Secret("AUTH canary\nhttps://canary-1")
     assert back.stdin == Secret("AGE-SECRET-KEY-1CANARY\nhttps://canary-2")
     assert "canary" not in (out.script + back.script).lower()
 
