@@ -166,7 +166,7 @@ def test_a_dump_that_is_ended_half_way_leaves_nothing_behind(pair: Pair) -> None
 
 def test_a_replica_s_dump_is_as_good_and_whoever_takes_it_over_is_no_replica(pair: Pair) -> None:
     """The replica itself: what made it one has to go."""
-    replicate(pair)
+    replicate(pair.manager, pair.source, pair.target)
     wait_for(lambda: pair.all_of(pair.target) == pair.all_of(pair.source), 60, what="the primary's data at its replica")
     before = pair.all_of(pair.source)
     pair.send(pair.target)
@@ -185,14 +185,24 @@ def test_a_replica_s_dump_is_as_good_and_whoever_takes_it_over_is_no_replica(pai
     pair.ask(pair.target, "dtrove", PASSWORD, more[pair.manager.name])
 
 
-def replicate(pair: Pair) -> None:
-    """Have the target follow the source, as one that returns to its cluster."""
-    topology, one = pair.manager.topology, pair.source.node
+def test_a_replica_of_restored_data_copies_them(pair: Pair) -> None:
+    """A log of writes that begins after them would not tell it of any."""
+    copying = pair.manager.topology and pair.manager.topology.copying
+    if copying is not None:
+        assert pair.target.driver().execute(copying.needed(pair.target.node))
+        assert not pair.source.driver().execute(copying.needed(pair.source.node))
+    replicate(pair.manager, pair.target, pair.source)
+    wait_for(lambda: pair.all_of(pair.source) == pair.all_of(pair.target), 60, what="the restored data at a replica")
+
+
+def replicate(manager: BaseManager, primary: RealHost, replica: RealHost) -> None:
+    """Have one server follow another, as a node that returns to its cluster."""
+    topology, one = manager.topology, primary.node
     assert topology is not None
-    other = replace(pair.target.node, admin_password=one.admin_password, replication_password=one.replication_password)
-    pair.target.node, copying = other, topology.copying
-    on_one, on_other = pair.source.driver().execute, pair.target.driver().execute
-    pair.target.make(pair.manager)
+    other = replace(replica.node, admin_password=one.admin_password, replication_password=one.replication_password)
+    replica.node, copying = other, topology.copying
+    on_one, on_other = primary.driver().execute, replica.driver().execute
+    replica.make(manager)
     on_one(topology.admit(one, other))
     on_other(topology.reset(other))
     if copying is not None:
