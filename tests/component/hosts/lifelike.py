@@ -78,15 +78,17 @@ def load(host: RealHost, manager: BaseManager) -> None:
 def all_of(host: RealHost, manager: BaseManager) -> str:
     """What a server has, as it tells it itself."""
     if manager.name in _DUMPS:
-        return host.sh(
-            f"bash -c {quote(f'set -o pipefail; {{ {_DUMPS[manager.name]}; }} > /dev/shm/all && md5sum < /dev/shm/all')}"
-        )
+        line = f"set -o pipefail; {{ {_DUMPS[manager.name]}; }} > /dev/shm/all && md5sum < /dev/shm/all && wc -c < /dev/shm/all"
+        told = host.sh(f"bash -c {quote(line)}")
+        assert int(told.split()[-1]) > 1_000_000, told
+        return told
     return str(host.driver().execute(_told(host, manager)))
 
 
 def _given(host: RealHost, manager: BaseManager) -> Script:
     if manager.name == "redis":
-        yield _redis(host, manager, _REDIS)
+        answer = yield _redis(host, manager, _REDIS)
+        assert "ERR" not in answer.stdout, answer.stdout
     elif manager.name == "pgsql":
         yield Run(("psql", "-qX", "-v", "ON_ERROR_STOP=1"), stdin=_PGSQL, user="postgres", title="load", timeout=120)
     else:
@@ -95,6 +97,7 @@ def _given(host: RealHost, manager: BaseManager) -> Script:
 
 def _told(host: RealHost, manager: BaseManager) -> Script:
     answer = yield _redis(host, manager, _REDIS_ALL)
+    assert "ERR" not in answer.stdout, answer.stdout
     return answer.stdout
 
 

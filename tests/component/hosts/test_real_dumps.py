@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from uuid import uuid4
+from dataclasses import replace
 
 import pytest
 
-from services.datastore_agentless.datastores.base import BaseManager
-from services.datastore_agentless.datastores.base.dumping import RESTORED, Dumping
-from services.datastore_agentless.datastores.base.topology import STREAMS
-from services.datastore_agentless.hosts.base import CommandFailed, Job, Run, Script, quote
+from services.datastore_agentless.datastores.base.dumping import RESTORED
+from services.datastore_agentless.hosts.base import CommandFailed, Run, Script
 from services.datastore_agentless.hosts.jobs import JobFolder
-from services.provisioner.providers.local.host import PACKAGES_DIR
 from shared.secrets import Secret
 from tests.component.hosts import lifelike
-from tests.component.hosts.outside import ASK, REFUSALS
-from tests.component.hosts.real import DATASTORES, PASSWORD, RealHost, RealHosts, manager_of
+from tests.component.hosts.outside import REFUSALS
+from tests.component.hosts.pairs import Pair, replicate
+from tests.component.hosts.real import DATASTORES, PASSWORD, RealHosts, manager_of
 from tests.support.installation import wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -32,65 +29,15 @@ MAY_ASK = {
 }
 
 
-@dataclass
-class Pair:
-    """A server with data, another one, and a file that both hosts see."""
-
-    manager: BaseManager
-    source: RealHost
-    target: RealHost
-    file: str
-
-    @property
-    def dumping(self) -> Dumping:
-        assert self.manager.dumping is not None
-        return self.manager.dumping
-
-    def pipeline(self, host: RealHost) -> str:
-        """What sends, between a login on standard input and a file, as a backup does."""
-        sends = f"set -euo pipefail\nIFS= read -r login || true\n{{\n{self.dumping.sends(host.node)}}} | zstd -q > {self.file}\n"
-        return f"exec bash -c {quote(sends)}"
-
-    def send(self, host: RealHost) -> None:
-        host.driver().execute(self._sent(host))
-
-    def receive(self, host: RealHost, before: str = "cat") -> None:
-        receives = f"set -euo pipefail\n{before} {self.file} | zstd -dq | {{\n{self.dumping.receives(host.node)}}}\n"
-        host.driver().execute(_job("receive", f"exec bash -c {quote(receives)}"))
-
-    def restore(self) -> None:
-        """All of it, as a restore does."""
-        self.receive(self.target)
-        node = self.target.node
-        for script in (self.dumping.take_over(node), self.manager.secure(node), self.manager.verify(node)):
-            self.target.driver().execute(script)
-
-    def all_of(self, host: RealHost) -> str:
-        return lifelike.all_of(host, self.manager)
-
-    def ask(self, host: RealHost, user: str, words: str, question: str = "") -> str:
-        more = {"question": question} if question else {}
-        return ASK[self.manager.name](host.node.addr, user, words, **more)
-
-    def _sent(self, host: RealHost) -> Script:
-        yield from self.dumping.ready(host.node)
-        yield from _job("send", self.pipeline(host), self.dumping.login(host.node))
-
-
-def _job(name: str, script: str, stdin: Secret | None = None) -> Script:
-    yield Job(name, script, title=name, stdin=stdin, timeout=300)
-
-
 @pytest.fixture(scope="module", params=list(DATASTORES))
 def pair(request: pytest.FixtureRequest, real_hosts: RealHosts) -> Iterator[Pair]:
-    file = f"{PACKAGES_DIR}/{uuid4().hex}.stream"
-    made = Pair(manager_of(request.param), real_hosts.make(), real_hosts.make(), file)
+    made = Pair(manager_of(request.param), real_hosts.make(), real_hosts.make())
     for host, words in ((made.source, PASSWORD), (made.target, OTHER_PASSWORD)):
         host.node = replace(host.node, admin_password=Secret(words), replication_password=Secret(f"{words[::-1]}"))
         host.make(made.manager)
     lifelike.load(made.source, made.manager)
     yield made
-    made.source.sh(f"rm -f {file}")
+    made.source.sh(f"rm -f {made.file}")
     for host in (made.source, made.target):
         host.container.remove(force=True)
 
@@ -166,7 +113,7 @@ def test_a_dump_that_is_ended_half_way_leaves_nothing_behind(pair: Pair) -> None
 
 def test_a_replica_s_dump_is_as_good_and_whoever_takes_it_over_is_no_replica(pair: Pair) -> None:
     """The replica itself: what made it one has to go."""
-    replicate(pair)
+    replicate(pair.manager, pair.source, pair.target)
     wait_for(lambda: pair.all_of(pair.target) == pair.all_of(pair.source), 60, what="the primary's data at its replica")
     before = pair.all_of(pair.source)
     pair.send(pair.target)
@@ -185,23 +132,14 @@ def test_a_replica_s_dump_is_as_good_and_whoever_takes_it_over_is_no_replica(pai
     pair.ask(pair.target, "dtrove", PASSWORD, more[pair.manager.name])
 
 
-def replicate(pair: Pair) -> None:
-    """Have the target follow the source, as one that returns to its cluster."""
-    topology, one = pair.manager.topology, pair.source.node
-    assert topology is not None
-    other = replace(pair.target.node, admin_password=one.admin_password, replication_password=one.replication_password)
-    pair.target.node, copying = other, topology.copying
-    on_one, on_other = pair.source.driver().execute, pair.target.driver().execute
-    pair.target.make(pair.manager)
-    on_one(topology.admit(one, other))
-    on_other(topology.reset(other))
+def test_a_replica_of_restored_data_copies_them(pair: Pair) -> None:
+    """A log of writes that begins after them would not tell it of any."""
+    copying = pair.manager.topology and pair.manager.topology.copying
     if copying is not None:
-        public_key = on_other(copying.ask(other))
-        on_one(copying.lend(one, other, public_key))
-        on_other(copying.take(other, one, one))
-        on_one(copying.end(one, other))
-    on_other(topology.join(other, one, one))
-    wait_for(lambda: on_other(topology.following(other, one)) == STREAMS, 60, every=0.5, what="a replica that follows")
+        assert pair.target.driver().execute(copying.needed(pair.target.node))
+        assert not pair.source.driver().execute(copying.needed(pair.source.node))
+    replicate(pair.manager, pair.target, pair.source)
+    wait_for(lambda: pair.all_of(pair.source) == pair.all_of(pair.target), 60, what="the restored data at a replica")
 
 
 def _alive() -> str:

@@ -12,7 +12,9 @@ from services.datastore_agentless.hosts import identity
 from services.datastore_agentless.hosts.base import Job
 from services.datastore_agentless.hosts.jobs import JobFolder
 from shared.errors import Cancelled
+from tests.component.hosts import lifelike
 from tests.component.hosts.outside import ASK, REFUSALS
+from tests.component.hosts.pairs import Pair
 from tests.component.hosts.real import DATASTORES, PASSWORD, VOLUME, RealHost, RealHosts, manager_of
 from tests.component.hosts.sshd import reaches
 from tests.support.installation import wait_for
@@ -52,6 +54,18 @@ def test_it_stops_and_starts_and_comes_back_after_a_reboot(host: RealHost, name:
         ASK[name](host.node.addr, "dtrove", PASSWORD)
     host.driver().execute(manager.restart())
     assert ASK[name](host.node.addr, "dtrove", PASSWORD)
+
+
+@pytest.mark.parametrize("name", list(DATASTORES))
+def test_data_are_sent_by_a_transient_unit_and_restored_under_the_database_s_own(host: RealHost, name: str) -> None:
+    pair = Pair(manager_of(name), host, host)
+    lifelike.load(host, pair.manager)
+    before, first = pair.all_of(host), host.processes(pair.manager.process)
+    pair.send(host)
+    pair.restore()
+    assert pair.all_of(host) == before
+    assert not set(first) & set(host.processes(pair.manager.process))
+    assert host.sh(f"systemctl is-active {UNITS[name]}; rm -f {pair.file}") == "active"
 
 
 def boot(host: RealHost) -> None:
