@@ -8,7 +8,6 @@ from typing import Any
 from unittest.mock import patch
 
 import services.provisioner.actions as provisioner_actions
-import services.scheduler.actions as scheduler_actions
 from services.api.actions import reminding
 from services.datastore_agentless.actions import clusters as database_actions
 from services.datastore_agentless.domain.takeover import State
@@ -18,6 +17,7 @@ from services.datastore_agentless.workflows.take_over import file_take_over
 from services.provisioner import powering, reconciler
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.fake.provider import Provider
+from services.scheduler.actions import running
 from shared.bus.publisher import Outgoing
 from shared.contracts.provisioner import InstanceFenced
 from shared.db import tasks
@@ -167,7 +167,7 @@ BREAKS: dict[str, Break] = {
     "job without a look": _job_begins_again,
     "late delete forgotten": _deleted_unknown_is_forgotten,
     "nobody reminded": _put(reminding, "_silent", lambda _database: []),
-    "due said once": _where(("lost",), _put(scheduler_actions, "say_again", lambda _database: 0), 30, ("schedule",)),
+    "due said once": _where(("lost",), _put(running, "say_again", lambda _database: 0), 30, ("schedule",)),
     "nobody reconciles": _where(("cloud",), _put(reconciler, "reconcile", lambda *_: [])),
     "nobody sweeps": _where(("cloud",), _put(provisioner_actions, "sweep", lambda *_: [])),
     "off by hearsay": _where((), _put(powering, "fence_instance", _off_by_hearsay), plots=("fail over",)),
@@ -179,19 +179,19 @@ BREAKS: dict[str, Break] = {
 NOTICED = {
     "no inbox": 8,
     "no epoch": 3,
-    "no lease": 2,
-    "lease not renewed": 12,
-    "host not fenced": 25,
+    "no lease": 1,
+    "lease not renewed": 5,
+    "host not fenced": 15,
     "publish before commit": 1,
-    "acknowledged first": 37,
+    "acknowledged first": 42,
     "unroutable dropped": 1,
     "create without a look": 67,
     "no undo": 8,
-    "job without a look": 17,
-    "late delete forgotten": 25,
+    "job without a look": 48,
+    "late delete forgotten": 18,
     "nobody reminded": 15,
-    "due said once": 17,
-    "nobody reconciles": 16,
+    "due said once": 15,
+    "nobody reconciles": 38,
     "nobody sweeps": 35,
     "off by hearsay": 1,
     "nobody catches up": 1,
