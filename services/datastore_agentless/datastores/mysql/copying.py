@@ -63,7 +63,7 @@ class BackupCopying(Copying):
             return
         yield Phase(f"copying the data of {source.name}", 5)
         yield from self.trust(source)
-        yield Job(f"copy-from-{primary.id}", _COPY.format(data=data, fetch=self.fetch(source), mark=COPIED_AT),
+        yield Job(f"copy-from-{primary.id}", _COPY.format(data=data, fetch=self.fetch(source), mark=COPIED_AT, tries=TRIES),
                   title=f"copy the data of {source.name}", timeout=COPY_SECONDS)  # fmt: skip
         yield Put(ROLE_FILE, READ_ONLY, title="write that it only reads")
         yield from self.manager.stop()
@@ -96,13 +96,23 @@ class BackupCopying(Copying):
         )
 
 
-# The stream's own end is no proof: whether its sender ended well is, and so is what can be prepared.
+# The stream's own end is no proof: whether its sender ended well is, and so is what can be prepared. It is tried more than once, for
+# mariadb-backup (10.11.19) sends a table of statistics twice where the server has it in use just then, and mbstream unpacks nothing
+# twice.
+TRIES = 5
 _COPY = """set -e
-if [ ! -f {data}.copy/{mark} ]; then
+fetch() {{
   rm -rf {data}.copy {data}.copy-failed; install -d -m 700 -o mysql -g mysql {data}.copy
-  {{ {fetch} || touch {data}.copy-failed; }} | mbstream -x -C {data}.copy
-  [ ! -e {data}.copy-failed ] || {{ rm -f {data}.copy-failed; echo 'not all of it was sent' >&2; exit 1; }}
+  {{ {fetch} || touch {data}.copy-failed; }} | mbstream -x -C {data}.copy || return 1
+  [ ! -e {data}.copy-failed ] || {{ rm -f {data}.copy-failed; echo 'not all of it was sent' >&2; return 1; }}
   mariadb-backup --prepare --target-dir={data}.copy
+}}
+if [ ! -f {data}.copy/{mark} ]; then
+  tries=1
+  until fetch; do
+    [ $tries -lt {tries} ] || exit 1
+    tries=$((tries+1)); sleep 2
+  done
   at=$(cat {data}.copy/mariadb_backup_binlog_info {data}.copy/xtrabackup_binlog_info 2>/dev/null | head -n 1 | cut -f 3)
   [ -n "$at" ] || {{ echo 'the copy does not say how far it is' >&2; exit 1; }}
   chown -R mysql:mysql {data}.copy; sync -f {data}.copy

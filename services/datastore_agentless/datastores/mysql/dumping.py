@@ -32,8 +32,8 @@ class HotBackup(Dumping):
         return mark_of(told.text, "MariaDB")
 
     def sends(self, node: Instance) -> str:
-        """A hot backup."""
-        return BackupCopying(self.manager).sends(node) + "\n"
+        """A hot backup; one that nobody could unpack is none."""
+        return _SEND.format(backup=BackupCopying(self.manager).sends(node))
 
     def receives(self, node: Instance) -> str:
         """Unpacked and prepared, with as much memory as the server has that runs beside.
@@ -70,6 +70,13 @@ _WHERE = (
     "CONCAT(DATE_FORMAT(UTC_TIMESTAMP(3), '%Y-%m-%dT%H:%i:%s.%f'), 'Z'));\n"
 )
 _STANDS = "10.11.6-MariaDB|0-1-7|2026-11-30T12:00:00.000000Z\n"
+
+# What it has sent twice is only to be known from what it says.
+_SEND = """said=$(mktemp -p /run); exec 8> "$said" 9< "$said"; rm -f "$said"
+{{ {backup} 2>&1 1>&3 3>&- | tee /dev/fd/8 >&2; }} 3>&1
+twice=$(sed -nE 's,.* (Streaming|aria table file) (\\./[^ ]*\\.MA[DI]) (to|is copied) .*,\\2,p' <&9 | sort | uniq -d)
+[ -z "$twice" ] || {{ echo "these tables were written to meanwhile, and were sent twice: "$twice >&2; exit 1; }}
+"""
 
 _FOLLOW_NOBODY = (
     f"SET SESSION sql_log_bin = 0;\nSTOP ALL SLAVES;\nRESET SLAVE ALL;\nDROP USER IF EXISTS '{REPLICATION_USER}'@'%';\n"

@@ -111,6 +111,17 @@ def test_mariadb_s_tool_is_installed_before_a_dump() -> None:
     assert host.titles[-1] == "install mariadb-backup"
 
 
+@pytest.mark.parametrize(("twice", "code"), [(False, 0), (True, 1)])
+def test_a_dump_of_mariadb_s_that_nobody_could_unpack_is_none(twice: bool, code: int) -> None:
+    said = "[00] Streaming ./mysql/table_stats.MAI to <STDOUT>\\n"
+    said += "[00] aria table file ./mysql/{}.MAI is copied successfully.\\n".format("table_stats" if twice else "other")
+    tool = f"mariadb-backup() {{ echo the data; printf '{said}' >&2; }}"
+    dump = f"set -euo pipefail; {tool}; dump() (\n{MYSQL.sends(NODE)})\ndump | cat"
+    done = subprocess.run(["bash", "-c", dump], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (code, "the data\n")
+    assert ("sent twice: ./mysql/table_stats.MAI" in done.stderr) == twice
+
+
 def test_what_does_not_say_that_it_takes_writes_is_not_believed() -> None:
     for host in (well(see_that_it_takes="f\n"), well(see_that_it_takes="")):
         with pytest.raises(CommandFailed, match="does not take writes"):
