@@ -30,6 +30,7 @@ def shelf(s3: S3, line: UploadProxy) -> S3Shelf:
     return S3Shelf(s3, f"http://127.0.0.1:{line.port}")
 
 
+@pytest.mark.fault(21)
 def test_a_store_that_is_busy_is_asked_again(s3: S3, shelf: S3Shelf, node: Node) -> None:
     busy = s3.order("PUT", "503 Slow Down", "SlowDown", times=2)
     parts = node.store(shelf.store)
@@ -38,12 +39,14 @@ def test_a_store_that_is_busy_is_asked_again(s3: S3, shelf: S3Shelf, node: Node)
     assert (busy.struck, lost.struck) == (2, 2)
 
 
+@pytest.mark.fault(21)
 def test_a_line_that_was_too_slow_for_the_store_is_tried_again(s3: S3, shelf: S3Shelf, node: Node) -> None:
     slow = s3.order("PUT", "400 Bad Request", "RequestTimeout")
     assert node.receive(shelf.store, node.store(shelf.store)) == node.data.read_bytes()
     assert slow.struck == 1
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("mute", [False, True], ids=["reset", "silent"])
 def test_an_upload_that_breaks_in_mid_part_is_tried_again(
     line: UploadProxy, shelf: S3Shelf, node: Node, mute: bool
@@ -54,6 +57,7 @@ def test_an_upload_that_breaks_in_mid_part_is_tried_again(
     assert line.struck == 2
 
 
+@pytest.mark.fault(21)
 def test_a_download_that_breaks_in_mid_part_is_tried_again(line: UploadProxy, shelf: S3Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     way = shelf.store.fetching(KEY, parts)
@@ -62,6 +66,7 @@ def test_a_download_that_breaks_in_mid_part_is_tried_again(line: UploadProxy, sh
     assert line.cuts == 1
 
 
+@pytest.mark.fault(21)
 def test_a_url_that_has_expired_is_told_at_once(s3: S3, shelf: S3Shelf, node: Node) -> None:
     s3.order("PUT", "403 Forbidden", "AccessDenied", message="Request has expired", times=9)
     with pytest.raises(CommandFailed, match=r"the store refuses part [123]: 403 AccessDenied, Request has expired"):
@@ -69,6 +74,7 @@ def test_a_url_that_has_expired_is_told_at_once(s3: S3, shelf: S3Shelf, node: No
     assert node.left_behind() == []
 
 
+@pytest.mark.fault(21)
 def test_a_store_that_stays_away_is_given_up(s3: S3, shelf: S3Shelf, node: Node) -> None:
     node.manner = replace(node.manner, patience=2)
     s3.order("PUT", "503 Slow Down", "SlowDown", times=99)

@@ -46,6 +46,7 @@ def test_what_runs_again_reads_what_it_has_done_already(shelf: Shelf, node: Node
     assert node.receive(store, sent.parts) == node.data.read_bytes()
 
 
+@pytest.mark.fault(21)
 def test_a_dump_that_fails_in_the_middle_is_never_finished(shelf: Shelf, node: Node) -> None:
     store = shelf.store
     way = store.begin(KEY, 12 * MB)
@@ -76,6 +77,7 @@ def test_a_try_after_a_failure_sends_everything_anew(shelf: Shelf, node: Node) -
     assert node.receive(store, sent.parts) == node.data.read_bytes()
 
 
+@pytest.mark.fault(22)
 def test_whoever_is_not_told_the_key_gets_nothing(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     with pytest.raises(CommandFailed) as raised:
@@ -84,6 +86,7 @@ def test_whoever_is_not_told_the_key_gets_nothing(shelf: Shelf, node: Node) -> N
     assert node.left_behind() == []
 
 
+@pytest.mark.fault(22)
 def test_a_part_that_was_changed_in_the_store_is_named(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     shelf.corrupt(parts, 2)
@@ -92,6 +95,7 @@ def test_a_part_that_was_changed_in_the_store_is_named(shelf: Shelf, node: Node)
     assert node.left_behind() == []
 
 
+@pytest.mark.fault(22)
 def test_a_backup_of_which_something_is_missing_is_not_fetched(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     shelf.lose(parts, 2)
@@ -99,6 +103,7 @@ def test_a_backup_of_which_something_is_missing_is_not_fetched(shelf: Shelf, nod
         shelf.store.fetching(KEY, parts)
 
 
+@pytest.mark.fault(21)
 def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf, node: Node) -> None:
     store = shelf.store
     way = store.begin(KEY, 12 * MB)

@@ -39,6 +39,8 @@ FAULTS = {
     18: "the primary is cut off from everybody",
     19: "DTrove is killed between fence, promotion and endpoint",
     20: "configuration that prevents a start",
+    21: "an object store is busy, slow, away or refuses, in mid-backup",
+    22: "a kept backup is corrupt or incomplete, or its key is another",
     23: "an operation is cancelled at any step",
     24: "bad input of every kind",
     25: "another project's token, a revoked one, or none",

@@ -141,7 +141,7 @@ def _say(tx: Tx, row: Row[Any], event: _Of, status: Status, **details: Any) -> N
 
 
 def _record(tx: Tx, event: BackupDue | BackupCompleted | BackupFailed) -> None:
-    operations.record(tx, event.operation_id, backups.MAKE, event.cluster_id)
+    operations.record(tx, event.operation_id, operations.BACKUP, event.cluster_id)
 
 
 def _record_deletion(tx: Tx, row: Row[Any], operation_id: str) -> None:

@@ -15,7 +15,6 @@ from shared.contracts.base import new_id
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
-MAKE = "backup"
 # In these a cluster has nothing that could be backed up.
 BODILESS = ("requested", "building", "deleting")
 _b = tables.backups
@@ -33,7 +32,7 @@ def request(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> 
                        what_to_do="wait until it is active")  # fmt: skip
     about_bytes = size_of_last(tx.connection, cluster_id)
     quotas.make_room_for_backup(tx, project_id, about_bytes)
-    operation_id = operations.start_operation(tx, MAKE, cluster_id, project_id)
+    operation_id = operations.start_operation(tx, operations.BACKUP, cluster_id, project_id)
     backup_id = new_id()
     put(tx, row, id=backup_id, operation_id=operation_id, kind=asked["kind"], store=asked["store"],
         counted_bytes=about_bytes)  # fmt: skip

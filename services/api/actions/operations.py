@@ -19,7 +19,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 # The kind of an operation of which nothing was heard yet but its end.
 UNNAMED = "unnamed"
 # What goes on, and may begin, though the cluster is on its way out or gone.
-DELETE_BACKUP = "delete_backup"
+BACKUP, DELETE_BACKUP = "backup", "delete_backup"
 # What makes a cluster of its own, which is gone with the answer.
 VERIFY = "verify_backup"
 BUSY = "another operation is under way on this cluster"
@@ -35,6 +35,10 @@ _END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED)
 _END_ALL = update(_o).where(
     _o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind != DELETE_BACKUP
 )
+_MAKE_WAY = (
+    update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind == BACKUP)
+    .values(exclusive=False)
+)  # fmt: skip
 _PROJECT_OF_LIVING = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"), _c.c.deleted_at.is_(None))
 _END_WITH_CLUSTER = _END_ALL.values(status=case((_o.c.kind == "delete_cluster", "succeeded"), else_="cancelled"))
 _manager = _c.c.datastore["manager"].as_string()
@@ -62,6 +66,11 @@ def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str, *, excl
     if exclusive:
         tx.connection.execute(_BUSY_WITH, {"of_id": cluster_id, "operation_id": operation_id})
     return operation_id
+
+
+def make_way(tx: Tx, cluster_id: str) -> None:
+    """A backup that runs is alone on its cluster no longer: whoever has to save the cluster does not wait for it."""
+    tx.connection.execute(_MAKE_WAY, {"of_cluster": cluster_id})
 
 
 def add(tx: Tx, operation_id: str, kind: str, cluster_id: str, project_id: str, *, exclusive: bool,

@@ -53,7 +53,7 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict("the nodes of this operation are gone", what_to_do="add nodes anew")
     if row.kind == parameters.CHANGE:
         parameters.resume(tx, operation_id, row.cluster_id)
-    if row.kind == backups.MAKE:
+    if row.kind == operations.BACKUP:
         backups.resume(tx, operation_id)
     operations.resume(tx, operation_id)
     here = update(c).where(c.c.id == row.cluster_id)

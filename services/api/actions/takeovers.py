@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 from services.api.actions import scaling
 from services.api.actions.clusters import get, lock
 from services.api.actions.feed import announce
-from services.api.actions.operations import start_operation
+from services.api.actions.operations import make_way, start_operation
 from shared.contracts.api import FailoverRequested, SwitchoverRequested
 from shared.db import Tx
 from shared.errors import Conflict
@@ -33,6 +33,7 @@ def fail_over(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -
     """Ask for a failover; returns the operation's id. Raises NotFound, Conflict."""
     row = lock(tx, project_id, cluster_id)
     wanted = successor(tx.connection, row, asked["instance"])
+    make_way(tx, cluster_id)
     operation_id = start_operation(tx, FAILOVER, cluster_id, project_id)
     wish = FailoverRequested(cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, instance_id=wanted,
                              accept_loss=asked["accept_loss"])  # fmt: skip

@@ -8,7 +8,6 @@ from pathlib import Path
 from services.datastore_agentless.backup_stores.base import BackupStore
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.backup_stores.naming import S3Key, folder, place
-from services.datastore_agentless.backup_stores.s3.store import S3Store
 from shared.errors import Failure
 
 USUAL = "local"
@@ -45,4 +44,7 @@ class Stores:
     def _make(self, name: str, url: str) -> BackupStore:
         if url.startswith("file:"):
             return LocalStore(name, folder(url))
+        # Read where it is first wanted: boto3 takes eleven megabytes, and most have no S3.
+        from services.datastore_agentless.backup_stores.s3.store import S3Store
+
         return S3Store(name, place(url, self._s3_key))

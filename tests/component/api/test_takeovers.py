@@ -237,3 +237,12 @@ def test_a_return_that_a_user_cancels_ends_cancelled_and_says_what_is_left(api: 
     ended = api.operation(ids["operation_id"])
     assert (ended["status"], ended["problem"]["message"]) == ("cancelled", "shop-1 is apart")
     assert add(api, shop)
+
+
+def test_a_failover_does_not_wait_for_a_backup_and_a_switchover_does(api: Api, shop: str) -> None:
+    backup = api.ask("POST", f"/v1/clusters/{shop}/backups", {}).json["id"]
+    assert asked(api, shop, "switchover").status_code == 409
+    failover = asked(api, shop, "failover").json["id"]
+    assert api.get(f"/v1/clusters/{shop}")["operation"] == failover
+    assert api.operation(backup)["status"] == "pending"
+    assert api.ask("POST", f"/v1/clusters/{shop}/backups", {}).status_code == 409
