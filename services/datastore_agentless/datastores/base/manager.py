@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.datastores.base.accounts import AccountKeeper
+from services.datastore_agentless.datastores.base.archiving import Archiving
 from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.parameters import Parameters
@@ -57,6 +58,8 @@ class BaseManager:
     accounts_class: type[AccountKeeper] | None = None
     # How its data become a backup, and data again; None: `backup` alone says.
     dumping_class: type[Dumping] | None = None
+    # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
+    archiving_class: type[Archiving] | None = None
     # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
     hello: bytes | None = None
     clock: Clock = SystemClock()
@@ -96,6 +99,11 @@ class BaseManager:
     def dumping(self) -> Dumping | None:
         """How its data become one stream, and data again; None: its own `backup` is all there is."""
         return self.dumping_class(self) if self.dumping_class else None
+
+    @property
+    def archiving(self) -> Archiving | None:
+        """How its log comes to lie where DTrove fetches it; None: nobody does."""
+        return self.archiving_class(self) if self.archiving_class else None
 
     @property
     def counting(self) -> Counting | None:
