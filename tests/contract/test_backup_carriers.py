@@ -129,13 +129,14 @@ def test_a_host_that_is_another_than_the_pinned_one_gets_nothing(
 
 def test_a_store_that_cannot_keep_a_part_ends_the_sending(shelf: LocalShelf, node: Node, way: Sending) -> None:
     shutil.rmtree(shelf.folder / KEY)
-    with pytest.raises(Failure, match="part 1 cannot be kept"):
+    with pytest.raises(Failure, match=r"part [123] cannot be kept"):
         node.send(shelf.store, way)
 
 
 def test_a_job_does_not_wait_for_ever_for_a_carrier(node: Node, way: Sending) -> None:
     node.manner = replace(node.manner, patience=2)
-    with pytest.raises(CommandFailed, match="nobody has fetched part 1 within 2 s"):
+    # Parts wait side by side, and any of them may give up first.
+    with pytest.raises(CommandFailed, match=r"nobody has fetched part [123] within 2 s"):
         node.run_send(way)
     assert node.left_behind() == []
 

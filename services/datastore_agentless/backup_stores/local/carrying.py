@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.datastore_agentless.backup_stores.local.memory import in_memory
 from services.datastore_agentless.hosts.base import Target
 from shared.errors import DtroveError, Failure, Retryable
 
@@ -53,7 +54,7 @@ class _Carrier:
     def __init__(self, target: Target, errand: Errand) -> None:
         self._name = target.name
         self._answer = os.memfd_create("answer")
-        request = _in_memory("request", json.dumps({"target": _spoken(target), "errand": _errand(errand)}))
+        request = in_memory("request", json.dumps({"target": _spoken(target), "errand": _errand(errand)}).encode())
         theirs, self._ours = os.pipe()
         command = [sys.executable, "-m", "services.datastore_agentless.backup_stores.local.carrier", str(theirs)]
         environ = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
@@ -107,12 +108,3 @@ def _spoken(target: Target) -> dict[str, Any]:
         "private_key": target.private_key.reveal(), "passphrase": target.passphrase.reveal(),
         "known_host": target.known_host, "jump": _spoken(target.jump) if target.jump else None,
     }  # fmt: skip
-
-
-def _in_memory(name: str, text: str) -> int:
-    """A file that has no name in any folder, from its beginning."""
-    made = os.memfd_create(name)
-    with open(made, "w", closefd=False) as file:
-        file.write(text)
-    os.lseek(made, 0, os.SEEK_SET)
-    return made

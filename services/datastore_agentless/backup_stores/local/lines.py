@@ -11,6 +11,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_ssh_private_key
 
+from services.datastore_agentless.backup_stores.local.memory import in_memory
 from services.datastore_agentless.hosts.base import HostKeyChanged, Target
 
 CHUNK = 1024 * 1024
@@ -35,9 +36,9 @@ class Login:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._jump = Login(target.jump) if target.jump else None
-        self._key = _in_memory(_opened(target), "key")
+        self._key = _path(in_memory("key", _opened(target)))
         hosts = "".join(f"dtrove {line}\n" for line in target.known_host.splitlines() if line.strip())
-        self._hosts = _in_memory(hosts.encode(), "known_hosts")
+        self._hosts = _path(in_memory("known_hosts", hosts.encode()))
 
     def words(self) -> list[str]:
         """The call, but for what to run."""
@@ -151,11 +152,8 @@ def _opened(target: Target) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
-def _in_memory(content: bytes, name: str) -> str:
-    """The path of a file that lies in no folder: others find it among this process's own, and only for as long as that lives."""
-    made = os.memfd_create(name)
-    os.fchmod(made, 0o600)
-    os.write(made, content)
+def _path(made: int) -> str:
+    """Where others find a file in memory: among this process's own, and only for as long as that lives."""
     return f"/proc/{os.getpid()}/fd/{made}"
 
 

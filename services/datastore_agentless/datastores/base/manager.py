@@ -205,8 +205,8 @@ class BaseManager:
         """Perform a backup on the remote instance."""
         yield from ()
         raise Unsupported(
-            f"the manager {self.name} makes no backups yet",
-            what_to_do="override `backup` in a manager of your own, or wait for the data protection release",
+            f"the manager {self.name} makes no backups",
+            what_to_do="override `backup`, or name a `dumping_class`, in a manager of your own",
         )
 
     def render_config_file(self, instance: Instance) -> str:
