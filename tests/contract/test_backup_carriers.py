@@ -163,3 +163,16 @@ def test_a_carrier_works_behind_a_prefix(
 def test_a_shell_that_cannot_be_had_is_no_matter_of_patience(shelf: LocalShelf, node: Node, way: Sending) -> None:
     with pytest.raises(Failure, match="cannot be carried from"):
         node.send(shelf.store, way, target=replace(node.target, prefix="/no/such/program "))
+
+
+def test_a_session_that_still_writes_leaves_nothing_on_a_node_whose_job_has_ended(
+    shelf: LocalShelf, node: Node, way: Sending
+) -> None:
+    busy = "import os, sys\nwhile True:\n try: os.close(os.open(sys.argv[1], os.O_CREAT))\n except OSError: pass"
+    with subprocess.Popen([sys.executable, "-c", busy, f"{way.spool}/.new.1"]) as writer:
+        try:
+            for _ in range(5):
+                node.send(shelf.store, way)
+                assert node.left_behind() == []
+        finally:
+            writer.kill()

@@ -9,11 +9,13 @@ engine is read on meanwhile. URLs and identities are in bash's memory alone: `pr
 SHARED = r"""
 work=${spool:-parts}
 cd "$(dirname "$0")"
-rm -rf "$work"
 mkdir -p "$(dirname "$work")"
+# Whoever carries may write there until the session notices: a folder of another name gets nothing new, so it can be emptied.
+drop() { rm -rf "$work.gone"; [ ! -e "$work" ] || { mv -T "$work" "$work.gone" && rm -rf "$work.gone"; }; }
+drop
 mkdir -m 700 "$work"
 teller=
-clean_up() { rm -rf "$work"; [ -z "$teller" ] || kill "$teller" 2>/dev/null || true; }
+clean_up() { [ -z "$teller" ] || kill "$teller" 2>/dev/null || true; drop; }
 trap clean_up EXIT
 trap 'exit 143' TERM INT HUP
 say() { echo "dtrove: $*" >&2; }
