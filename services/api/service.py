@@ -79,6 +79,8 @@ class ApiService:
     @on(backups.BackupFailed)
     @on(backups.BackupDeleted)
     @on(backups.BackupDeleteFailed)
+    @on(backups.BackupVerified)
+    @on(backups.BackupVerificationFailed)
     @on(databases.LogsRead)
     @on(databases.AccessGranted)
     @on(databases.AccessRevoked)
