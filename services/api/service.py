@@ -95,6 +95,7 @@ class ApiService:
     @on(databases.TranscriptRecorded)
     @on(scheduler.BackupDue)
     @on(scheduler.BackupExpired)
+    @on(scheduler.VerificationDue)
     @on(scheduler.ScheduleSet)
     @on(scheduler.ScheduleRemoved)
     def heard(self, event: Event) -> None:

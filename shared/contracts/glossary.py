@@ -29,6 +29,7 @@ MEANINGS = {
     "terms": "when it is due, what is made then, and for how long that is kept",
     "Terms.cron": "minute, hour, day of the month, month, day of the week",
     "Terms.timezone": "whose clocks `cron` speaks of, as in `Europe/Berlin`",
+    "verify_days": "after how many days its newest backup is proved by a restore; null: never by itself",
     "Terms.enabled": "whether it runs; if not, it is paused",
     "Retention.count": "how many of the last ones are kept; null: as `days` says",
     "Retention.days": "for how many days each is kept; null: as `count` says",

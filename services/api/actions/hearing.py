@@ -42,7 +42,7 @@ from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
-from shared.contracts.scheduler import BackupDue, BackupExpired, ScheduleRemoved, ScheduleSet
+from shared.contracts.scheduler import BackupDue, BackupExpired, ScheduleRemoved, ScheduleSet, VerificationDue
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
@@ -241,6 +241,7 @@ _APPLY: dict[type[Event], Apply] = {
     OperationEnded: _operation_ended,
     BackupDue: backup_news.due,
     BackupExpired: backup_news.expired,
+    VerificationDue: proving.due,
     ScheduleSet: schedules.learn,
     ScheduleRemoved: schedules.learn_end,
 }

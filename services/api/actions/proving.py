@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from services.api.actions import backups, clusters, operations
-from services.api.domain.backups import Status
+from services.api.domain.backups import BEING_MADE, Status
 from services.api.store import tables
 from shared.contracts.backups import BackupVerificationFailed, BackupVerified, ProofCheck, ProofWish
 from shared.contracts.base import dump, new_id
+from shared.contracts.scheduler import VerificationDue
+from shared.contracts.values import Problem
 from shared.db import Tx
-from shared.errors import Conflict
+from shared.errors import Conflict, Invalid, Retryable
 
 _c, _s = tables.clusters, tables.operation_steps
 GOING = ("deleting", "deleted")
@@ -32,8 +34,7 @@ def request(tx: Tx, project_id: str, backup_id: str, asked: dict[str, Any]) -> s
     row = backups.lock(tx, project_id, backup_id)
     if row.status != Status.COMPLETED:
         raise Conflict(f"the backup is {row.status}", what_to_do="verify one that is completed")
-    under_way = select(_c.c.operation_id).where(_c.c.proves == row.id, _c.c.status.not_in(GOING))
-    if operation := tx.connection.execute(under_way).scalar():
+    if operation := _under_way(tx.connection, row.id):
         raise Conflict("the backup is being verified", what_to_do=f"wait for the operation {operation}")
     wish = {
         "name": f"proof-{new_id()[:8]}", "datastore": row.datastore["id"], "flavor": row.flavor["id"], "size": 1,
@@ -42,6 +43,30 @@ def request(tx: Tx, project_id: str, backup_id: str, asked: dict[str, Any]) -> s
     }  # fmt: skip
     proof = ProofWish(cluster_id=of_cluster, checks=tuple(ProofCheck(**one) for one in asked["checks"]))
     return clusters.create(tx, project_id, wish, max_size=1, proof=proof)[1]
+
+
+def due(tx: Tx, event: VerificationDue) -> None:
+    """A schedule wants one. What cannot begin is as loud as what was not passed; one that is under way is as good.
+
+    Raises Retryable where the word that the backup is whole is still on its way.
+    """
+    b = tables.backups
+    query = select(b).where(b.c.id == event.backup_id, b.c.project_id == event.project_id)
+    row = tx.connection.execute(query.with_for_update()).first()
+    cluster = tx.connection.execute(select(_c.c.deleted_at).where(_c.c.id == event.cluster_id)).first()
+    if cluster is None or cluster.deleted_at is not None:
+        return
+    if row is None or row.status in BEING_MADE:
+        raise Retryable(f"nothing was heard yet of the end of backup {event.backup_id}")
+    if row.status != Status.COMPLETED or _under_way(tx.connection, row.id):
+        return
+    try:
+        with tx.connection.begin_nested():
+            request(tx, row.project_id, row.id, {"checks": []})
+    except (Conflict, Invalid) as error:
+        problem = Problem(step="begin", message=error.message, what_to_do=error.what_to_do)
+        backups.change(tx, row.id, unproven_at=event.occurred_at,
+                       proof_failure={"problem": dump(problem), "checks": []})  # fmt: skip
 
 
 def verified(tx: Tx, event: BackupVerified) -> None:
@@ -71,6 +96,12 @@ def unproven(connection: Connection) -> tuple[str, ...]:
     bad = query.where(b.c.unproven_at.is_not(None), b.c.status == Status.COMPLETED)
     return tuple(f"{row.id} of {row.cluster_name}: {row.proof_failure['problem']['message']}"
                  for row in connection.execute(bad))  # fmt: skip
+
+
+def _under_way(connection: Connection, backup_id: str) -> str:
+    """The operation of the proof of a backup that has not ended; empty for none."""
+    mine = select(_c.c.operation_id).where(_c.c.proves == backup_id, _c.c.status.not_in(GOING))
+    return str(connection.execute(mine).scalar() or "")
 
 
 def _ended(tx: Tx, event: BackupVerified | BackupVerificationFailed, status: str) -> Row[Any]:

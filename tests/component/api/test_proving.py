@@ -22,7 +22,9 @@ from shared.contracts.backups import (
 from shared.contracts.base import Event, new_id, utcnow
 from shared.contracts.datastore_agentless import ClusterDeleted
 from shared.contracts.operations import OperationProgressed, sequence_at
+from shared.contracts.scheduler import VerificationDue
 from shared.contracts.values import Problem
+from shared.errors import Retryable
 from tests.component.api.test_backup_metrics import of
 from tests.component.api.test_backups import begun, completed, gone, shop
 from tests.component.api.test_checks import looked
@@ -197,3 +199,40 @@ def test_a_backup_whose_cluster_is_gone_is_proved_too(api: Api, shop: str) -> No
     ids = ids_of(shop, asked(api, backup))
     api.hear(BackupVerified(**ids, proof=PROOF))
     assert shown(api, ids)["verified"]["engine"] == "PostgreSQL 15.8"
+
+
+def due(shop: str, backup: str) -> VerificationDue:
+    return VerificationDue(schedule_id=new_id(), backup_id=backup, cluster_id=shop, project_id=DEFAULT_PROJECT)
+
+
+def test_what_a_schedule_wants_to_have_proved_is_proved_once(api: Api, shop: str) -> None:
+    backup = completed(api, shop)
+    api.hear(due(shop, backup))
+    api.hear(due(shop, backup))
+    (wish,) = [one for one in wished(api, "cluster.requested") if json.loads(one.body)["proof"]]
+    assert json.loads(wish.body)["restore"] == {"backup_id": backup}
+
+
+def test_a_proof_that_is_due_before_the_end_of_the_backup_was_heard_waits_for_that(api: Api, shop: str) -> None:
+    ids = begun(api, shop)
+    for backup in (ids["backup_id"], new_id()):
+        with pytest.raises(Retryable, match="nothing was heard yet"):
+            api.hear(due(shop, backup))
+
+
+def test_a_proof_that_is_due_and_has_no_room_is_loud(api: Api, shop: str) -> None:
+    backup = completed(api, shop)
+    api.ask("PUT", f"/v1/projects/{DEFAULT_PROJECT}/quotas", {"instances": 1}, token=api.admin)
+    api.hear(due(shop, backup))
+    told = api.get(f"/v1/backups/{backup}")["verification_failed"]
+    assert (told["problem"]["step"], "may have 1 instances" in told["problem"]["message"]) == ("begin", True)
+    assert len(api.rows("clusters")) == 1
+
+
+def test_nothing_is_proved_of_a_cluster_or_a_backup_that_goes(api: Api, shop: str) -> None:
+    backup = completed(api, shop)
+    api.ask("DELETE", f"/v1/backups/{backup}")
+    api.hear(due(shop, backup))
+    gone(api, shop)
+    api.hear(due(shop, new_id()))
+    assert [row.id for row in api.rows("clusters")] == [shop]
