@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 
 from services.datastore_agentless.datastores.base import fitness, packages, scripts
 from services.datastore_agentless.datastores.base.accounts import AccountKeeper
+from services.datastore_agentless.datastores.base.archiving import Archiving
 from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.parameters import Parameters
@@ -60,6 +61,8 @@ class BaseManager:
     dumping_class: type[Dumping] | None = None
     # What is asked of data that were restored; None: that the engine begins on them is all that is proved.
     proving_class: type[Proving] | None = None
+    # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
+    archiving_class: type[Archiving] | None = None
     # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
     hello: bytes | None = None
     clock: Clock = SystemClock()
@@ -104,6 +107,11 @@ class BaseManager:
     def proving(self) -> Proving | None:
         """How restored data are seen to be whole; None: nobody knows."""
         return self.proving_class(self) if self.proving_class else None
+
+    @property
+    def archiving(self) -> Archiving | None:
+        """How its log comes to lie where DTrove fetches it; None: nobody does."""
+        return self.archiving_class(self) if self.archiving_class else None
 
     @property
     def counting(self) -> Counting | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.pgsql.accounts import PostgresAccounts
+from services.datastore_agentless.datastores.pgsql.archiving import WriteAheadLog
 from services.datastore_agentless.datastores.pgsql.counting import PostgresCounting
 from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
@@ -32,6 +33,7 @@ class PostgresManager(BaseManager):
     accounts_class = PostgresAccounts
     dumping_class = BaseBackup
     proving_class = PostgresProving
+    archiving_class = WriteAheadLog
 
     @property
     def name(self) -> str:
@@ -42,6 +44,11 @@ class PostgresManager(BaseManager):
     def config_dir(self) -> str:
         """Where Debian keeps the configuration of cluster main."""
         return f"/etc/postgresql/{self.datastore.version}/main"
+
+    @property
+    def config_path(self) -> str:
+        """The file with DTrove's part of it."""
+        return f"{self.config_dir}/conf.d/dtrove.conf"
 
     @property
     def counting(self) -> PostgresCounting:
@@ -60,7 +67,7 @@ class PostgresManager(BaseManager):
 
     def write_configuration(self, instance: Instance) -> Script:
         """Write postgresql.conf's own part."""
-        written = yield Put(f"{self.config_dir}/conf.d/dtrove.conf", self.render_config_file(instance),
+        written = yield Put(self.config_path, self.render_config_file(instance),
                             owner="postgres:postgres", title="write postgresql.conf")  # fmt: skip
         return written.changed
 
