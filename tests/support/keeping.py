@@ -54,6 +54,8 @@ class MemoryStore(BackupStore):
     def begin(self, key: str, stream_bytes: int, token: str = "") -> Sending:
         self._ask("begin")
         if not token:
+            if key in self.kept:
+                raise Failure(f"{key} is whole already; nothing is written over it")
             self.begins += 1
             token = f"beginning-{self.begins}"
         self.begun[key] = token

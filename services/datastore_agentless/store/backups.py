@@ -43,6 +43,12 @@ def of_operation(connection: Connection, operation_id: str) -> Backup | None:
     return None if row is None else read(row)
 
 
+def of_cluster(connection: Connection, cluster_id: str) -> list[Backup]:
+    """A cluster's backups, whatever became of them."""
+    t = tables.backups
+    return [read(row) for row in connection.execute(select(t).where(t.c.cluster_id == cluster_id))]
+
+
 def add(tx: Tx, entry: Backup) -> bool:
     """Store a new one; false where it is there already."""
     return tx.insert_new(tables.backups, **_columns(entry))

@@ -298,4 +298,39 @@ backup_keys = Table(
     Column("private", Sealed, nullable=False),
 )
 
+# Whose log is kept, how far, and who is at it. As backups, it may outlive its cluster.
+archives = Table(
+    "archives",
+    metadata,
+    Column("cluster_id", String(64), primary_key=True),
+    Column("project_id", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("begun", JSON, nullable=False),
+    Column("until", UtcDateTime),
+    Column("broken_at", UtcDateTime),
+    Column("trouble", Text, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("leased_until", UtcDateTime),
+    Index("archives_due", "due_at"),
+)
+
+# What is kept of it: a row for each run of pieces, not for each piece.
+log_runs = Table(
+    "log_runs",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("cluster_id", String(64), nullable=False),
+    Column("instance_id", String(64), nullable=False),
+    Column("line", String(64), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("store", String(64), nullable=False),
+    Column("joined", Boolean, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Index("log_runs_cluster", "cluster_id", "at"),
+)
+
 add_machinery(metadata)

@@ -99,6 +99,19 @@ class Hosts:
         )
         return driver.execute(script)
 
+    def work(self, instance: Instance, script: Script, subject: str, epoch: int, check: Callable[[], None]) -> Any:
+        """Run a script for no operation: nothing is recorded, but the host refuses an older epoch on the subject, as always."""
+        transcript = Transcript(host=instance.name, secrets=instance.secrets)
+        driver = self._driver(
+            target=self.target(instance),
+            task_id=subject,
+            subject=subject,
+            epoch=epoch,
+            transcript=transcript,
+            check=check,
+        )
+        return driver.execute(script)
+
     def _driver(self, target: Target, **options: Any) -> Driver:
         if is_simulated(target.addr):
             return SimulatedRunner(hosts=self.simulated, target=target, **options)

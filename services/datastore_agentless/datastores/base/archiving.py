@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Spool:
-    """What a look at a node has found, at `at` by the host's clock.
+    """What a look at a node has found, at `at` by the host's clock. `line` is what the engine writes now, empty where it only follows.
 
     `runs` is whether the engine archives as it runs; else it does from its next start. `pieces` wait for DTrove, in the order of their
     line and number; `beside` are files that go along with the pieces of a line. `waiting` pieces are finished that the engine
@@ -50,6 +50,7 @@ class Spool:
     """
 
     at: float
+    line: str = ""
     runs: bool = True
     pieces: tuple[Piece, ...] = ()
     beside: tuple[tuple[str, str], ...] = ()
@@ -91,6 +92,10 @@ class Archiving(ABC):
     @abstractmethod
     def sends(self, node: Instance, names: Sequence[str]) -> str:
         """What prints these files of the spool as one stream: bash, as `Dumping.sends`."""
+
+    @abstractmethod
+    def joins(self, line: str, number: int, first: Piece) -> bool:
+        """Whether a piece goes on, without a hole, where the piece of this number of another line was the last that is safe."""
 
     @abstractmethod
     def let_go(self, node: Instance, names: Sequence[str]) -> Script:

@@ -83,6 +83,10 @@ class WriteAheadLog(Archiving):
         """A tar file of them."""
         return f"tar -c -f - -C {quote(self._spool(node))} -- {' '.join(map(quote, names))}"
 
+    def joins(self, line: str, number: int, first: Piece) -> bool:
+        """Numbers go on across lines of one system, and the first of a line begins with what the one before it had of the same number."""
+        return line.partition("-")[0] == first.line.partition("-")[0] and first.number <= number + 1
+
     def let_go(self, node: Instance, names: Sequence[str]) -> Script:
         """Names on standard input: they may be many. Those that were given up are struck from the list of these."""
         words = "".join(f"{name}\n" for name in names)
@@ -104,7 +108,7 @@ class WriteAheadLog(Archiving):
 def _read(told: str, listed: str, name: str) -> Spool:
     """What the engine and the spool say, together. Raises CommandFailed where that is nothing."""
     try:
-        system, segment, mode, at, failing = told.split("|", 4)
+        system, segment, mode, at, line, failing = told.split("|", 5)
         there, waiting, *rows = listed.splitlines()
         per_log = 2**32 // int(segment)
         pieces, beside, lost = [], [], []
@@ -114,14 +118,14 @@ def _read(told: str, listed: str, name: str) -> Spool:
                     lost.append(file)
                 case [file, size, changed]:
                     if found := _SEGMENT.fullmatch(file):
-                        line, log, number = found.groups()
-                        pieces.append(Piece(f"{system}-{line}", int(log, 16) * per_log + int(number, 16), file, int(size),
+                        of_line, log, number = found.groups()
+                        pieces.append(Piece(f"{system}-{of_line}", int(log, 16) * per_log + int(number, 16), file, int(size),
                                             float(changed)))  # fmt: skip
                     elif found := _HISTORY.fullmatch(file):
                         beside.append((f"{system}-{found[1]}", file))
         pieces.sort(key=lambda one: (one.line, one.number))
-        return Spool(float(at), mode != "off" and there == "spool", tuple(pieces), tuple(beside), int(waiting), failing,
-                     tuple(lost))  # fmt: skip
+        return Spool(float(at), f"{system}-{line}" if line else "", mode != "off" and there == "spool", tuple(pieces),
+                     tuple(beside), int(waiting), failing, tuple(lost))  # fmt: skip
     except ValueError as error:
         raise CommandFailed(f"{name} does not say how its log is kept: {told[:100]!r} {listed[:100]!r}", code=1,
                             what_to_do="look at the database's own log") from error  # fmt: skip
@@ -162,11 +166,12 @@ cp -p "$1" "$d/.coming" && sync "$d/.coming" && mv "$d/.coming" "$d/$2" && sync 
 # Whether the last attempt was one that failed.
 _ARCHIVER = """SELECT s.system_identifier, pg_size_bytes(current_setting('wal_segment_size')), current_setting('archive_mode'),
   round(extract(epoch FROM clock_timestamp()), 3),
+  CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
   CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity') AND last_failed_time > now() - interval '5 min'
     THEN last_failed_wal ELSE '' END
 FROM pg_control_system() AS s, pg_stat_archiver;
 """
-_WELL = "7000000000000000001|16777216|on|0|\n"
+_WELL = "7000000000000000001|16777216|on|0|00000001|\n"
 
 # What waits in the log's own folder is counted only where it is meant to come here.
 _LIST = """d={spool}

@@ -21,7 +21,7 @@ from tests.unit.services.datastore_agentless.scripted import ScriptedHost
 
 MANAGER = PostgresManager(Datastore(id="d", manager_class="x", manager="x", version="15", image=""))
 NODE = Instance(id="n", cluster_id="c", name="shop-1", addr="10.0.0.1", ram_mb=2048, data_dir="/data")
-WELL = "700|16777216|on|1796040000.5|\n"
+WELL = "700|16777216|on|1796040000.5|00000001|\n"
 FIRST, SECOND = "000000010000000000000001", "000000010000000000000002"
 
 
@@ -225,7 +225,7 @@ def test_an_archive_whose_last_attempt_has_failed_vouches_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "listed"), [("", "spool\n0\n"), (WELL, ""), (WELL, "spool\nmany\n"), ("a|b|c\n", "none\n0\n")]
+    ("told", "listed"), [("", "spool\n0\n"), (WELL, ""), (WELL, "spool\nmany\n"), ("a|b|c|d|e|f\n", "none\n0\n")]
 )
 def test_what_cannot_be_read_is_an_error_and_no_empty_spool(told: str, listed: str) -> None:
     with pytest.raises(CommandFailed, match="does not say how its log is kept"):
@@ -234,7 +234,7 @@ def test_what_cannot_be_read_is_an_error_and_no_empty_spool(told: str, listed: s
 
 def test_a_simulated_host_answers_like_one_where_nothing_waits() -> None:
     host = ScriptedHost(**{"": lambda command: Result(stdout=getattr(command, "sample", ""))})
-    assert host.drive(archiving().look(NODE)) == Spool(0.0)
+    assert host.drive(archiving().look(NODE)) == Spool(0.0, "7000000000000000001-00000001")
 
 
 def test_a_manager_without_an_archive_has_none_in_its_configuration() -> None:
@@ -251,6 +251,19 @@ def test_the_command_is_shorter_than_what_releases_before_16_have_room_for_and_t
     assert len(line) < 1000
     assert "100%% mine" in line
     assert subprocess.run(["sh", "-c", line.replace("%%", "%")], check=False).returncode == 0
+
+
+def test_the_first_segment_of_a_line_goes_on_where_another_of_the_same_system_ended() -> None:
+    first = Piece("700-00000002", 8, "000000020000000000000008", 1, 0.0)
+    assert archiving().joins("700-00000001", 7, first)
+    assert archiving().joins("700-00000001", 8, first)
+    assert not archiving().joins("700-00000001", 6, first)
+    assert not archiving().joins("701-00000001", 7, first)
+
+
+def test_a_node_that_only_follows_writes_no_line() -> None:
+    assert looked("spool\n0\n").line == "700-00000001"
+    assert looked("spool\n0\n", WELL.replace("|00000001|", "||")).line == ""
 
 
 def test_runs_are_of_one_line_without_a_hole_and_bounded() -> None:

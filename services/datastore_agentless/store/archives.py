@@ -1,0 +1,141 @@
+"""Archives of logs in SQL: leases that replicas of the service share them by, how far each is, and the runs that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
+
+from services.datastore_agentless.domain.archive import Archive, LogRun
+from services.datastore_agentless.domain.backup import State
+from services.datastore_agentless.domain.cluster import Status as ClusterStatus
+from services.datastore_agentless.store import tables
+from shared.db import Tx
+from shared.errors import StaleEpoch
+
+_a, _r = tables.archives, tables.log_runs
+_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble")
+
+
+def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Clusters of these datastores that serve, have a backup that a log can build upon, and no archive; each with its project."""
+    c, b = tables.clusters, tables.backups
+    based = (b.c.cluster_id == c.c.id, b.c.key != "", b.c.state.in_((State.MAKING, State.COMPLETED)))
+    query = select(c.c.id, c.c.project_id).outerjoin(_a, _a.c.cluster_id == c.c.id)
+    query = query.where(
+        c.c.status == ClusterStatus.ACTIVE, c.c.datastore_id.in_(datastore_ids), _a.c.cluster_id.is_(None)
+    )
+    return [(row.id, row.project_id) for row in connection.execute(query.where(select(b.c.id).where(*based).exists()))]
+
+
+def enrol(tx: Tx, cluster_id: str, project_id: str) -> None:
+    """Have a cluster's log kept from now on."""
+    tx.insert_new(_a, **vars(Archive(cluster_id, project_id)), due_at=tx.database.clock.now(), worker="")
+
+
+def is_due(connection: Connection, now: datetime) -> bool:
+    """Whether there is one to be taken."""
+    return connection.execute(select(_a.c.cluster_id).where(_free(now)).limit(1)).first() is not None
+
+
+def claim(tx: Tx, worker: str, lease: float, limit: int) -> list[Archive]:
+    """Take archives that are due and in nobody's hands, the longest due first."""
+    now = tx.database.clock.now()
+    free = _free(now)
+    due = select(_a.c.cluster_id).where(free).order_by(_a.c.due_at).limit(limit).with_for_update(skip_locked=True)
+    ids = tx.connection.execute(due).scalars().all()
+    if not ids:
+        return []
+    taken = update(_a).where(_a.c.cluster_id.in_(ids), free)
+    taken = taken.values(worker=worker, leased_until=now + timedelta(seconds=lease), epoch=_a.c.epoch + 1)
+    mine = tx.connection.execute(taken.returning(_a.c.cluster_id)).scalars().all()
+    rows = tx.connection.execute(select(_a).where(_a.c.cluster_id.in_(mine)).order_by(_a.c.due_at))
+    return [_archive(row) for row in rows]
+
+
+def renew(tx: Tx, held: Collection[Archive], lease: float) -> None:
+    """Lengthen the leases of archives that a worker still has."""
+    until = tx.database.clock.now() + timedelta(seconds=lease)
+    for one in sorted(held, key=lambda one: one.cluster_id):
+        tx.connection.execute(_held(one).values(leased_until=until))
+
+
+def save(tx: Tx, archive: Archive) -> None:
+    """Store how far it is. Raises StaleEpoch where somebody else has it by now."""
+    if tx.connection.execute(_held(archive).values(**_own(archive))).rowcount != 1:
+        raise StaleEpoch(f"somebody else keeps the log of cluster {archive.cluster_id}")
+
+
+def give_back(tx: Tx, archive: Archive, due_at: datetime) -> None:
+    """Leave it to whoever comes, once it is due."""
+    tx.connection.execute(_held(archive).values(due_at=due_at, worker="", leased_until=None))
+
+
+def release(tx: Tx, worker: str) -> None:
+    """Give back all that a worker has: others may go on at once."""
+    tx.connection.execute(update(_a).where(_a.c.worker == worker).values(worker="", leased_until=None))
+
+
+def forget(tx: Tx, archive: Archive) -> None:
+    """Nothing is kept any more. Raises StaleEpoch where somebody else has it by now."""
+    save(tx, archive)
+    tx.connection.execute(delete(_a).where(_a.c.cluster_id == archive.cluster_id))
+
+
+def find(connection: Connection, cluster_id: str) -> Archive | None:
+    """A cluster's archive, or None."""
+    row = connection.execute(select(_a).where(_a.c.cluster_id == cluster_id)).first()
+    return None if row is None else _archive(row)
+
+
+def older(connection: Connection, cluster_id: str, than: datetime | None, limit: int) -> list[LogRun]:
+    """Runs with nothing in them that is as young as that, the oldest first; None: any."""
+    query = select(_r).where(_r.c.cluster_id == cluster_id).order_by(_r.c.at).limit(limit)
+    return [_run(row) for row in connection.execute(query if than is None else query.where(_r.c.at < than))]
+
+
+def newest(connection: Connection, cluster_id: str) -> LogRun | None:
+    """The run that was written last, or None."""
+    query = select(_r).where(_r.c.cluster_id == cluster_id)
+    row = connection.execute(query.order_by(_r.c.at.desc(), _r.c.line.desc(), _r.c.last.desc()).limit(1)).first()
+    return None if row is None else _run(row)
+
+
+def add(tx: Tx, entry: LogRun) -> None:
+    """Note a run that is safe."""
+    tx.connection.execute(insert(_r).values(**vars(entry)))
+
+
+def has(connection: Connection, cluster_id: str, instance_id: str, line: str, number: int) -> bool:
+    """Whether a piece of a line is safe, as this node has written it."""
+    mine = (_r.c.cluster_id == cluster_id, _r.c.instance_id == instance_id, _r.c.line == line)
+    query = select(_r.c.key).where(*mine, _r.c.first <= number, _r.c.last >= number).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def drop(tx: Tx, key: str) -> None:
+    """A run is kept no more."""
+    tx.connection.execute(delete(_r).where(_r.c.key == key))
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return and_(_a.c.due_at <= now, or_(_a.c.leased_until.is_(None), _a.c.leased_until <= now))
+
+
+def _held(archive: Archive) -> Any:
+    held = (_a.c.cluster_id == archive.cluster_id, _a.c.epoch == archive.epoch, _a.c.leased_until.is_not(None))
+    return update(_a).where(*held)
+
+
+def _own(archive: Archive) -> dict[str, Any]:
+    return {name: getattr(archive, name) for name in _OWN}
+
+
+def _archive(row: Row[Any]) -> Archive:
+    return Archive(**{name: row._mapping[name] for name in _OWN})
+
+
+def _run(row: Row[Any]) -> LogRun:
+    return LogRun(**row._mapping)
