@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from client import completion, names
+from client import archives, completion, names
 from client.arguments import ClusterName, InstanceName, Json, Plan, Timeout, Wait, Yes
 from client.changing import Wish, change, end, finish, named
 from client.commands.parameters import Chosen, pairs
@@ -129,6 +129,8 @@ def health(cluster: ClusterName, as_json: Json = False) -> None:
         one | {"seen": f"{span(one['age_seconds'])} ago", "lag": lag(one), "for": age(one["since"])} for one in nodes
     ]
     show_list(shown, as_json, HEALTH, "nothing was seen of it yet")
+    if archive := report.get("archive"):
+        out().print(f"\n{archives.told(archive)}", markup=False)
     changes = [one | {"ago": age(one["at"])} for one in report["history"][:CHANGES]]
     if changes:
         out().print()

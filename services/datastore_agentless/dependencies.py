@@ -7,6 +7,7 @@ from dataclasses import replace
 from nameko import config
 
 from services.datastore_agentless.actions.repairing import consider
+from services.datastore_agentless.archiving import Archiver
 from services.datastore_agentless.backup_stores.naming import S3Key
 from services.datastore_agentless.backup_stores.reaching import Reaching
 from services.datastore_agentless.backup_stores.stores import Stores
@@ -18,8 +19,10 @@ from services.datastore_agentless.hosts.base import Target
 from services.datastore_agentless.hosts.simulated import SimulatedHosts
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.settings import Settings
+from services.datastore_agentless.store import catalogue
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.watching import Looker, Pace, Watch
+from services.datastore_agentless.workflows.archive_log import ArchiveLog
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.change_parameters import ChangeParameters
@@ -143,6 +146,21 @@ def watch() -> Watch | None:
                                 breaker_cap=5.0))  # fmt: skip
     looker = Looker(replace(hosts(), pool=pool), manager_for, _server_status, Limits(lag_seconds=chosen.lag_seconds))
     return Watch(database(), looker.look, Pace(seconds=chosen.watch_seconds), consider)
+
+
+def archiver() -> Archiver | None:
+    """Who keeps the databases' logs; None: nobody is to. As the watch, it has connections of its own."""
+    chosen = settings()
+    if not chosen.archive_seconds:
+        return None
+    keeping = Keeping(replace(hosts(), pool=SshPool()), stores())
+    return Archiver(database(), ArchiveLog(keeping).turn, _archived, chosen.archive_seconds)
+
+
+def _archived() -> list[str]:
+    """Datastores whose logs can be kept."""
+    with database().read() as connection:
+        return [one.id for one in catalogue.datastores(connection) if manager_for(one).archiving is not None]
 
 
 def _server_status(instance_id: str) -> tuple[str, str]:

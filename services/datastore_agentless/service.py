@@ -109,6 +109,7 @@ class DatastoreService:
     counting = Ticker(count_secrets, COUNT_SECONDS)
     reaching = Ticker(look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
+    archiver = Keeps(dependencies.archiver)
 
     @on(ClusterRequested)
     def expect_cluster(self, event: ClusterRequested) -> None:

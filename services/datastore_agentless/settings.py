@@ -139,6 +139,10 @@ class Settings:
     s3_secret_access_key: Secret = option(
         "DTROVE_S3_SECRET_ACCESS_KEY", "that one's secret", default=Secret(""), secret=True
     )
+    archive_seconds: int = option(
+        "DTROVE_ARCHIVE_SECONDS", "seconds from one look for what waits of a database's log to the next; 0: no log is kept beside backups",
+        default=0, parse=options.whole(0, 3600),
+    )  # fmt: skip
     log_level: str = options.log_level()
 
     @property

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from services.api.actions import (
     accounts,
+    archives,
     backup_news,
     definitions,
     health,
@@ -38,6 +39,7 @@ from services.api.actions.nodes import (
 )
 from services.api.changes import Changes
 from services.api.store import tables
+from shared.contracts import archives as logs
 from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
@@ -49,7 +51,7 @@ Apply = Callable[[Tx, Any], None]
 # The steps of what goes: see datastore_agentless's leave_node, and the provisioner's delete_instance.
 LEAVING = ("release", "dismiss", "mark", "destroy")
 QUIET = ("operation.progressed", "transcript.recorded", "flavors.listed", "datastore.registered", "health.seen",
-         "parameters.defined", "parameters.seen", "logs.read", "schedule.set", "schedule.removed")  # fmt: skip
+         "parameters.defined", "parameters.seen", "logs.read", "schedule.set", "schedule.removed", "archive.seen")  # fmt: skip
 
 
 # Asked at nearly every event: they are put together once.
@@ -224,6 +226,8 @@ _APPLY: dict[type[Event], Apply] = {
     backups.BackupDeleteFailed: backup_news.delete_failed,
     backups.BackupVerified: proving.verified,
     backups.BackupVerificationFailed: proving.failed,
+    logs.ArchiveSeen: archives.learn,
+    logs.ArchiveBroken: archives.broken,
     databases.LogsRead: readings.heard,
     databases.AccessGranted: logins.granted,
     databases.AccessRevoked: logins.revoked,

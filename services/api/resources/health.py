@@ -8,7 +8,7 @@ from services.api.actions import clusters
 from services.api.http import Context
 from services.api.schemas import shown
 from services.api.serving import serves
-from services.api.store import health
+from services.api.store import archives, health
 
 
 class ClusterHealth:
@@ -25,5 +25,6 @@ class ClusterHealth:
             row = clusters.get(connection, request.context.caller.project_id, cluster_id)
             response.media = {
                 "health": health.of_cluster(connection, row, database.clock.now()),
+                "archive": archives.of_cluster(connection, cluster_id),
                 "history": health.history(connection, cluster_id),
             }

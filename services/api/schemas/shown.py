@@ -161,10 +161,22 @@ class HealthChange(Shown):
     at = moment()
 
 
+class LogArchive(Shown):
+    """How far a cluster's log is kept beside its backups: `until`, all that was acknowledged is safe, in one chain."""
+
+    until = moment(null=True)
+    broken_at = moment(null=True)
+    trouble = text(words="empty where the log is kept as it should be")
+    seen_at = moment()
+
+
 class HealthReport(Shown):
-    """How a cluster is, null while nothing was seen; and its nodes' changes, the latest first."""
+    """How a cluster is, null while nothing was seen; its log's archive, null where none is kept; and its nodes' changes, the
+    latest first.
+    """
 
     health = one(ClusterHealth, null=True)
+    archive = one(LogArchive, null=True)
     history = many(HealthChange)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
 from services.api.store.backup_table import add_backups
+from services.api.store.archive_table import add_archives
 from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -378,4 +379,5 @@ accounts = Table(
 # as of the cluster's last one. `said_at` is when the newest word was said of it: an older one, heard later, changes nothing.
 backups = add_backups(metadata)
 schedules = add_schedules(metadata)
+archives = add_archives(metadata)
 add_machinery(metadata)

@@ -117,7 +117,9 @@ class Archiver:
         except Exception:
             log.exception("the log of cluster %s could not be brought to its store", archive.cluster_id)
         finally:
-            self._held.pop(archive.cluster_id, None)
+            # By now it may be here once more, under a newer lease.
+            if self._held.get(archive.cluster_id) is archive:
+                del self._held[archive.cluster_id]
 
     def _give_back(self, archive: Archive, seconds: float) -> None:
         pause = seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load

@@ -23,6 +23,7 @@ from services.datastore_agentless.hosts.base import Script
 from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.send_backup import ADDED_BYTES, ADDED_SHARE
+from shared.contracts.archives import ArchiveBroken, ArchiveSeen
 from shared.db import Tx
 from shared.errors import Cancelled, DtroveError, Failure, NotFound, StaleEpoch
 
@@ -50,6 +51,7 @@ class ArchiveLog:
             cluster = clusters.find_cluster(connection, archive.cluster_id)
             nodes = clusters.instances(connection, archive.cluster_id)
             based_on = bases(backups.of_cluster(connection, archive.cluster_id))
+        before = _told(archive)
         ready = [node for node in nodes if node.status == Status.READY]
         if cluster is None or cluster.status != ClusterStatus.ACTIVE:
             ready = []
@@ -64,7 +66,14 @@ class ArchiveLog:
             with _noting(troubles, node.name):
                 brought += self._of_node(_Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
-        self._save(archive)
+        with self.keeping.hosts.database.write() as tx:
+            archives.save(tx, archive)
+            if _told(archive) != before:
+                tx.emit(ArchiveSeen(**_told(archive)))
+            if archive.broken_at not in (None, before["broken_at"]):
+                tx.emit(
+                    ArchiveBroken(cluster_id=archive.cluster_id, project_id=archive.project_id, until=archive.until)
+                )
         return brought
 
     def _of_node(self, turn: _Turn, troubles: list[str]) -> int:
@@ -198,6 +207,7 @@ class ArchiveLog:
                 archives.save(tx, archive)
             else:
                 archives.forget(tx, archive)
+                tx.emit(ArchiveSeen(**_told(archive), ended=True))
         return not left
 
     def _archiving(self, node: Instance) -> Archiving:
@@ -266,6 +276,12 @@ def _kept(store: BackupStore, key: str) -> dict[str, Any] | None:
     except NotFound:
         return None
     return told
+
+
+def _told(archive: Archive) -> dict[str, Any]:
+    """What others hear of it."""
+    return {"cluster_id": archive.cluster_id, "project_id": archive.project_id, "until": archive.until,
+            "broken_at": archive.broken_at, "trouble": archive.trouble}  # fmt: skip
 
 
 def _subject(archive: Archive) -> str:

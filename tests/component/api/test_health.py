@@ -67,7 +67,7 @@ def status(api: Api, cluster: str) -> tuple[str, str]:
 
 def test_a_cluster_of_which_nothing_was_seen_shows_no_health(api: Api, shop: str) -> None:
     assert api.get(f"/v1/clusters/{shop}")["health"] is None
-    assert api.get(f"/v1/clusters/{shop}/health") == {"health": None, "history": []}
+    assert api.get(f"/v1/clusters/{shop}/health") == {"health": None, "archive": None, "history": []}
 
 
 def test_a_cluster_shows_its_worst_node_and_how_old_the_oldest_look_is(api: Api, shop: str, clock: ManualClock) -> None:

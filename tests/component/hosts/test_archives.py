@@ -22,6 +22,7 @@ from shared.errors import Cancelled, StaleEpoch
 from tests.component.hosts.fleet import Stage
 from tests.component.hosts.spools import SpoolHosts, SpoolOn, segment
 from tests.component.hosts.test_backups import bury, keeps
+from tests.component.hosts.wishes import said
 from tests.support.keeping import SECRET_URL, Killed
 
 DAY = 86_400
@@ -149,6 +150,19 @@ def test_an_idle_database_is_vouched_for_by_each_look_though_no_piece_comes(log:
     assert log.archive.until == first + timedelta(seconds=300)
 
 
+def test_how_far_it_is_kept_is_told_whenever_that_has_changed(log: Log) -> None:
+    log["c-0"].at = seconds(log)
+    log.turn()
+    told = said(log.stage.database, "archive.seen")
+    assert datetime.fromisoformat(told[-1]["until"]) == log.stage.clock.now() - timedelta(seconds=60)
+    assert (told[-1]["broken_at"], told[-1]["trouble"], told[-1]["ended"]) == (None, "", False)
+    log.turn()
+    assert said(log.stage.database, "archive.seen") == told
+    drop(log.stage)
+    log.turn()
+    assert said(log.stage.database, "archive.seen")[-1]["ended"]
+
+
 def test_where_the_engine_is_behind_what_is_safe_is_as_old_as_its_newest_piece(log: Log) -> None:
     log["c-0"].at = seconds(log)
     log["c-0"].finish(1, at=seconds(log) - 40)
@@ -170,6 +184,8 @@ def test_a_hole_is_found_and_nothing_is_vouched_for_until_a_full_backup_was_begu
     log.turn()
     assert [run[2:] for run in log.runs] == [(1, 2, True), (5, 5, False)]
     assert (log.archive.until, log.archive.broken_at) == (before, log.stage.clock.now())
+    (broken,) = said(log.stage.database, "archive.broken")
+    assert datetime.fromisoformat(broken["until"]) == before
     log.stage.clock.advance(10)
     back_up(log.stage, "b2")
     log.turn()

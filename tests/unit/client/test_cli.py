@@ -6,12 +6,14 @@ import io
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from client.exits import Exit
 from client.watching import Lines
+from shared.contracts.archives import ArchiveSeen
 from shared.contracts.base import utcnow
 from shared.contracts.datastore_agentless import HealthSeen
 from shared.contracts.values import NodeHealth
@@ -161,6 +163,19 @@ def test_how_nodes_are_is_shown_with_the_cluster_and_by_itself(world: World, dtr
     report = dtrove("cluster", "health", "shop", "--json").json
     assert report["health"]["nodes"][0]["facts"] == {"lag_seconds": 0.25}
     assert [one["verdict"] for one in report["history"]] == ["DISK_FULL"]
+
+
+def test_how_far_a_log_is_kept_is_a_line_of_a_cluster_s_health(world: World, dtrove: Dtrove) -> None:
+    cluster = dtrove(*CREATE, "--wait", "--json").json["id"]
+    assert "its log" not in dtrove("cluster", "health", "shop").out
+    long_ago = utcnow() - timedelta(days=2)
+    world.hear(ArchiveSeen(cluster_id=cluster, project_id="p"))
+    assert "its log is kept from now on" in dtrove("cluster", "health", "shop").out
+    world.hear(
+        ArchiveSeen(cluster_id=cluster, project_id="p", until=long_ago, broken_at=long_ago, trouble="[no] answer")
+    )
+    told = " ".join(dtrove("cluster", "health", "shop").out.split())
+    assert "2d ago; it has a hole, found 2d ago: make a full backup; [no] answer" in told
 
 
 def test_a_manager_alone_is_enough_where_it_has_one_version(world: World, dtrove: Dtrove) -> None:

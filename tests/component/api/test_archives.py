@@ -1,0 +1,60 @@
+"""How far a cluster's log is kept, as the API hears it and shows it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+from shared.clock import ManualClock
+from shared.contracts.archives import ArchiveBroken, ArchiveSeen
+from tests.component.api.test_scaling import nodes, serves
+from tests.support.api import Api
+
+START = ManualClock().now()
+
+
+def shop(api: Api, name: str = "shop") -> str:
+    cluster, operation = api.create(name=name)
+    serves(api, cluster, operation, *nodes(api, cluster).values())
+    return cluster
+
+
+def seen(cluster: str, seconds: float, **values: Any) -> ArchiveSeen:
+    at = START + timedelta(seconds=seconds)
+    return ArchiveSeen(cluster_id=cluster, project_id="p", occurred_at=at, until=at - timedelta(seconds=60), **values)
+
+
+def shown(api: Api, cluster: str) -> Any:
+    return api.get(f"/v1/clusters/{cluster}/health")["archive"]
+
+
+def test_how_far_a_log_is_kept_is_shown_with_the_cluster_s_health(api: Api) -> None:
+    cluster = shop(api)
+    assert shown(api, cluster) is None
+    api.hear(seen(cluster, 120, trouble="shop-n1 does not answer", broken_at=START))
+    assert shown(api, cluster) == {
+        "until": "2026-01-01T00:01:00.000000Z", "broken_at": "2026-01-01T00:00:00.000000Z",
+        "trouble": "shop-n1 does not answer", "seen_at": "2026-01-01T00:02:00.000000Z",
+    }  # fmt: skip
+
+
+def test_the_newest_word_counts_whatever_order_they_come_in(api: Api) -> None:
+    for number, order in enumerate(permutations(range(3))):
+        cluster = shop(api, f"shop-{number}")
+        said = [seen(cluster, 60), seen(cluster, 120, trouble="away"), seen(cluster, 180)]
+        for one in order:
+            api.hear(said[one])
+        assert shown(api, cluster)["seen_at"] == "2026-01-01T00:03:00.000000Z"
+        api.hear(seen(cluster, 240, ended=True))
+        api.hear(seen(cluster, 200))
+        assert shown(api, cluster) is None
+
+
+def test_a_hole_is_news_and_how_far_a_log_is_kept_is_not(api: Api) -> None:
+    cluster = shop(api)
+    api.hear(seen(cluster, 60))
+    api.hear(ArchiveBroken(cluster_id=cluster, project_id="p", until=START))
+    topics = [one["type"] for one in api.get("/v1/events")["events"]]
+    assert "archive.broken" in topics
+    assert "archive.seen" not in topics
