@@ -187,6 +187,10 @@ class JobFolder:
         """Let the next start be a new one; what was put aside goes after three days."""
         return _ASIDE.format(**self._names)
 
+    def forget(self) -> str:
+        """Keep nothing of a job that has ended: who makes one every minute would fill the disk with what is left of them."""
+        return "rm -rf {folder}".format(**self._names)
+
 
 def parse_look(output: bytes) -> Look:
     """Read what `look` printed: a header line, then as many bytes of each stream as it names. Raises ValueError."""

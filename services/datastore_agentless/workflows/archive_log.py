@@ -5,35 +5,27 @@ Not an operation: nobody has asked for a turn, and nobody waits for it. What it 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.backup_stores.base import BackupStore, Part
-from services.datastore_agentless.datastores.base.archiving import SPOOLED, Archiving, Piece, Spool, runs
-from services.datastore_agentless.domain.archive import Archive, LogRun, bases, mended
+from services.datastore_agentless.datastores.base.archiving import SPOOLED, Archiving, Spool, runs
+from services.datastore_agentless.domain.archive import Archive, bases, mended
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
-from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.hosts.base import Script
+from services.datastore_agentless.domain.instance import GOING, Instance, Status
 from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows.keeping import Keeping
-from services.datastore_agentless.workflows.send_backup import ADDED_BYTES, ADDED_SHARE
+from services.datastore_agentless.workflows.log_runs import Check, LogRuns, Turn, moment, subject
 from shared.contracts.archives import ArchiveBroken, ArchiveSeen
-from shared.db import Tx
-from shared.errors import Cancelled, DtroveError, Failure, NotFound, StaleEpoch
+from shared.errors import Cancelled, DtroveError, Failure, StaleEpoch
 
-VERSION = 1
 CLOCKS_APART = timedelta(hours=1)
 # So many pieces go in one run, and so many runs that nothing is built upon any more go in one turn.
 RUN_PIECES, DROPPED_AT_ONCE = SPOOLED // 2, 20
-# What tar has of each file beside its bytes, and at its end.
-_PER_FILE, _END = 1024, 10_240
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -58,13 +50,13 @@ class ArchiveLog:
         troubles = list[str]()
         self._drop_useless(archive, based_on, troubles)
         if not based_on:
-            return None if self._end(archive, ready, check, troubles) else 0
+            return None if self._end(archive, nodes, ready, check, troubles) else 0
         if mended(archive, based_on):
             archive.broken_at = None
         brought = 0
         for node in ready:
             with _noting(troubles, node.name):
-                brought += self._of_node(_Turn(archive, node, based_on[-1], check), troubles)
+                brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
         with self.keeping.hosts.database.write() as tx:
             archives.save(tx, archive)
@@ -76,7 +68,7 @@ class ArchiveLog:
                 )
         return brought
 
-    def _of_node(self, turn: _Turn, troubles: list[str]) -> int:
+    def _of_node(self, turn: Turn, troubles: list[str]) -> int:
         """Bring what waits on one node; returns how many pieces. `until` moves on where that is the node which writes, and nothing is left to be brought."""
         archiving, archive, node = self._archiving(turn.node), turn.archive, turn.node
         spool = self._look(turn, archiving)
@@ -90,80 +82,35 @@ class ArchiveLog:
         if spool.lost:
             archive.broken_at = self._now()
             self._save(archive)
-            self._run(turn, archiving.let_go(node, spool.lost))
+            self._sending.run(turn, archiving.let_go(node, spool.lost))
             troubles.append(f"{node.name} has given up {len(spool.lost)} pieces of its log: its disk is nearly full")
         self._bring(turn, archiving, spool)
         self._vouch(archive, spool)
         return len(spool.pieces)
 
-    def _begin(self, turn: _Turn, archiving: Archiving) -> None:
+    def _begin(self, turn: Turn, archiving: Archiving) -> None:
         node, manager = turn.node, archiving.manager
-        self._run(turn, manager.install_packages(node, transfer.PACKAGES))
-        self._run(turn, manager.install_packages(node, archiving.packages))
-        self._run(turn, archiving.begin(node))
+        self._sending.run(turn, manager.install_packages(node, transfer.PACKAGES))
+        self._sending.run(turn, manager.install_packages(node, archiving.packages))
+        self._sending.run(turn, archiving.begin(node))
         turn.archive.begun = {**turn.archive.begun, node.id: node.server}
         self._save(turn.archive)
 
-    def _bring(self, turn: _Turn, archiving: Archiving, spool: Spool) -> None:
+    def _bring(self, turn: Turn, archiving: Archiving, spool: Spool) -> None:
         """Run after run, oldest line first; the node lets go of each once it is noted, and of what was noted before."""
         with self.keeping.hosts.database.read() as connection:
             safe = {one.name for one in spool.pieces
                     if archives.has(connection, turn.archive.cluster_id, turn.node.id, one.line, one.number)}  # fmt: skip
         if safe:
-            self._run(turn, archiving.let_go(turn.node, sorted(safe)))
+            self._sending.run(turn, archiving.let_go(turn.node, sorted(safe)))
         told = set[str]()
         for run in runs((one for one in spool.pieces if one.name not in safe), RUN_PIECES):
             beside = [name for line, name in spool.beside if line == run[0].line and name not in told]
             names = [*beside, *(one.name for one in run)]
-            noted = self._send(turn, archiving, run, names)
+            noted = self._sending.send(turn, archiving, run, names)
             told.update(beside)
             gone = [*beside, *(one.name for one in run if one.number <= noted.last)]
-            self._run(turn, archiving.let_go(turn.node, gone))
-
-    def _send(self, turn: _Turn, archiving: Archiving, run: Sequence[Piece], names: Sequence[str]) -> LogRun:
-        """Bring one run to the store, and note it; one that is there already, of a turn that was cut off, is noted as it is."""
-        first, last, store = run[0], run[-1], self.keeping.store(turn.backup)
-        key = f"{turn.archive.project_id}/{turn.archive.cluster_id}/log/{first.line}/{turn.node.id}/{first.number:012d}"
-        at_most = int((sum(one.size + _PER_FILE for one in run) + _END) * (1 + ADDED_SHARE)) + ADDED_BYTES
-        with self.keeping.hosts.database.write() as tx:
-            recipient = backups.age_key(tx, turn.archive.project_id).public
-        try:
-            way = store.begin(key, at_most)
-        except Failure:
-            if (told := _kept(store, key)) is None:
-                raise
-            return self._note(turn, archiving, first, key, told)
-        told = {
-            "version": VERSION, "cluster": turn.archive.cluster_id, "project": turn.archive.project_id, "instance": turn.node.id,
-            "recipient": recipient, "line": first.line, "first": first.number, "last": last.number, "files": names,
-            "at": max(one.at for one in run),
-        }  # fmt: skip
-        job = f"send-log-{turn.archive.epoch}-{first.line}-{first.number}"
-        try:
-            with store.carried(self.keeping.hosts.target(turn.node), key, way) as goes_well:
-                script = transfer.send(way, archiving.sends(turn.node, names), recipient, job)
-                sent = self._run(turn, script, goes_well)
-            told["parts"] = [vars(part) for part in sent.parts]
-            store.finish(key, way.token, sent.parts, json.dumps(told, indent=2, sort_keys=True).encode())
-        except DtroveError:
-            with suppress(DtroveError):
-                store.abandon(key, way.token)
-            raise
-        return self._note(turn, archiving, first, key, told)
-
-    def _note(self, turn: _Turn, archiving: Archiving, first: Piece, key: str, told: dict[str, Any]) -> LogRun:
-        """From here on it is part of the archive, joined to what comes before it or not."""
-        archive = turn.archive
-        with self.keeping.hosts.database.write() as tx:
-            joined = _joins(tx, archiving, turn, first)
-            stored = sum(Part(**one).size for one in told["parts"])
-            run = LogRun(key, turn.archive.cluster_id, turn.node.id, first.line, first.number, told["last"], _moment(told["at"]),
-                         turn.backup.store, joined, stored, told)  # fmt: skip
-            if not joined:
-                archive.broken_at = tx.database.clock.now()
-            archives.save(tx, archive)
-            archives.add(tx, run)
-        return run
+            self._sending.run(turn, archiving.let_go(turn.node, gone))
 
     def _vouch(self, archive: Archive, spool: Spool) -> None:
         """Move `until` on by what a look at the node that writes has found, once all of that is safe.
@@ -177,7 +124,7 @@ class ArchiveLog:
         known = [one for one in (archive.until, newest.at if newest else None) if one is not None]
         if spool.covers is not None:
             # A host in memory has no clock of its own.
-            known.append(_moment(spool.covers + (0.0 if spool.at else self._now().timestamp())))
+            known.append(moment(spool.covers + (0.0 if spool.at else self._now().timestamp())))
         archive.until = max(known, default=None)
 
     def _drop_useless(self, archive: Archive, based_on: Sequence[Backup], troubles: list[str]) -> None:
@@ -192,17 +139,20 @@ class ArchiveLog:
                     archives.save(tx, archive)
                     archives.drop(tx, run.key)
 
-    def _end(self, archive: Archive, ready: Iterable[Instance], check: Check, troubles: list[str]) -> bool:
-        """Without a backup a log is of no use: have nodes keep none. Whether nothing is left."""
+    def _end(
+        self, archive: Archive, nodes: Sequence[Instance], ready: Sequence[Instance], check: Check, troubles: list[str]
+    ) -> bool:
+        """Without a backup a log is of no use: have nodes keep none, each as soon as it can be told. Whether nothing is left."""
         for node in ready:
             if archive.begun.get(node.id) == node.server:
                 with _noting(troubles, node.name):
                     script = self._archiving(node).end(node)
-                    self.keeping.hosts.work(node, script, _subject(archive), archive.epoch, check)
+                    self.keeping.hosts.work(node, script, subject(archive), archive.epoch, check)
                     archive.begun = {key: value for key, value in archive.begun.items() if key != node.id}
         archive.until, archive.broken_at, archive.trouble = None, None, "; ".join(troubles)
         with self.keeping.hosts.database.write() as tx:
-            left = troubles or archives.newest(tx.connection, archive.cluster_id) is not None
+            keeps = any(archive.begun.get(node.id) == node.server for node in nodes if node.status not in GOING)
+            left = keeps or bool(troubles) or archives.newest(tx.connection, archive.cluster_id) is not None
             if left:
                 archives.save(tx, archive)
             else:
@@ -210,23 +160,19 @@ class ArchiveLog:
                 tx.emit(ArchiveSeen(**_told(archive), ended=True))
         return not left
 
+    @property
+    def _sending(self) -> LogRuns:
+        return LogRuns(self.keeping)
+
     def _archiving(self, node: Instance) -> Archiving:
         manager = self.keeping.hosts.manager(node)
         if manager.archiving is None:
             raise Failure(f"the log of {manager.datastore.name} is not kept")
         return manager.archiving
 
-    def _look(self, turn: _Turn, archiving: Archiving) -> Spool:
-        spool: Spool = self._run(turn, archiving.look(turn.node))
+    def _look(self, turn: Turn, archiving: Archiving) -> Spool:
+        spool: Spool = self._sending.run(turn, archiving.look(turn.node))
         return spool
-
-    def _run(self, turn: _Turn, script: Script, goes_well: Check | None = None) -> Any:
-        def check() -> None:
-            turn.check()
-            if goes_well:
-                goes_well()
-
-        return self.keeping.hosts.work(turn.node, script, _subject(turn.archive), turn.archive.epoch, check)
 
     def _save(self, archive: Archive) -> None:
         with self.keeping.hosts.database.write() as tx:
@@ -234,16 +180,6 @@ class ArchiveLog:
 
     def _now(self) -> datetime:
         return self.keeping.hosts.database.clock.now()
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """A turn's part on one node; `backup` is the one in whose store the log goes."""
-
-    archive: Archive
-    node: Instance
-    backup: Backup
-    check: Check
 
 
 @contextmanager
@@ -257,36 +193,7 @@ def _noting(troubles: list[str], where: str) -> Iterator[None]:
         troubles.append(error.message if where in error.message else f"{where}: {error.message}")
 
 
-def _joins(tx: Tx, archiving: Archiving, turn: _Turn, first: Piece) -> bool:
-    """Whether a piece comes right after what is safe. The first of all begins a chain."""
-    newest = archives.newest(tx.connection, turn.archive.cluster_id)
-    if newest is None or archives.has(
-        tx.connection, turn.archive.cluster_id, turn.node.id, first.line, first.number - 1
-    ):
-        return True
-    if (newest.line, newest.instance_id) == (first.line, turn.node.id):
-        return False
-    return archiving.joins(newest.line, newest.last, first)
-
-
-def _kept(store: BackupStore, key: str) -> dict[str, Any] | None:
-    """What lies beside a run that is whole in the store, or None."""
-    try:
-        told: dict[str, Any] = json.loads(store.manifest(key))
-    except NotFound:
-        return None
-    return told
-
-
 def _told(archive: Archive) -> dict[str, Any]:
     """What others hear of it."""
     return {"cluster_id": archive.cluster_id, "project_id": archive.project_id, "until": archive.until,
             "broken_at": archive.broken_at, "trouble": archive.trouble}  # fmt: skip
-
-
-def _subject(archive: Archive) -> str:
-    return f"archive:{archive.cluster_id}"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.datastore_agentless import actions
 from services.datastore_agentless.domain.archive import Archive
+from services.datastore_agentless.domain.cluster import Status
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.store import archives, tables
 from services.datastore_agentless.workflows.archive_log import CLOCKS_APART, RUN_PIECES, ArchiveLog
@@ -357,6 +358,36 @@ def test_runs_that_nothing_builds_upon_go_and_with_the_last_backup_all_of_it(log
     assert not log["c-0"].there
     with log.stage.database.read() as connection:
         assert archives.find(connection, "c") is None
+
+
+def test_a_node_that_could_not_be_told_that_its_log_is_not_kept_is_told_once_it_can_be(log: Log) -> None:
+    log.stage.fleet["c-1"].reachable = False
+    drop(log.stage)
+    assert log.turn() == 0
+    assert "c-1 does not answer" in log.archive.trouble
+    log.stage.fleet["c-1"].reachable = True
+    assert log.turn() is None
+    assert not log["c-1"].there
+
+
+def test_nodes_of_a_cluster_that_is_stopped_are_told_when_it_serves_again(log: Log) -> None:
+    def become(status: Status) -> None:
+        with log.stage.database.write() as tx:
+            tx.connection.execute(update(tables.clusters).values(status=status))
+
+    become(Status.STOPPED)
+    drop(log.stage)
+    assert log.turn() == 0
+    assert log["c-0"].there
+    become(Status.ACTIVE)
+    assert log.turn() is None
+    assert not log["c-0"].there
+
+
+def test_of_a_job_that_has_sent_a_run_nothing_stays_on_the_node(log: Log) -> None:
+    log["c-0"].finish(1)
+    log.turn()
+    assert "forget the job that has sent it" in log.stage.fleet["c-0"].told
 
 
 def test_the_log_of_a_cluster_that_is_gone_stays_as_long_as_its_backups(log: Log) -> None:
