@@ -1,4 +1,4 @@
-"""`dtrove backup`: make, look at and delete backups, and have a new cluster begin with one."""
+"""`dtrove backup`: make, look at, prove and delete backups, and have a new cluster begin with one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from client.arguments import BackupName, ClusterName, Json, Plan, Timeout, Wait,
 from client.changing import finish, look_on
 from client.http import Api
 from client.plans import ask_plan
+from client.proving import proven, wanted_checks
 from client.restoring import from_backup
 from client.terminal import Column, age, print_json, show, show_list, span
 from client.watching import follow
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = (Column("cluster", "cluster_name", cut=True), Column("status"), Column("kind"), Column("store"), Column("size"),
-           Column("stored"), Column("took"), Column("age"), Column("id"), Column("message", cut=True))  # fmt: skip
+           Column("stored"), Column("took"), Column("age"), Column("proven"), Column("id"), Column("message", cut=True))  # fmt: skip
 
 
 @app.command()
@@ -107,6 +108,37 @@ def delete(
 
 
 @app.command()
+def verify(
+    backup: BackupName,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=SQL, or NAME@DATABASE=SQL: what the restored data are asked; of Redis a command.",
+                     metavar="NAME=SQL"),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=ANSWER: what the check of that name must answer.", metavar="NAME=ANSWER"),
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Prove a backup: restore it to a server of its own, look at all that is there, and have the server gone again."""
+    api = Api()
+    found = names.backup(api, backup)
+    body = {"checks": wanted_checks(check or (), expect or ())}
+    _, operation = api.send("POST", f"/v1/backups/{found['id']}/verify", body)
+    if wait:
+        try:
+            follow(api, operation, timeout)
+        except typer.Exit:
+            _end(api.get(f"/v1/backups/{found['id']}"), operation, as_json, told=True)
+            raise
+        found = api.get(f"/v1/backups/{found['id']}")
+    _end(found, operation, as_json, told=wait)
+
+
+@app.command()
 def restore(
     backup: BackupName,
     name: Annotated[str, typer.Option(help="Of the new cluster: lower-case letters, digits and hyphens.")],
@@ -150,7 +182,8 @@ def _told(backup: dict[str, Any]) -> dict[str, Any]:
              for name, key in (("size", "size_bytes"), ("stored", "stored_bytes"))}  # fmt: skip
     rest = {name: value for name, value in facts.items() if name not in ("size_bytes", "stored_bytes")}
     shown = {name: value for name, value in backup.items() if name not in ("project", "facts")}
-    return shown | sizes | {"took": _took(backup), "age": age(backup["created_at"])} | rest
+    more = {"took": _took(backup), "age": age(backup["created_at"]), "proven": proven(backup)}
+    return shown | sizes | more | rest
 
 
 def _took(backup: dict[str, Any]) -> str:

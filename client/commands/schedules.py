@@ -33,6 +33,11 @@ Days = Annotated[
     int | None, typer.Option("--keep-days", help="Keep each for so many days; 0 for no such number.", min=0)
 ]
 
+VerifyDays = Annotated[
+    int | None,
+    typer.Option("--verify-days", help="Prove the newest backup by a restore every so many days; 0 for never.", min=0),
+]
+
 
 @app.command("list")
 def list_schedules(cluster: ClusterName, as_json: Json = False) -> None:
@@ -52,6 +57,7 @@ def create(
     store: Store = None,
     keep_count: Count = None,
     keep_days: Days = None,
+    verify_days: VerifyDays = None,
     as_json: Json = False,
 ) -> None:
     """Have a cluster backed up at times that recur; without --keep-count and --keep-days each is kept for a week."""
@@ -60,6 +66,7 @@ def create(
         "cron": cron,
         **_changes(timezone=timezone, kind=kind, store=store),
         **_retention({}, keep_count, keep_days),
+        **_proofs(verify_days),
     }
     _show(api.send("POST", f"/v1/clusters/{names.cluster(api, cluster)['id']}/schedules", body)[0], as_json)
 
@@ -80,15 +87,18 @@ def update(
     store: Store = None,
     keep_count: Count = None,
     keep_days: Days = None,
+    verify_days: VerifyDays = None,
     as_json: Json = False,
 ) -> None:
     """Change what is named; the rest stays as it is."""
     api = Api()
     found = names.schedule(api, cluster, schedule)
     changes = _changes(cron=cron, timezone=timezone, kind=kind, store=store)
-    changes |= _retention(found["retention"], keep_count, keep_days)
+    changes |= _retention(found["retention"], keep_count, keep_days) | _proofs(verify_days)
     if not changes:
-        raise typer.BadParameter("say what to change: --cron, --timezone, --kind, --store, --keep-count or --keep-days")
+        raise typer.BadParameter(
+            "say what to change: --cron, --timezone, --kind, --store, --keep-count, --keep-days or --verify-days"
+        )
     _show(_send(api, "PATCH", found, changes), as_json)
 
 
@@ -130,6 +140,10 @@ def _retention(before: dict[str, Any], count: int | None, days: int | None) -> d
     """The numbers that were named, 0 for none, beside those that stay."""
     given = {name: value or None for name, value in (("count", count), ("days", days)) if value is not None}
     return {"retention": {**before, **given}} if given else {}
+
+
+def _proofs(days: int | None) -> dict[str, Any]:
+    return {} if days is None else {"verify_days": days or None}
 
 
 def _show(schedule: dict[str, Any], as_json: bool) -> None:

@@ -18,9 +18,12 @@ from services.api.store import tables
 
 LABELS = ("project", "cluster")
 AGE, FAILURES, STORED = "dtrove_backup_age_seconds", "dtrove_backup_failures", "dtrove_backup_stored_bytes"
+PROOF_AGE, PROOF_FAILURES = "dtrove_backup_proof_age_seconds", "dtrove_backup_proof_failures"
 FAMILIES = {
     AGE: "how old the newest completed backup of a cluster is; a cluster without one is not there",
     FAILURES: "backups of a cluster that have failed since its newest completed one",
+    PROOF_AGE: "how long ago a backup of a cluster was last restored for a proof and has passed; a cluster without one is not there",
+    PROOF_FAILURES: "backups of a cluster that are kept and have not passed their last proof",
     STORED: "what is kept of a cluster's backups, also where the cluster is gone",
 }
 _b, _c, _p = tables.backups, tables.clusters, tables.projects
@@ -37,6 +40,15 @@ def families(connection: Connection, now: datetime, project_id: str = "") -> Ite
     ages = {clusters[one]: (now - at).total_seconds() for one, at in good.items() if one in clusters}
     yield _family(AGE, ages)
     yield _family(FAILURES, _failures(connection, clusters, good, project_id))
+    proofs = select(
+        _b.c.cluster_id, func.max(_b.c.verified_at).label("at"), func.count(_b.c.unproven_at).label("failed")
+    )
+    proved = list(
+        connection.execute(_of(proofs.where(_b.c.status == Status.COMPLETED), _b, project_id).group_by(_b.c.cluster_id))
+    )
+    seen = [(clusters[row.cluster_id], row) for row in proved if row.cluster_id in clusters and (row.at or row.failed)]
+    yield _family(PROOF_AGE, {labels: (now - row.at).total_seconds() for labels, row in seen if row.at})
+    yield _family(PROOF_FAILURES, {labels: float(row.failed) for labels, row in seen})
     yield _family(STORED, _stored(connection, project_id))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import marshmallow as ma
 from sqlalchemy import func, select
 
-from services.api.actions import stuck
+from services.api.actions import proving, stuck
 from services.api.domain.checks import Check, judge
 from services.api.domain.seen import Answer, Seen, Stuck
 from services.api.store import tables
@@ -83,9 +83,10 @@ class Observer:
             with self._database.read() as connection:
                 silent: tuple[Stuck, ...] = stuck.find(connection, self._database, self._stuck_after)
                 parked = connection.execute(select(func.count()).select_from(tables.parked)).scalar_one()
+                unproven = proving.unproven(connection)
         except DtroveError as error:
             return replace(found, database=error.message)
-        return replace(found, stuck=silent, parked=parked)
+        return replace(found, stuck=silent, parked=parked, unproven=unproven)
 
     def _of_broker(self) -> str:
         try:

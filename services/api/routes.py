@@ -60,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     ("/v1/clusters/{cluster_id}/backups", backups.ClusterBackups, ""),
     ("/v1/backups", backups.Backups, ""),
     ("/v1/backups/{backup_id}", backups.Backups, "one"),
+    ("/v1/backups/{backup_id}/verify", backups.Backups, "verify"),
     ("/v1/clusters/{cluster_id}/schedules", schedules.Schedules, ""),
     ("/v1/clusters/{cluster_id}/schedules/{schedule_id}", schedules.Schedules, "one"),
     ("/v1/instances/{instance_id}", instances.Instance, ""),

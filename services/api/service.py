@@ -79,6 +79,8 @@ class ApiService:
     @on(backups.BackupFailed)
     @on(backups.BackupDeleted)
     @on(backups.BackupDeleteFailed)
+    @on(backups.BackupVerified)
+    @on(backups.BackupVerificationFailed)
     @on(databases.LogsRead)
     @on(databases.AccessGranted)
     @on(databases.AccessRevoked)
@@ -93,6 +95,7 @@ class ApiService:
     @on(databases.TranscriptRecorded)
     @on(scheduler.BackupDue)
     @on(scheduler.BackupExpired)
+    @on(scheduler.VerificationDue)
     @on(scheduler.ScheduleSet)
     @on(scheduler.ScheduleRemoved)
     def heard(self, event: Event) -> None:

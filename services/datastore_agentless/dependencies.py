@@ -34,6 +34,7 @@ from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
+from services.datastore_agentless.workflows.prove_backup import ProveBackup
 from services.datastore_agentless.workflows.read_log import ReadLog
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
@@ -124,6 +125,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
         ChangeAccounts(hosts()).workflow(), GrowCluster(hosts()).workflow(), ResizeNode(hosts()).workflow(),
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
         ReadLog(hosts()).workflow(), SendBackup(keeping).workflow(), DeleteBackup(keeping).workflow(),
+        ProveBackup(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

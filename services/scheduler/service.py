@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from services.scheduler import dependencies
-from services.scheduler.actions import beginning, keeping, running, schedules
+from services.scheduler.actions import beginning, keeping, proving, running, schedules
 from shared.bus import Relay, Ticker, on, rpc
 from shared.contracts import backups
 from shared.contracts.api import ClusterRequested, OperationReminded, ScheduleRemoveRequested, ScheduleRequested
@@ -66,6 +66,11 @@ class SchedulerService:
     def backup_completed(self, event: backups.BackupCompleted) -> None:
         """Take note that it was answered, and let older ones go."""
         keeping.completed(dependencies.database(), event)
+
+    @on(backups.BackupVerified)
+    def backup_verified(self, event: backups.BackupVerified) -> None:
+        """Count the days until the next proof from this one."""
+        proving.verified(dependencies.database(), event)
 
     @on(backups.BackupFailed)
     def backup_failed(self, event: backups.BackupFailed) -> None:

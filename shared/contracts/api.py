@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.contracts.accounts import AccountChange
+from shared.contracts.backups import ProofWish
 from shared.contracts.base import Event, event
 from shared.contracts.schedules import Terms
 from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, RestoreRef, Topology
@@ -13,7 +14,10 @@ from shared.contracts.values import DatastoreRef, Flavor, InstanceRef, RestoreRe
 @event("cluster.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class ClusterRequested(Event):
-    """A cluster is wanted: the provisioner builds its instances, datastore_agentless expects their nodes."""
+    """A cluster is wanted: the provisioner builds its instances, datastore_agentless expects their nodes.
+
+    One that has a `proof` is no user's: it begins with a backup, and is answered with what that has proved.
+    """
 
     cluster_id: str
     operation_id: str
@@ -28,6 +32,7 @@ class ClusterRequested(Event):
     parameters: dict[str, str] = field(default_factory=dict)
     accounts: tuple[AccountChange, ...] = ()
     restore: RestoreRef | None = None
+    proof: ProofWish | None = None
 
 
 @event("nodes.requested", publisher="api")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.contracts.base import Event, event
 from shared.contracts.values import Problem
@@ -25,6 +25,54 @@ class BackupFacts:
     size_bytes: int = 0
     stored_bytes: int = 0
     parts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofCheck:
+    """What a user wants to have asked of restored data: a statement of its engine's, and what it must answer; null: anything
+    but an error. `database` is where it is asked; empty: where the engine's own client begins.
+    """
+
+    name: str
+    sql: str
+    database: str = ""
+    expect: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofWish:
+    """A cluster is wanted for nothing but to prove a backup: it serves nobody, and ends with the proof.
+
+    `cluster_id` is whose backup it is.
+    """
+
+    cluster_id: str
+    checks: tuple[ProofCheck, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """What became of one check of restored data: what was found, and, where it did not pass, why."""
+
+    name: str
+    passed: bool
+    found: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What was seen of a backup's data on the server that they were restored to.
+
+    `seconds` is from the wish to an engine that answers with them, `rpo_seconds` how old the newest of them were at that moment.
+    `counts` has numbers of databases, tables, rows or keys, as the engine has such.
+    """
+
+    engine: str
+    seconds: float
+    rpo_seconds: float
+    counts: dict[str, int] = field(default_factory=dict)
+    checks: tuple[CheckResult, ...] = ()
 
 
 @event("backup.started", publisher="datastore_agentless")
@@ -91,3 +139,28 @@ class BackupDeleteFailed(Event):
     cluster_id: str
     operation_id: str
     problem: Problem
+
+
+@event("backup.verified", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupVerified(Event):
+    """A backup was restored, and its data have passed every check."""
+
+    backup_id: str
+    cluster_id: str
+    proof_id: str
+    operation_id: str
+    proof: Proof
+
+
+@event("backup.verification_failed", publisher="datastore_agentless")
+@dataclass(frozen=True, kw_only=True)
+class BackupVerificationFailed(Event):
+    """A backup could not be restored, or its data have not passed every check; `proof` is null where it did not come so far."""
+
+    backup_id: str
+    cluster_id: str
+    proof_id: str
+    operation_id: str
+    problem: Problem
+    proof: Proof | None = None

@@ -49,6 +49,17 @@ class BackupDue(Event):
     store: str = ""
 
 
+@event("verification.due", publisher="scheduler")
+@dataclass(frozen=True, kw_only=True)
+class VerificationDue(Event):
+    """By its schedule a backup that has just been completed is to be proved by a restore."""
+
+    schedule_id: str
+    backup_id: str
+    cluster_id: str
+    project_id: str
+
+
 @event("backup.expired", publisher="scheduler")
 @dataclass(frozen=True, kw_only=True)
 class BackupExpired(Event):

@@ -28,7 +28,7 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a user has chosen of a schedule."""
+    """What a user has chosen of a schedule. With `verify_days` its newest backup is proved by a restore whenever so many days have passed."""
 
     cron: str
     timezone: str = "UTC"
@@ -36,6 +36,7 @@ class Terms:
     store: str = ""
     retention: Retention = Retention()
     enabled: bool = True
+    verify_days: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

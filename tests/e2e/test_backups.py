@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.filling import FILLINGS
+from tests.e2e.filling import FILLINGS, ROWS
 from tests.support.clients import Redis, Sql
 from tests.support.installation import Installation
 from tests.support.s3 import BUCKET, S3
@@ -119,6 +119,69 @@ def _guest_comes_in(datastore: str, url: str) -> None:
         Redis(url.replace("//dtrove:", "//guest:"), password=GUEST["password"]).close()
     else:
         Sql(url, user=GUEST["name"], password=GUEST["password"]).close()
+
+
+CHECKS = {
+    "pgsql": {
+        "name": "orders",
+        "database": "postgres",
+        "sql": "SELECT count(*) FROM shop.orders",
+        "expect": f"{ROWS + 2}",
+    },
+    "mysql": {"name": "orders", "database": "shop", "sql": "SELECT COUNT(*) FROM orders", "expect": f"{ROWS + 2}"},
+    "redis": {"name": "queue", "sql": "LLEN queue", "expect": "4"},
+}
+
+
+def _proved(dtrove: Installation, backup: str, *checks: dict[str, str]) -> dict[str, Any]:
+    """The end of a proof, by when its server is gone as well."""
+    answer = dtrove.ask("POST", f"/v1/backups/{backup}/verify", {"checks": list(checks)})
+    assert answer.status_code == 202, answer.text
+    proof, ended = answer.json()["cluster"], dtrove.end_of(answer.json()["id"], 300)
+    assert proof not in {one["id"] for one in dtrove.get("/v1/clusters")["clusters"]}
+    (delete,) = [
+        one for one in dtrove.get(f"/v1/operations?cluster={proof}")["operations"] if one["kind"] == "delete_cluster"
+    ]
+    _succeeded(dtrove, delete["id"])
+    assert dtrove.ask("GET", f"/v1/clusters/{proof}").status_code == 404
+    return ended
+
+
+@pytest.mark.parametrize("datastore", DATASTORES)
+def test_a_good_backup_is_verified_and_nothing_is_left_of_the_server(
+    dtrove: Installation, backed_up: dict[str, dict[str, Any]], datastore: str
+) -> None:
+    backup = backed_up[datastore]["backups"]["local"]
+    ended = _proved(dtrove, backup, CHECKS[datastore])
+    assert ended["status"] == "succeeded", ended["problem"]
+    proof = dtrove.get(f"/v1/backups/{backup}")["verified"]
+    assert all(one["passed"] for one in proof["checks"])
+    assert proof["checks"][-1]["found"] == CHECKS[datastore]["expect"]
+    assert proof["counts"]["keys" if datastore == "redis" else "rows"] > 0
+    assert 0 < proof["restore_seconds"] <= proof["seconds"]
+    assert proof["rpo_seconds"] > 0
+
+
+def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
+    dtrove: Installation, backed_up: dict[str, dict[str, Any]], objects: S3
+) -> None:
+    """Row 22 of the faults: a byte of an object has changed in the store."""
+    backup = backed_up["pgsql"]["backups"]["objects"]
+    (key,) = [one for one in objects.kept() if backup in one and "manifest" not in one]
+    whole = objects.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    torn = bytes((*whole[:-100], whole[-100] ^ 1, *whole[-99:]))
+    objects.client.put_object(Bucket=BUCKET, Key=key, Body=torn)
+    try:
+        ended = _proved(dtrove, backup)
+    finally:
+        objects.client.put_object(Bucket=BUCKET, Key=key, Body=whole)
+    assert (ended["status"], ended["problem"]["step"]) == ("failed", "restore")
+    told = dtrove.get(f"/v1/backups/{backup}")
+    assert (told["status"], told["verified"]) == ("completed", None)
+    assert told["verification_failed"]["problem"]["message"]
+    assert "backup.verification_failed" in {one["type"] for one in dtrove.get("/v1/events?limit=100")["events"]}
+    assert _proved(dtrove, backup)["status"] == "succeeded", "it was the object, and it is whole again"
+    assert dtrove.get(f"/v1/backups/{backup}")["verification_failed"] is None
 
 
 def test_what_is_kept_is_encrypted_and_goes_with_its_backup(

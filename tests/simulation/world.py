@@ -75,7 +75,7 @@ RESTART = (0.2, 20.0)
 RPC_SECONDS = 10.0
 ANNOUNCING = ("flavors_ticker", "catalogue_ticker")
 REPORTS = ("operation.progressed", "transcript.recorded")
-AGE_KEY = partial(AgeKey, public="age1simulated", private=Secret("simulated"))
+AGE_KEY = partial(AgeKey, public="age1simulated", private=Secret("AGE-SECRET-KEY-SIMULATED"))
 KEY = Key("simulated", Secret("simulated"), Secret("simulated"), "ssh-ed25519 simulated")
 
 

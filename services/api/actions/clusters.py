@@ -21,6 +21,7 @@ from shared.contracts.api import (
     FailoverChosen,
     PerformRequested,
 )
+from shared.contracts.backups import ProofWish
 from shared.contracts.base import dump, new_id
 from shared.contracts.values import Flavor, InstanceRef, RestoreRef
 from shared.db import Tx
@@ -39,7 +40,9 @@ _DELETING = update(_c).where(_c.c.id == bindparam("of_id")).values(status="delet
 _INSTANCE_IDS = select(_i.c.id).where(_i.c.cluster_id == bindparam("of_cluster"))
 
 
-def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: Seal | None = None) -> tuple[str, str]:
+def create(
+    tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: Seal | None = None, proof: ProofWish | None = None
+) -> tuple[str, str]:  # fmt: skip
     """Make a cluster's row and ask for it; returns its id and the operation's. Raises Invalid, Conflict.
 
     Without `seal` it has no users from the start: what is to be kept of their passwords would go about in clear.
@@ -60,18 +63,18 @@ def create(tx: Tx, project_id: str, asked: dict[str, Any], max_size: int, seal: 
         datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
         flavor=vars(size), volume_gb=asked["volume_gb"], topology=dump(together) if together else None, message="",
         deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
-        restored_from=source.id if source else None,
+        restored_from=source.id if source else None, proves=source.id if source and proof else None,
     )  # fmt: skip
     if not is_new:
         raise _taken(asked["name"])
-    operation_id = start_operation(tx, "create_cluster", cluster_id, project_id)
+    operation_id = start_operation(tx, operations.VERIFY if proof else "create_cluster", cluster_id, project_id)
     names = [f"{asked['name']}-{number}" for number in range(1, asked["size"] + 1)]
     refs = add_instances(tx, project_id, cluster_id, operation_id, names)
     wish = ClusterRequested(
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
         size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
         datastore=reference(datastore), parameters=chosen.wanted, accounts=wanted,
-        restore=RestoreRef(backup_id=source.id) if source else None,
+        restore=RestoreRef(backup_id=source.id) if source else None, proof=proof,
     )  # fmt: skip
     definitions.born_with(tx, cluster_id, operation_id, chosen)
     tx.emit(wish)
@@ -127,8 +130,13 @@ def delete(tx: Tx, project_id: str, cluster_id: str) -> str:
     see_unprotected(row)
     if row.status == "deleting" and row.operation_id:
         return str(row.operation_id)
-    operations.end_all(tx, cluster_id, "cancelled")
-    operation_id = start_operation(tx, "delete_cluster", cluster_id, project_id)
+    return remove(tx, row)
+
+
+def remove(tx: Tx, row: Row[Any]) -> str:
+    """Have a cluster go that is locked, whatever runs on it; returns the operation's id."""
+    operations.end_all(tx, row.id, "cancelled")
+    operation_id = start_operation(tx, "delete_cluster", row.id, row.project_id)
     request_delete(tx, row, operation_id)
     return operation_id
 

@@ -16,6 +16,7 @@ from services.api.actions import (
     operations,
     parameters,
     progressing,
+    proving,
     readings,
     resizing,
     rolls,
@@ -41,7 +42,7 @@ from shared.contracts import backups, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
-from shared.contracts.scheduler import BackupDue, BackupExpired, ScheduleRemoved, ScheduleSet
+from shared.contracts.scheduler import BackupDue, BackupExpired, ScheduleRemoved, ScheduleSet, VerificationDue
 from shared.db import Database, Tx
 
 Apply = Callable[[Tx, Any], None]
@@ -221,6 +222,8 @@ _APPLY: dict[type[Event], Apply] = {
     backups.BackupFailed: backup_news.failed,
     backups.BackupDeleted: backup_news.deleted,
     backups.BackupDeleteFailed: backup_news.delete_failed,
+    backups.BackupVerified: proving.verified,
+    backups.BackupVerificationFailed: proving.failed,
     databases.LogsRead: readings.heard,
     databases.AccessGranted: logins.granted,
     databases.AccessRevoked: logins.revoked,
@@ -238,6 +241,7 @@ _APPLY: dict[type[Event], Apply] = {
     OperationEnded: _operation_ended,
     BackupDue: backup_news.due,
     BackupExpired: backup_news.expired,
+    VerificationDue: proving.due,
     ScheduleSet: schedules.learn,
     ScheduleRemoved: schedules.learn_end,
 }

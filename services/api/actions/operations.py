@@ -20,6 +20,8 @@ ENDED = ("succeeded", "failed", "cancelled")
 UNNAMED = "unnamed"
 # What goes on, and may begin, though the cluster is on its way out or gone.
 BACKUP, DELETE_BACKUP = "backup", "delete_backup"
+# What makes a cluster of its own, which is gone with the answer.
+VERIFY = "verify_backup"
 BUSY = "another operation is under way on this cluster"
 # An operation learns from the last one of its kind, on a cluster of the same size and datastore, how long each step takes.
 _LEAST_SECONDS, _LAST_ONES = 0.05, 50

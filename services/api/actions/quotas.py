@@ -31,14 +31,15 @@ def limits(connection: Connection, project_id: str) -> Amounts:
 
 def used(connection: Connection, project_id: str) -> Amounts:
     """What a project has: clusters that are not deleted, their nodes and volumes, also as large as these are about to be; backups,
-    and what is kept of them.
+    and what is kept of them. What proves a backup is no cluster to its user, but a server, with a volume.
     """
     t = tables.clusters
     volume_gb = case(
         (t.c.volume_gb_wanted > t.c.volume_gb, t.c.volume_gb_wanted), else_=func.coalesce(t.c.volume_gb, 0)
     )
     query = select(
-        func.count(), func.coalesce(func.sum(t.c.size), 0), func.coalesce(func.sum(t.c.size * volume_gb), 0),
+        func.coalesce(func.sum(case((t.c.proves.is_(None), 1), else_=0)), 0),
+        func.coalesce(func.sum(t.c.size), 0), func.coalesce(func.sum(t.c.size * volume_gb), 0),
     ).where(t.c.project_id == project_id, t.c.deleted_at.is_(None))  # fmt: skip
     backups, kept = _backups(connection, project_id)
     numbers = (*connection.execute(query).one(), backups, in_gb(kept))

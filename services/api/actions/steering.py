@@ -27,7 +27,7 @@ def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict("a delete cannot be cancelled", what_to_do="wait for its end")
     t = tables.operations
     tx.connection.execute(update(t).where(t.c.id == operation_id).values(status="cancelling"))
-    if row.kind == "create_cluster":
+    if row.kind in ("create_cluster", operations.VERIFY):
         request_delete(tx, get(tx.connection, project_id, row.cluster_id), operation_id)
     elif row.kind == scaling.ADD:
         scaling.take_back(tx, project_id, row.cluster_id, operation_id)
@@ -43,6 +43,8 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict(f"only a failed operation can be retried; this one is {row.status}")
     if row.kind == operations.DELETE_BACKUP:
         raise Conflict("what deletes a backup is not retried", what_to_do="delete the backup again")
+    if row.kind == operations.VERIFY:
+        raise Conflict("what proves a backup is gone with its answer", what_to_do="verify the backup again")
     c = tables.clusters
     cluster = tx.connection.execute(select(c.c.deleted_at).where(c.c.id == row.cluster_id)).first()
     if cluster is None or cluster.deleted_at is not None:

@@ -129,6 +129,13 @@ def _stores(seen: Seen) -> Check:
     return Check("backup stores", OK, "the stores of backups answer")
 
 
+def _proofs(seen: Seen) -> Check:
+    if seen.unproven:
+        return Check("backup proofs", FAILED, "a backup has not passed when it was restored for a proof",
+                     "make another backup and verify that; `dtrove backup show` says what was found", seen.unproven)  # fmt: skip
+    return Check("backup proofs", OK, "no backup has failed its last proof")
+
+
 def _orphans(seen: Seen) -> Check:
     state = seen.state_of("provisioner")
     if state is None or state.orphans is None:
@@ -226,5 +233,5 @@ def _number(count: int, noun: str) -> str:
 
 
 _CHECKS: tuple[Callable[[Seen], Check], ...] = (
-    _provider, _clock, _keyring, _stores, _orphans, _operations, _parked, _migrations, _outbox, _disk,
+    _provider, _clock, _keyring, _stores, _proofs, _orphans, _operations, _parked, _migrations, _outbox, _disk,
 )  # fmt: skip

@@ -37,7 +37,9 @@ class Stuck:
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything, as it was at `at`. `broker` and `database` say what is wrong with them, empty for nothing."""
+    """Everything, as it was at `at`. `broker` and `database` say what is wrong with them, empty for nothing; `unproven`
+    are lines about backups that have not passed their last proof.
+    """
 
     at: datetime
     broker: str = ""
@@ -45,6 +47,7 @@ class Seen:
     services: dict[str, Answer] = field(default_factory=dict)
     stuck: tuple[Stuck, ...] = ()
     parked: int = 0
+    unproven: tuple[str, ...] = ()
     stuck_after: float = 600.0
 
     @property

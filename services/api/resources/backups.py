@@ -7,7 +7,7 @@ from typing import Any
 from falcon import Request, Response
 
 from services.api import schemas
-from services.api.actions import backups, clusters
+from services.api.actions import backups, clusters, proving
 from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.resources.clusters import unknown_marker
@@ -72,6 +72,17 @@ class Backups:
             operation_id = backups.delete(tx, project_id, backup_id)
             answer = _begun(tx, project_id, backup_id, operation_id)
         give(self._context, request, response, answer)
+
+    @serves(role="member", takes=schemas.BackupVerify, gives=shown.BackupChange, status=202, conflicts=True)
+    def on_post_verify(self, request: Request, response: Response, backup_id: str) -> None:
+        """Restore it to a server of its own, look at what is there, and have the server gone again."""
+        asked, project_id = request.context.asked, request.context.caller.project_id
+
+        def work(tx: Tx) -> Answer:
+            operation_id = proving.request(tx, project_id, backup_id, asked)
+            return _begun(tx, project_id, backup_id, operation_id)
+
+        once(self._context, request, response, work)
 
 
 def _page(context: Context, request: Request, response: Response, **wanted: Any) -> None:

@@ -5,6 +5,7 @@ from services.api.schemas.base import Empty, accept, accept_query
 from services.api.schemas.requests import (
     AccessOpen,
     BackupCreate,
+    BackupVerify,
     ClusterCreate,
     ClusterPatch,
     DatastoreCreate,
@@ -26,7 +27,7 @@ from services.api.schemas.requests import (
 )
 
 __all__ = [
-    "AccessOpen", "BackupCreate", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
+    "AccessOpen", "BackupCreate", "BackupVerify", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
     "Failover", "NodesAdd", "OrphansClean", "ParametersChange", "ParametersPut", "ParametersRollback", "Perform", "ProjectCreate",
     "QuotasPut", "Resize", "Restart", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
     "shown_parameters",

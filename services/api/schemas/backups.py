@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import fields, validate
 
 from services.api.domain.backups import Status
-from services.api.schemas.answer import Shown, identity, moment, number, one, page_of, text
+from services.api.schemas.answer import Shown, identity, many, moment, number, one, page_of, text
 from services.api.schemas.shown import DatastoreRef, Flavor, OperationBrief, Problem
 
 
@@ -19,6 +19,42 @@ class BackupFacts(Shown):
     size_bytes = number(null=True, words="before compression")
     stored_bytes = number(null=True, words="what is kept")
     parts = number(null=True, words="in how many parts it is kept")
+
+
+class ProofCheckShown(Shown):
+    """What became of one check."""
+
+    name = text()
+    passed = fields.Boolean(required=True)
+    found = text()
+    message = text(words="why it did not pass")
+
+
+class BackupProof(Shown):
+    """What was seen when it was last restored for a proof, and has passed it."""
+
+    at = moment()
+    engine = text(words="the engine's own version")
+    seconds = fields.Float(
+        required=True, metadata={"description": "from the wish to an engine that answers with the data"}
+    )
+    restore_seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "of these, what fetching the data and beginning with them took"},
+    )
+    rpo_seconds = fields.Float(required=True, metadata={"description": "how old the newest data were then"})
+    counts = fields.Dict(required=True, keys=fields.String(), values=fields.Integer(),
+                         metadata={"description": "of databases, tables, rows or keys"})  # fmt: skip
+    checks = many(ProofCheckShown)
+
+
+class ProofFailure(Shown):
+    """Why it has not passed its last proof; no checks where it did not come so far."""
+
+    at = moment()
+    problem = one(Problem)
+    checks = many(ProofCheckShown)
 
 
 class Backup(Shown):
@@ -38,6 +74,8 @@ class Backup(Shown):
     flavor = one(Flavor)
     volume_gb = number(null=True)
     facts = one(BackupFacts, null=True)
+    verified = one(BackupProof, null=True)
+    verification_failed = one(ProofFailure, null=True)
     message = text(words="why it is as it is, where that needs words")
     problem = one(Problem, null=True)
     created_at = moment()
@@ -46,7 +84,7 @@ class Backup(Shown):
 
 
 class BackupChange(OperationBrief):
-    """The operation that makes or deletes a backup, and the backup."""
+    """The operation that makes, proves or deletes a backup, and the backup."""
 
     backup = one(Backup)
 

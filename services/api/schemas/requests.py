@@ -239,6 +239,35 @@ class BackupCreate(Strict):
     )  # fmt: skip
 
 
+class ProofCheckWish(Strict):
+    """What restored data are asked."""
+
+    name = fields.String(
+        required=True, validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}\Z", error="must be a short name"),
+    )  # fmt: skip
+    sql = fields.String(
+        required=True, validate=validate.Length(1, 16_384),
+        metadata={"description": "a statement of the engine's; of Redis a command"},
+    )  # fmt: skip
+    database = fields.String(
+        load_default="", validate=validate.Regexp(r"^[^\n\r]{0,64}\Z", error="must be the name of a database"),
+        metadata={"description": "where it is asked; empty: where the engine's own client begins"},
+    )  # fmt: skip
+    expect = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(0, 4096),
+        metadata={"description": "what must be answered, but for white space around it; null: anything but an error"},
+    )  # fmt: skip
+
+
+class BackupVerify(Strict):
+    """A backup that is to be proved by a restore."""
+
+    checks = fields.List(
+        fields.Nested(ProofCheckWish), load_default=list, validate=validate.Length(max=50),
+        metadata={"description": "what its data are asked, beside what DTrove looks at itself"},
+    )  # fmt: skip
+
+
 class DatastoreCreate(Strict):
     """A version for the catalogue."""
 

@@ -49,6 +49,10 @@ class ScheduleCreate(Strict):
         metadata={"description": f"a backup is kept {_KEPT}; without this for 7 days"},
     )  # fmt: skip
     enabled = flag(True, description="false: it is paused")
+    verify_days = whole(
+        1, 365, default=None, allow_none=True,
+        description="the newest backup is proved by a restore whenever so many days have passed; null: never by itself",
+    )  # fmt: skip
 
     @ma.post_load
     def _in_its_usual_form(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class SchedulePatch(ScheduleCreate):
     """What may be changed of a schedule; `retention` as a whole."""
 
     def __init__(self) -> None:
-        super().__init__(partial=("cron", "timezone", "kind", "store", "enabled", "retention"))
+        super().__init__(partial=("cron", "timezone", "kind", "store", "enabled", "retention", "verify_days"))
 
 
 class Retention(Shown):
@@ -91,6 +95,7 @@ class Schedule(Shown):
     store = text(null=True, words="null: where backups usually go")
     retention = the(Retention)
     enabled = fields.Boolean(required=True)
+    verify_days = number(null=True, words="null: it has no backup proved by itself")
     next_times = fields.List(
         fields.AwareDateTime(), required=True,
         metadata={"description": "the next five, spread: each schedule begins up to five minutes after what its cron says"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -32,8 +33,13 @@ def backup(row: Row[Any]) -> dict[str, Any]:
         "base": row.base_id or None, "store": row.store, "status": row.status, "datastore": row.datastore,
         "flavor": row.flavor, "volume_gb": row.volume_gb, "facts": _facts(row.facts), "message": row.message,
         "problem": row.problem, "created_at": stamp(row.created_at), "started_at": stamp(row.started_at),
-        "finished_at": stamp(row.finished_at),
+        "finished_at": stamp(row.finished_at), "verified": _dated(row.proof, row.verified_at),
+        "verification_failed": _dated(row.proof_failure, row.unproven_at),
     }  # fmt: skip
+
+
+def _dated(kept: dict[str, Any] | None, at: datetime | None) -> dict[str, Any] | None:
+    return None if kept is None else kept | {"at": stamp(at)}
 
 
 def _facts(kept: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -64,7 +64,8 @@ def _statement(marker: bool, status: bool, name: bool) -> Select[Any]:
     """The page's clusters with their nodes. Built once: building costs more than running."""
     t, i = tables.clusters, tables.instances
     columns = [_column(one) for one in COLUMNS]
-    query = select(*columns).where(t.c.project_id == bindparam("project"), t.c.deleted_at.is_(None))
+    query = select(*columns).where(t.c.project_id == bindparam("project"), t.c.deleted_at.is_(None),
+                                   t.c.proves.is_(None))  # fmt: skip
     if marker:
         place = tuple_(bindparam("moment", type_=UtcDateTime), bindparam("marker"))
         query = query.where(tuple_(t.c.created_at, t.c.id) < place)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
+from services.api.store.backup_table import add_backups
 from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -101,6 +102,8 @@ clusters = Table(
     # The backup that it has begun with; and the one after which it is to be deleted.
     Column("restored_from", String(64)),
     Column("final_backup", String(64)),
+    # The backup that it is to prove, where it is for nothing else: then nobody is shown it in a list.
+    Column("proves", String(64)),
     Column("topology", JSON),
     Column("endpoint", JSON),
     Column("primary_id", String(64), nullable=False, default="", server_default=""),
@@ -373,28 +376,6 @@ accounts = Table(
 # Backups, also those whose cluster is gone, with what it was of. An empty id is of nothing; an empty kind is not known yet.
 # `operation_id` makes it, `deletion_id` removes it. `counted_bytes` is for the quota: what is kept of it, and before that as much
 # as of the cluster's last one. `said_at` is when the newest word was said of it: an older one, heard later, changes nothing.
-backups = Table(
-    "backups",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    *(Column(f"{name}_id", String(64), nullable=False)
-      for name in ("project", "cluster", "operation", "deletion", "schedule", "base")),
-    Column("cluster_name", String(255), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("store", String(64), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("datastore", JSON, nullable=False),
-    Column("flavor", JSON, nullable=False),
-    Column("volume_gb", Integer),
-    Column("facts", JSON(none_as_null=True)),
-    Column("counted_bytes", BigInteger, nullable=False),
-    Column("problem", JSON(none_as_null=True)),
-    Column("message", Text, nullable=False),
-    *(Column(f"{name}_at", UtcDateTime) for name in ("said", "started", "finished")),
-    Column("created_at", UtcDateTime, nullable=False),
-    Index("backups_page", "project_id", "created_at", "id"),
-    Index("backups_page_of_cluster", "cluster_id", "created_at", "id"),
-)  # fmt: skip
-
+backups = add_backups(metadata)
 schedules = add_schedules(metadata)
 add_machinery(metadata)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from services.datastore_agentless.actions.accounts import Open, open_all
 from services.datastore_agentless.actions.requests import file_task
+from services.datastore_agentless.domain import proofs
 from services.datastore_agentless.domain.backup import restorable
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
@@ -67,6 +68,7 @@ def expect_cluster(
             mode=together.mode, parameters=dict(event.parameters), failover=together.failover,
             primary_id=event.instances[0].id if event.instances else "",
             restore_id=event.restore.backup_id if event.restore else "",
+            proof=proofs.wanted(event.proof, event.occurred_at) if event.proof else {},
         )  # fmt: skip
         trouble = None
         try:

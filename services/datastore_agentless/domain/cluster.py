@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from shared.errors import Conflict
 from shared.secrets import Secret
@@ -48,6 +49,7 @@ class Cluster:
     `addr` is the cluster's own address, empty where it has none; `addr_leads_to` the instance that it is known to lead to, empty
     from when it is to lead to another one until it does.
     `restore_id` is the backup that it begins with, empty for none; `restored_server` the server that has the data of it.
+    `proof` is what that backup is to be proved by, where the cluster is for nothing else; empty for a user's cluster.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Cluster:
     addr_leads_to: str = ""
     restore_id: str = ""
     restored_server: str = ""
+    proof: dict[str, Any] = field(default_factory=dict)
     status: Status = Status.EXPECTED
 
     def leads(self, instance_id: str) -> bool:

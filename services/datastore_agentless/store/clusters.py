@@ -182,7 +182,7 @@ _INSTANCES = _joined().where(tables.instances.c.cluster_id == bindparam("of_clus
 
 
 def _cluster(row: Row[Any]) -> Cluster:
-    return Cluster(**{**_known(row), "status": ClusterStatus(row.status)})
+    return Cluster(**{**_known(row), "proof": row.proof or {}, "status": ClusterStatus(row.status)})
 
 
 def _known(row: Row[Any]) -> dict[str, Any]:

@@ -74,6 +74,8 @@ clusters = Table(
     # The backup that it begins with, and the server that has the data of it.
     Column("restore_id", String(64), nullable=False, default="", server_default=""),
     Column("restored_server", String(255), nullable=False, default="", server_default=""),
+    # What that backup is to be proved by, where the cluster is for nothing else.
+    Column("proof", JSON),
     Column("status", String(16), nullable=False),
 )
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain import proofs
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING as LEFT
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.store import accounts, clusters
 from services.datastore_agentless.workflows.leading import lead
+from shared.contracts.backups import BackupVerificationFailed
 from shared.contracts.datastore_agentless import ClusterActive, ClusterFailed, NodeReady, NodesFailed
 from shared.contracts.values import Address, Endpoint, Problem, StableAddress
 from shared.db import Tx
 from shared.workflow import Task, TaskDraft, task_id
 
-JOIN, ACCOUNTS = "join_node", "change_accounts"
+JOIN, ACCOUNTS, PROVE = "join_node", "change_accounts", "prove_backup"
 
 
 def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Problem) -> None:
@@ -28,6 +31,9 @@ def announce_failed(tx: Tx, cluster: Cluster, operation_id: str, problem: Proble
         return
     cluster.become(ClusterStatus.FAILED)
     clusters.save_cluster(tx, cluster)
+    if cluster.proof:
+        tx.emit(BackupVerificationFailed(**proof_ids(cluster), problem=problem))
+        return
     tx.emit(ClusterFailed(cluster_id=cluster.id, operation_id=operation_id, problem=problem))
 
 
@@ -93,6 +99,9 @@ def serve_when_whole(tx: Tx, operation_id: str, cluster: Cluster, manager: BaseM
     serves = cluster.status == ClusterStatus.ACTIVE
     if not serves and not cluster.is_found:
         return
+    if cluster.proof:
+        _file_proof(tx, cluster, nodes[0])
+        return
     if not serves and accounts.wished(tx.connection, operation_id) is not None:
         # The databases and users that it was wished with are made before anybody is told that it serves.
         file_accounts(tx, cluster.id, operation_id)
@@ -114,6 +123,21 @@ def file_accounts(tx: Tx, cluster_id: str, operation_id: str) -> None:
     """File the change of a cluster's accounts that is kept of an operation, once."""
     tx.file(TaskDraft(id=task_id(ACCOUNTS, operation_id), kind=ACCOUNTS, subject=cluster_id, cluster_id=cluster_id,
                       operation_id=operation_id))  # fmt: skip
+
+
+def proof_ids(cluster: Cluster) -> dict[str, Any]:
+    """What the word of a proof says of whose it is."""
+    return {"backup_id": cluster.restore_id, "cluster_id": cluster.proof["cluster_id"], "proof_id": cluster.id,
+            "operation_id": cluster.operation_id}  # fmt: skip
+
+
+def _file_proof(tx: Tx, cluster: Cluster, node: Instance) -> None:
+    """Nobody is told of a cluster that is for nothing but a proof, so that nobody watches it, backs it up or mends it."""
+    draft = TaskDraft(id=task_id(PROVE, cluster.operation_id), kind=PROVE, subject=node.id, cluster_id=cluster.id,
+                      operation_id=cluster.operation_id, payload={"instance_id": node.id}, host=node.name)  # fmt: skip
+    if tx.file(draft):
+        cluster.proof = {**cluster.proof, proofs.ANSWERED: tx.database.clock.now().isoformat()}
+        clusters.save_cluster(tx, cluster)
 
 
 def _to_wait_for(cluster: Cluster, nodes: Iterable[Instance], operation_id: str) -> list[Instance]:

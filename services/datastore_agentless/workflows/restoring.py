@@ -54,7 +54,7 @@ class Restoring:
                 return
             kept.restored_server = node.server
             clusters.save_cluster(tx, kept)
-            if manager.accounts is not None:
+            if manager.accounts is not None and not cluster.proof:
                 # Nothing to change, yet to be listed and told, once all nodes are there: databases and users came with the data.
                 accounts.add(tx, context.task.operation_id, cluster.id, [])
 

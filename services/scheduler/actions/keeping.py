@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, or_, select, update
 
-from services.scheduler.actions import running
+from services.scheduler.actions import proving, running
 from services.scheduler.actions.clusters import find
 from services.scheduler.domain.retention import Kept, rule_of, to_go
 from services.scheduler.domain.schedule import Schedule
@@ -57,6 +57,7 @@ def completed(database: Database, event: BackupCompleted) -> None:
         if not tx.insert_new(backups, **values, **done, begun_at=event.occurred_at):
             unfinished = (backups.c.id == event.backup_id, backups.c.state == RUNNING)
             tx.connection.execute(update(backups).where(*unfinished).values(**values, **done))
+        proving.completed(tx, event, str(values["schedule_id"]))
         _apply(tx, event.cluster_id)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.contracts.backups import FULL, INCREMENTAL
 from shared.contracts.schedules import Retention, ScheduleRun, Terms
@@ -12,6 +12,9 @@ from shared.cron import number_of
 KINDS = (FULL, INCREMENTAL)
 # A night has six hours, in which clusters that nobody has given another time are backed up.
 NIGHT_HOURS = 6
+# A proof that was not passed, or of which nobody has heard, is followed by one of the next backup, but by one a day at most; and
+# backups of a schedule take now longer, now shorter: what is due in this night is not left for the next.
+AGAIN, SLACK = timedelta(hours=18), timedelta(hours=12)
 
 
 @dataclass
@@ -20,7 +23,8 @@ class Schedule:
 
     `last_at` is the last time that was announced, as `last_operation_id`; `said_at` is when that was said last, and None
     once it was answered. `version` is the number of the user's wish that it follows, `sequence` that of what was said of it.
-    One that was removed at `removed_at` is kept for the sake of what it has made.
+    One that was removed at `removed_at` is kept for the sake of what it has made. `proof_backup_id` is the backup of which was last
+    said that its proof is due, at `proof_said_at`; `proven_at` when that was said of the last one that has passed.
     """
 
     id: str
@@ -43,11 +47,23 @@ class Schedule:
     last_backup_id: str = ""
     last_outcome: str = ""
     last_message: str = ""
+    verify_days: int | None = None
+    proof_backup_id: str = ""
+    proof_said_at: datetime | None = None
+    proven_at: datetime | None = None
+
+    def wants_proof(self, now: datetime) -> bool:
+        """Whether a backup that is completed now is to be proved: it is time, and none is likely to be on its way."""
+        if not self.verify_days or not self.enabled:
+            return False
+        lately = self.proof_said_at is not None and now - self.proof_said_at < AGAIN
+        well = self.proven_at is not None and now - self.proven_at < timedelta(days=self.verify_days) - SLACK
+        return not lately and not well
 
     @property
     def terms(self) -> Terms:
         """What a user has chosen."""
-        return Terms(cron=self.cron, timezone=self.timezone, kind=self.kind, store=self.store, enabled=self.enabled,
+        return Terms(cron=self.cron, timezone=self.timezone, kind=self.kind, store=self.store, enabled=self.enabled, verify_days=self.verify_days,
                      retention=Retention(count=self.keep_count, days=self.keep_days))  # fmt: skip
 
     @property

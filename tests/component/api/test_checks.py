@@ -20,7 +20,7 @@ from tests.component.api.test_observing import metrics
 from tests.support.api import Api
 
 NAMES = ["rabbitmq", "api", "datastore_agentless", "provisioner", "scheduler", "provider", "clock", "keyring",
-         "backup stores", "orphans", "operations", "parked", "migrations", "outbox", "disk"]  # fmt: skip
+         "backup stores", "backup proofs", "orphans", "operations", "parked", "migrations", "outbox", "disk"]  # fmt: skip
 GB = 1024**3
 
 

@@ -18,7 +18,7 @@ from shared.contracts.scheduler import ScheduleRemoved, ScheduleSet
 from shared.contracts.schedules import Outcome, Retention, ScheduleRun, Terms
 from tests.support.api import Api, open_database
 
-DAILY = {"cron": "30 3 * * *", "timezone": "Europe/Berlin", "retention": {"count": 3, "days": 7}}
+DAILY = {"cron": "30 3 * * *", "timezone": "Europe/Berlin", "retention": {"count": 3, "days": 7}, "verify_days": 14}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_schedule_is_shown_as_it_was_wished_for_and_the_scheduler_is_asked(api
     ((topic, wish),) = wishes(api)
     assert (topic, wish["version"], wish["project_id"]) == ("schedule.requested", 1, DEFAULT_PROJECT)
     assert load(Terms, wish["terms"]) == Terms(
-        cron="30 3 * * *", timezone="Europe/Berlin", retention=Retention(count=3, days=7)
+        cron="30 3 * * *", timezone="Europe/Berlin", retention=Retention(count=3, days=7), verify_days=14
     )
     assert api.get(path(cluster, made["id"])) == made
     assert api.get(path(cluster))["schedules"] == [made]

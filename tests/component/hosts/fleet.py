@@ -30,6 +30,7 @@ from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.leave_node import LeaveNode
 from services.datastore_agentless.workflows.on_host import Hosts, ManagerFor
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
+from services.datastore_agentless.workflows.prove_backup import ProveBackup
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
 from services.datastore_agentless.workflows.send_backup import SendBackup
@@ -210,7 +211,7 @@ def workflows(hosts: Hosts, stores: Stores) -> StepEngine:
         HandOver(hosts).workflow(), FailOver(hosts).workflow(), TakeOver(hosts).workflow(), StartNode(hosts).workflow(),
         *RollNodes(hosts).workflows(), GrowCluster(hosts).workflow(), ResizeNode(hosts).workflow(),
         SendBackup(keeping).workflow(), BackupNode(hosts).workflow(), DeleteBackup(keeping).workflow(),
-        ChangeAccounts(hosts).workflow(),
+        ChangeAccounts(hosts).workflow(), ProveBackup(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(hosts.database, {flow.name: flow for flow in flows})
 

@@ -28,6 +28,8 @@ class Keeper:
         self.problem: Problem | None = None
         world.answers["backup.requested"] = self.make
         world.answers["backup.delete_requested"] = self.remove
+        ordinary = world.answers["cluster.requested"]
+        world.answers["cluster.requested"] = lambda wish: self.prove(wish) if wish.proof else ordinary(wish)
 
     def make(self, wish: Any) -> list[Event]:
         self.wishes.append(wish)
@@ -46,6 +48,18 @@ class Keeper:
             self.world.step(wish, "send", "succeeded", 100),
             backups.BackupCompleted(**ids, **of_it, facts=facts),
         ]
+
+    def prove(self, wish: Any) -> list[Event]:
+        self.wishes.append(wish)
+        ids = {"backup_id": wish.restore.backup_id, "cluster_id": wish.proof.cluster_id, "proof_id": wish.cluster_id,
+               "operation_id": wish.operation_id}  # fmt: skip
+        if self.problem is not None:
+            return [backups.BackupVerificationFailed(**ids, problem=self.problem)]
+        asked = tuple(backups.CheckResult(name=one.name, passed=True, found="7") for one in wish.proof.checks)
+        proof = backups.Proof(
+            engine="PostgreSQL 15.8", seconds=42.0, rpo_seconds=90.0, counts={"rows": 2000}, checks=asked
+        )
+        return [self.world.step(wish, "prove", "succeeded", 100), backups.BackupVerified(**ids, proof=proof)]
 
     def remove(self, wish: Any) -> list[Event]:
         self.wishes.append(wish)
@@ -72,7 +86,19 @@ def test_a_backup_is_made_step_by_step_and_shown_with_sizes_and_times(keeper: Ke
     assert (made["status"], made["store"], made["facts"]["stored_bytes"]) == ("completed", "minio", 3_100_000)
     assert [(one.store, one.kind) for one in keeper.wishes] == [("", "full"), ("minio", "full")]
     table = dtrove("backup", "list").out.splitlines()
-    assert table[0].split() == ["cluster", "status", "kind", "store", "size", "stored", "took", "age", "id", "message"]
+    assert table[0].split() == [
+        "cluster",
+        "status",
+        "kind",
+        "store",
+        "size",
+        "stored",
+        "took",
+        "age",
+        "proven",
+        "id",
+        "message",
+    ]
     assert table[1].split()[:8] == ["shop", "completed", "full", "minio", "9.4", "MB", "3.1", "MB"]
     assert dtrove("backup", "list", "shop", "--json").json[0]["id"] == made["id"]
     assert dtrove("backup", "show", "shop", "--json").json["id"] == made["id"], "a cluster means its newest one"
@@ -161,6 +187,45 @@ def test_a_cluster_goes_once_its_last_backup_is_completed_and_stays_where_that_f
         one for one in dtrove("backup", "list", "--deleted-clusters", "--json").json if one["status"] == "completed"
     ]
     assert backup["cluster_name"] == "shop"
+
+
+def test_a_backup_is_proved_by_checks_of_ones_own_and_the_list_says_when(keeper: Keeper, dtrove: Dtrove) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    done = dtrove("backup", "verify", "shop", "--check", "orders@shop=SELECT a=b", "--expect", "orders=7", "--wait")
+    assert done.code == 0, done.err
+    assert "prove" in done.err
+    assert "PostgreSQL 15.8" in done.out
+    (check,) = keeper.wishes[-1].proof.checks
+    assert (check.name, check.database, check.sql, check.expect) == ("orders", "shop", "SELECT a=b", "7")
+    assert "0s ago" in dtrove("backup", "list").out.replace("1s ago", "0s ago")
+    told = dtrove("backup", "show", backup, "--json").json
+    assert (told["verified"]["counts"], told["verified"]["checks"][0]["found"]) == ({"rows": 2000}, "7")
+    assert [one["name"] for one in dtrove("cluster", "list", "--json").json] == ["shop"]
+    begun = dtrove("backup", "verify", backup)
+    assert (begun.code, "dtrove operation watch" in begun.err) == (0, True)
+
+
+def test_a_proof_that_fails_ends_with_one_and_says_why(keeper: Keeper, dtrove: Dtrove) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    keeper.problem = Problem(step="restore", message="part 1 has another sum", what_to_do="back up anew")
+    done = dtrove("backup", "verify", backup, "--wait", "--json")
+    assert (done.code, done.json["verification_failed"]["problem"]["message"]) == (
+        Exit.FAILED,
+        "part 1 has another sum",
+    )
+    assert "back up anew" in done.err
+    assert dtrove("backup", "list").out.splitlines()[1].split()[-2] == "failed"
+
+
+@pytest.mark.parametrize("options", [
+    ("--check", "SELECT 1"), ("--check", "a=SELECT 1", "--expect", "b=1"), ("--check", "a=1", "--check", "a@b=2"),
+])  # fmt: skip
+def test_checks_that_make_no_sense_are_refused_before_anybody_is_asked(
+    keeper: Keeper, dtrove: Dtrove, options: tuple[str, ...]
+) -> None:
+    backup = dtrove("backup", "create", "shop", "--wait", "--json").json["id"]
+    assert dtrove("backup", "verify", backup, *options).code == Exit.REFUSED
+    assert len(keeper.wishes) == 1
 
 
 def test_a_quota_of_backups_is_set_and_met(keeper: Keeper, dtrove: Dtrove) -> None:

@@ -42,6 +42,9 @@ def test_a_schedule_is_made_changed_paused_resumed_and_deleted(
     assert dtrove("schedule", "update", "shop", made["id"][:8], "--keep-count", "0", "--store", "", "--json").json == (
         made | {"retention": {"count": None, "days": 9}, "store": None}
     )
+    for days, shown in (("7", 7), ("0", None)):
+        changed = dtrove("schedule", "update", "shop", "--verify-days", days, "--json").json
+        assert changed["verify_days"] == shown
     assert not dtrove("schedule", "pause", "shop", "--json").json["enabled"]
     assert "paused" in dtrove("schedule", "list", "shop").out
     assert dtrove("schedule", "resume", "shop", "--json").json["next_times"] == made["next_times"]

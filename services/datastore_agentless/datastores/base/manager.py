@@ -19,6 +19,7 @@ from services.datastore_agentless.datastores.base.accounts import AccountKeeper
 from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.parameters import Parameters
+from services.datastore_agentless.datastores.base.proving import Proving
 from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
@@ -57,6 +58,8 @@ class BaseManager:
     accounts_class: type[AccountKeeper] | None = None
     # How its data become a backup, and data again; None: `backup` alone says.
     dumping_class: type[Dumping] | None = None
+    # What is asked of data that were restored; None: that the engine begins on them is all that is proved.
+    proving_class: type[Proving] | None = None
     # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
     hello: bytes | None = None
     clock: Clock = SystemClock()
@@ -96,6 +99,11 @@ class BaseManager:
     def dumping(self) -> Dumping | None:
         """How its data become one stream, and data again; None: its own `backup` is all there is."""
         return self.dumping_class(self) if self.dumping_class else None
+
+    @property
+    def proving(self) -> Proving | None:
+        """How restored data are seen to be whole; None: nobody knows."""
+        return self.proving_class(self) if self.proving_class else None
 
     @property
     def counting(self) -> Counting | None:

@@ -9,6 +9,7 @@ from services.datastore_agentless.datastores.mysql.accounts import MariaAccounts
 from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
 from services.datastore_agentless.datastores.mysql.dumping import HotBackup
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
+from services.datastore_agentless.datastores.mysql.proving import MariaDbProving
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -49,6 +50,11 @@ class MySQLManager(BaseManager):
     def dumping(self) -> HotBackup | None:
         """MariaDB's; mariadb-backup does not read what MySQL's own server writes."""
         return HotBackup(self) if self.is_mariadb else None
+
+    @property
+    def proving(self) -> MariaDbProving | None:
+        """MariaDB's, as its backups are."""
+        return MariaDbProving(self) if self.is_mariadb else None
 
     @property
     def service_name(self) -> str:  # type: ignore[override]
@@ -138,14 +144,18 @@ class MySQLManager(BaseManager):
 
     def question(self, instance: Instance) -> Run:
         """Log in over the network address, and read the server's version."""
-        client = (
-            f'[client]\nuser="{_option(instance.admin_user)}"\npassword="{_option(instance.admin_password.reveal())}"\n'
-        )
         return Run(
             "umask 077; t=$(mktemp -p /run); trap 'rm -f $t' EXIT; cat > $t; "
             f"mysql --defaults-extra-file=$t --connect-timeout=10 -h {quote(instance.addr)} -P {self.port} -N -e 'select version()'",
-            title="log in and ask", stdin=Secret(client), changes=False, sample=self.datastore.version,
+            title="log in and ask", stdin=Secret(self.option_file(instance)), changes=False, sample=self.datastore.version,
         )  # fmt: skip
+
+    @staticmethod
+    def option_file(instance: Instance) -> str:
+        """The administrator's login as a client reads it from a file: three lines."""
+        return (
+            f'[client]\nuser="{_option(instance.admin_user)}"\npassword="{_option(instance.admin_password.reveal())}"\n'
+        )
 
 
 _LOG_DIR = "/var/log/mysql"

@@ -8,6 +8,7 @@ from services.datastore_agentless.datastores.pgsql.counting import PostgresCount
 from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
+from services.datastore_agentless.datastores.pgsql.proving import PostgresProving
 from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -30,6 +31,7 @@ class PostgresManager(BaseManager):
     parameters_class = PostgresParameters
     accounts_class = PostgresAccounts
     dumping_class = BaseBackup
+    proving_class = PostgresProving
 
     @property
     def name(self) -> str:

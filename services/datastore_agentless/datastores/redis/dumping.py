@@ -9,6 +9,7 @@ Source: Redis's documentation, "Redis persistence", "BGSAVE" and the section `pe
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
 _SAVE_SECONDS = 6 * 3600
 _SNAPSHOT, _LOG, _LIST = "dump.rdb", "appendonly.aof", "users.acl"
 _MB = 1024**2
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How many keys are there, how many the server has thrown away, and what the snapshot had: keys, and those with a time to live."""
+
+    there: int
+    evicted: int
+    keys: int
+    mortal: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether none is missing that cannot have ended by itself."""
+        return self.there + self.evicted >= self.keys - self.mortal
 
 
 class Snapshot(Dumping):
@@ -84,6 +100,13 @@ class Snapshot(Dumping):
 
         What the server has thrown away already, as its policy tells it, counts as well.
         """
+        kept = yield from self.keys(node)
+        if not kept.is_whole:
+            raise Failure(f"{node.name} has {kept.there} of {kept.keys} keys after the restore",
+                          what_to_do="look at the database's own log, and whether its memory is large enough")  # fmt: skip
+
+    def keys(self, node: Instance) -> Script:
+        """On restored data: returns Keys. Raises Retryable while the engine still reads them."""
         kept = yield Run(f"cat {self._data(node)}/{RESTORED}", title="see how many keys were restored", changes=False,
                          sample="1 0\n")  # fmt: skip
         answer = yield self.manager.asked(node, "INFO persistence", "INFO stats", "INFO keyspace", title="count the keys",
@@ -93,9 +116,7 @@ class Snapshot(Dumping):
             raise Retryable(f"{node.name} still reads the restored data from the disk")
         there = sum(map(int, re.findall(r"^db\d+:keys=(\d+)", answer.stdout, re.MULTILINE)))
         keys, mortal = map(int, kept.text.split())
-        if there + int(told.get("evicted_keys", 0)) < keys - mortal:
-            raise Failure(f"{node.name} has {there} of {keys} keys after the restore",
-                          what_to_do="look at the database's own log, and whether its memory is large enough")  # fmt: skip
+        return Keys(there, int(told.get("evicted_keys", 0)), keys, mortal)
 
 
 _STANDS = "redis_version:7.0.15\nrole:master\nmaster_replid:8f3c\nmaster_repl_offset:1000\n1796040000\n5000\n"
