@@ -22,6 +22,7 @@ from shared.contracts.accounts import AccountDatabase, Accounts, AccountUser
 from shared.contracts.base import new_id
 from shared.contracts.operations import OperationEnded
 from tests.component.api.test_access import BODIES, url
+from tests.component.api.test_backups import completed
 from tests.component.api.test_clusters import PROBLEM, active
 from tests.component.api.test_scaling import nodes, serves
 from tests.support.api import Api, open_database
@@ -62,13 +63,14 @@ def ready_for(api: Api, path: str) -> dict[str, str]:
                 cluster_id=cluster, operation_id="", accounts=LISTED, seen_at=api.database.clock.now()
             )
         )
+    backup = completed(api, cluster) if path.endswith("/verify") else ""
     api.provisioner.find("server-1")
     message = new_id()
     parked.keep(
         api.database, message_id=message, service="api", queue="evt.x", topic="x", reason="no", body="{}", headers={}
     )
     return {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "message_id": message,
-            "user": LISTED.users[0].name}  # fmt: skip
+            "backup_id": backup, "user": LISTED.users[0].name}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", POSTS)
