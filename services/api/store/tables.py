@@ -70,6 +70,8 @@ datastores = Table(
     Column("modes", JSON),
     # By which rules its accounts are kept; empty: nobody keeps them.
     Column("dialect", String(16), nullable=False, default="", server_default=""),
+    # Why it has no incremental backups; empty: it has.
+    Column("full_only", Text, nullable=False, default="", server_default=""),
     Column("deleted", Boolean, nullable=False),
 )
 
