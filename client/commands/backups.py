@@ -30,7 +30,7 @@ def create(
         str | None,
         typer.Option(help="The name of a store, as DTROVE_BACKUP_STORES has it; the first one where none is named."),
     ] = None,
-    kind: Annotated[str, typer.Option(help="full or incremental.")] = "full",
+    kind: Annotated[str, typer.Option(help="full, or incremental: what has changed since the last one.")] = "full",
     wait: Wait = False,
     timeout: Timeout = None,
     as_json: Json = False,

@@ -24,7 +24,15 @@ ScheduleName = Annotated[
 ]
 Cron = Annotated[str, typer.Option(help="Minute, hour, day of the month, month, day of the week; as in `30 3 * * *`.")]
 Timezone = Annotated[str | None, typer.Option(help="Whose clocks that speaks of, as in Europe/Berlin; UTC without it.")]
-Kind = Annotated[str | None, typer.Option(help="full, or incremental.")]
+Kind = Annotated[
+    str | None, typer.Option(help="full, or incremental: what has changed, and a full one every --full-days.")
+]
+FullDays = Annotated[
+    int | None,
+    typer.Option(
+        "--full-days", help="Of an incremental schedule: make a full one every so many days; 7 without it.", min=1
+    ),
+]
 Store = Annotated[str | None, typer.Option(help="Where backups go; '' is where they usually go.")]
 Count = Annotated[
     int | None, typer.Option("--keep-count", help="Keep so many of the last ones; 0 for no such number.", min=0)
@@ -54,6 +62,7 @@ def create(
     cron: Cron,
     timezone: Timezone = None,
     kind: Kind = None,
+    full_days: FullDays = None,
     store: Store = None,
     keep_count: Count = None,
     keep_days: Days = None,
@@ -64,7 +73,7 @@ def create(
     api = Api()
     body = {
         "cron": cron,
-        **_changes(timezone=timezone, kind=kind, store=store),
+        **_changes(timezone=timezone, kind=kind, full_days=full_days, store=store),
         **_retention({}, keep_count, keep_days),
         **_proofs(verify_days),
     }
@@ -84,6 +93,7 @@ def update(
     cron: Annotated[str | None, typer.Option(help="Other times, as in `30 3 * * *`.")] = None,
     timezone: Timezone = None,
     kind: Kind = None,
+    full_days: FullDays = None,
     store: Store = None,
     keep_count: Count = None,
     keep_days: Days = None,
@@ -93,11 +103,11 @@ def update(
     """Change what is named; the rest stays as it is."""
     api = Api()
     found = names.schedule(api, cluster, schedule)
-    changes = _changes(cron=cron, timezone=timezone, kind=kind, store=store)
+    changes = _changes(cron=cron, timezone=timezone, kind=kind, full_days=full_days, store=store)
     changes |= _retention(found["retention"], keep_count, keep_days) | _proofs(verify_days)
     if not changes:
         raise typer.BadParameter(
-            "say what to change: --cron, --timezone, --kind, --store, --keep-count, --keep-days or --verify-days"
+            "say what to change: --cron, --timezone, --kind, --full-days, --store, --keep-count, --keep-days or --verify-days"
         )
     _show(_send(api, "PATCH", found, changes), as_json)
 
@@ -132,7 +142,7 @@ def _send(api: Api, method: str, schedule: dict[str, Any], body: dict[str, Any] 
     return api.send(method, f"/v1/clusters/{schedule['cluster']}/schedules/{schedule['id']}", body)[0]
 
 
-def _changes(**given: str | None) -> dict[str, str]:
+def _changes(**given: str | int | None) -> dict[str, str | int]:
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -155,8 +165,10 @@ def _show(schedule: dict[str, Any], as_json: bool) -> None:
     told = {
         name: value
         for name, value in schedule.items()
-        if name not in ("retention", "enabled", "next_times", "last_run")
+        if name not in ("retention", "enabled", "next_times", "last_run", "full_days")
     }
+    if schedule["kind"] != "full":
+        told["kind"] += f", a full one every {schedule['full_days']} days"
     show(told | {"kept": _kept(schedule), "next times": times or ["paused"], "last run": run and {
         "due": _local(run["due_at"], schedule), **{name: run[name] for name in ("outcome", "message", "backup", "operation")}
     }}, as_json)  # fmt: skip

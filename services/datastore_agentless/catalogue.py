@@ -90,13 +90,15 @@ def _announce(tx: Tx, entry: Datastore, managers: Managers) -> None:
         least, port, gone = manager.min_ram_mb, manager.port, entry.deleted
         modes = manager.topology.modes if manager.topology else ()
         dialect = manager.accounts.dialect.name if manager.accounts else ""
+        full_only = manager.full_only
     except Failure as error:
         log.warning("%s is not offered: %s", entry.name, error.message)
-        least, port, gone, modes, dialect = 0, 0, True, (), ""
+        least, port, gone, modes, dialect, full_only = 0, 0, True, (), "", ""
     tx.emit(
         DatastoreRegistered(
             id=entry.id, manager=entry.manager, version=entry.version, image=entry.image,
             packages=tuple(entry.packages), name=entry.name, min_ram_mb=least, port=port, modes=modes, dialect=dialect,
             default_parameters=entry.default_parameters, deleted=gone,
+            full_only=full_only,
         )
     )  # fmt: skip

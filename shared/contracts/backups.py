@@ -78,7 +78,10 @@ class Proof:
 @event("backup.started", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class BackupStarted(Event):
-    """A backup is being made on a node. `base_id` is the one that it builds upon, where it is incremental."""
+    """A backup is being made on a node. `base_id` is the one that it builds upon, where it is incremental.
+
+    `kind` is what it is, which is not always what was asked for: then `message` says why.
+    """
 
     backup_id: str
     cluster_id: str
@@ -89,6 +92,7 @@ class BackupStarted(Event):
     store: str
     base_id: str = ""
     schedule_id: str = ""
+    message: str = ""
 
 
 @event("backup.completed", publisher="datastore_agentless")
@@ -106,6 +110,7 @@ class BackupCompleted(Event):
     base_id: str = ""
     schedule_id: str = ""
     facts: BackupFacts = BackupFacts()
+    message: str = ""
 
 
 @event("backup.failed", publisher="datastore_agentless")
@@ -133,12 +138,13 @@ class BackupDeleted(Event):
 @event("backup.delete_failed", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class BackupDeleteFailed(Event):
-    """A backup could not be removed from where it is kept; it is no longer offered for a restore."""
+    """A backup could not be removed from where it is kept; it is no longer offered for a restore, unless it is `kept`."""
 
     backup_id: str
     cluster_id: str
     operation_id: str
     problem: Problem
+    kept: bool = False
 
 
 @event("backup.verified", publisher="datastore_agentless")

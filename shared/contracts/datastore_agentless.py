@@ -29,6 +29,7 @@ class DatastoreRegistered(Event):
     dialect: str = ""
     default_parameters: dict[str, str] = field(default_factory=dict)
     deleted: bool = False
+    full_only: str = ""
 
 
 @event("parameters.defined", publisher="datastore_agentless")

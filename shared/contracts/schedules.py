@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from shared.contracts.backups import FULL
 
+# A full backup each week, and what has changed in between.
+FULL_DAYS = 7
+
 
 class Outcome(StrEnum):
     """What became of a run."""
@@ -28,7 +31,10 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a user has chosen of a schedule. With `verify_days` its newest backup is proved by a restore whenever so many days have passed."""
+    """What a user has chosen of a schedule. With `verify_days` its newest backup is proved by a restore whenever so many days have passed.
+
+    Of `kind` incremental, one is a full one whenever the last full one is `full_days` old.
+    """
 
     cron: str
     timezone: str = "UTC"
@@ -37,6 +43,7 @@ class Terms:
     retention: Retention = Retention()
     enabled: bool = True
     verify_days: int | None = None
+    full_days: int = FULL_DAYS
 
 
 @dataclass(frozen=True, kw_only=True)

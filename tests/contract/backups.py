@@ -95,11 +95,12 @@ class Node:
         script = transfer.send(way, dump or f"cat {self.data}", self.key.recipient, "send", manner=self.manner)
         return self.run(script, **options)
 
-    def store(self, store: BackupStore) -> tuple[Part, ...]:
+    def store(self, store: BackupStore, key: str = KEY) -> tuple[Part, ...]:
         """Have a whole backup of them in the store."""
-        way = store.begin(KEY, 12 * MB)
-        sent = self.send(store, way)
-        store.finish(KEY, way.token, sent.parts, b"{}")
+        way = store.begin(key, 12 * MB)
+        with store.carried(self.target, key, way) as check:
+            sent = self.run_send(way, check=check)
+        store.finish(key, way.token, sent.parts, b"{}")
         return sent.parts
 
     def receive(

@@ -10,6 +10,7 @@ import pytest
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.backup_stores.base import Part
 from services.datastore_agentless.backup_stores.local import LocalStore
+from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.hosts.base import CommandFailed, Target
 from services.datastore_agentless.hosts.simulated import SimulatedHosts, SimulatedRunner
 from services.datastore_agentless.hosts.transcript import Transcript
@@ -103,6 +104,39 @@ def test_a_backup_of_which_something_is_missing_is_not_fetched(shelf: Shelf, nod
         shelf.store.fetching(KEY, parts)
 
 
+def test_several_backups_come_back_one_after_the_other_each_by_itself(shelf: Shelf, node: Node) -> None:
+    store, chain, wholes = shelf.store, list[tuple[str, tuple[Part, ...]]](), list[bytes]()
+    for number, megabytes in enumerate((12, 1, 7)):
+        node.write(megabytes)
+        wholes.append(node.data.read_bytes())
+        chain.append((f"project/cluster/backup-{number}", node.store(store, f"project/cluster/backup-{number}")))
+    way = store.fetching_all(chain)
+    assert [one.count for one in way.chain] == [3, 1, 2]
+    with store.carried(node.target, chain[-1][0], way) as check:
+        node.fetch(way, f'cat > {node.folder}/back-"$1"; cp {node.folder}/back-"$1" {node.back}', check=check)
+    assert [Path(node.folder, f"back-{number}").read_bytes() for number in (1, 2, 3)] == wholes
+    assert node.left_behind() == []
+
+
+@pytest.mark.fault(22)
+def test_a_chain_with_a_damaged_part_is_not_fetched_any_further_and_the_backup_is_named(
+    shelf: Shelf, node: Node
+) -> None:
+    store = shelf.store
+    chain = [(key, node.store(store, key)) for key in (KEY, "project/cluster/upon")]
+    shelf.corrupt(chain[0][1], 2)
+    way = store.fetching_all(chain)
+    with (
+        store.carried(node.target, chain[-1][0], way) as check,
+        pytest.raises(Failure, match=f"part 2 of {KEY} is not as it was stored"),
+    ):
+        node.fetch(way, check=check)
+    assert node.left_behind() == []
+    shelf.lose(chain[0][1], 2)
+    with pytest.raises(Failure, match=f"{KEY} .*missing|missing.* {KEY}|{KEY} is missing"):
+        store.fetching_all(chain)
+
+
 @pytest.mark.fault(21)
 def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf, node: Node) -> None:
     store = shelf.store
@@ -111,6 +145,12 @@ def test_a_part_that_never_came_keeps_a_backup_from_being_finished(shelf: Shelf,
     more = (*sent.parts, Part(4, 5, "0" * 64, "x"))
     with pytest.raises(Failure, match=r"part 4 .* is missing"):
         store.finish(KEY, way.token, more, b"{}")
+
+
+def test_what_the_data_remember_of_a_backup_is_told_beside_its_stream(shelf: Shelf, node: Node) -> None:
+    way = shelf.store.begin(KEY, 12 * MB)
+    sent = node.send(shelf.store, way, f"cat {node.data}; echo taken some-name 900 >&7")
+    assert (sent.taken, sent.size_bytes) == (Taken("some-name", "900"), 12 * MB)
 
 
 def test_a_load_that_fails_fails_the_whole(shelf: Shelf, node: Node) -> None:

@@ -16,6 +16,7 @@ import pytest
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager, Topology
 from services.datastore_agentless.datastores.base.manager import one_line
+from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Job, Put, Result, Run, Script
@@ -35,6 +36,7 @@ MANAGERS = {
     "redis": Datastore("4", "redis", "redis", "7.0", "debian-12", ["redis-server"]),
     "a stranger's": Datastore("5", "backyard.MyBackyardDBManager", "backyard", "1", "debian-12"),
 }
+BASE = Taken("name-of-a-backup", "1635102")
 SERVERS = [name for name in MANAGERS if name != "a stranger's"]
 CANARY = "can'ary\"\\ $(id) `id` %s; -- 4711"
 ODD_PASSWORDS = [
@@ -316,13 +318,24 @@ def test_a_dump_s_shell_is_correct_shows_no_secret_and_has_titles(server: BaseMa
     if dumping is None:
         return
     node = instance()
-    for line in (dumping.sends(node), dumping.receives(node)):
+    lines = [dumping.sends(node), dumping.receives(node)]
+    if dumping.increments is not None:
+        lines += [dumping.increments.sends(node, BASE), dumping.increments.receives(node, 3)]
+    for line in lines:
         done = subprocess.run(["bash", "-n"], input=line, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stderr}\n{line}"
         assert "4711" not in line
         assert line.endswith("\n"), "whoever puts it between brackets may close them on the next line"
     assert "\n" not in dumping.login(node).reveal()
-    for script in (dumping.ready(node), dumping.mark(node), dumping.size(node), dumping.take_over(node)):
+    looks = () if dumping.increments is None else (dumping.increments.remembers(node, BASE),)
+    for script in (
+        dumping.ready(node),
+        dumping.mark(node),
+        dumping.size(node),
+        dumping.take_over(node),
+        dumping.room(node),
+        *looks,
+    ):
         host = all_is_well()
         host.drive(script)
         assert all(host.titles)

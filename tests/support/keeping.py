@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores.base.dumping import Dumping, Mark
+from services.datastore_agentless.datastores.base.increments import Increments
+from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Run, Script
 from shared.errors import Failure, NotFound, Retryable
 from shared.secrets import Secret
 
 SUMS = ("aa" * 32, "bb" * 32)
+TAKEN = Taken("some-name", "900")
 # Who has this URL may write: it is to be found nowhere but on the host.
 SECRET_URL = "https://store.invalid/part-1?signature=only-for-the-node"
 
@@ -24,8 +27,8 @@ class Killed(Exception):
 
 
 def sent() -> str:
-    """What a host prints once all is sent: two parts."""
-    return f"part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\nsize 5000\n"
+    """What a host prints once all is sent: two parts, and what its data remember of it."""
+    return f"part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\ntaken {TAKEN.name} {TAKEN.position}\nsize 5000\n"
 
 
 @dataclass
@@ -147,3 +150,34 @@ class SomeDumping(Dumping):
 
     def take_over(self, node: Instance) -> Script:
         yield Run("engine --take-over", title="put the data of the backup in place")
+
+
+class SomeIncrements(Increments):
+    """The least that there is of an engine's changes. `others` are nodes whose data are others by now than those that were backed up."""
+
+    others: set[str] = set()
+
+    def remembers(self, node: Instance, base: Taken) -> Script:
+        yield Run("engine --remembers", title="see whether the data remember the last backup", changes=False)
+        return node.id not in self.others
+
+    def sends(self, node: Instance, base: Taken) -> str:
+        return f"engine --dump --since {base.position}"
+
+    def receives(self, node: Instance, count: int) -> str:
+        return f"engine --load --of {count}"
+
+
+class ChangingDumping(SomeDumping):
+    """The same, with increments. `version` is what the engine says of itself, where that is another one by now."""
+
+    full_only = ""
+    version = "15.4"
+
+    @property
+    def increments(self) -> SomeIncrements:
+        return SomeIncrements(self.manager)
+
+    def mark(self, node: Instance) -> Script:
+        told: Mark = yield from super().mark(node)
+        return replace(told, engine=self.version)

@@ -36,7 +36,7 @@ def started(tx: Tx, event: BackupStarted) -> None:
     if row is not None:
         of_it = {"kind": event.kind, "store": event.store, "started_at": event.occurred_at}
         _fill(tx, row, event.occurred_at, operation_id=event.operation_id, schedule_id=event.schedule_id, **of_it)
-        _say(tx, row, event, Status.RUNNING, base_id=event.base_id, **of_it)
+        _say(tx, row, event, Status.RUNNING, base_id=event.base_id, message=event.message, **of_it)
 
 
 def completed(tx: Tx, event: BackupCompleted) -> None:
@@ -47,7 +47,8 @@ def completed(tx: Tx, event: BackupCompleted) -> None:
         of_it = {"kind": event.kind, "store": event.store, "facts": dump(event.facts),
                  "counted_bytes": event.facts.stored_bytes}  # fmt: skip
         _fill(tx, row, event.occurred_at, operation_id=event.operation_id, schedule_id=event.schedule_id, **of_it)
-        _say(tx, row, event, Status.COMPLETED, base_id=event.base_id, finished_at=event.occurred_at, **of_it)
+        _say(tx, row, event, Status.COMPLETED, base_id=event.base_id, finished_at=event.occurred_at,
+             message=event.message, **of_it)  # fmt: skip
     operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
     final_backups.made(tx, event.cluster_id, event.backup_id)
 
@@ -85,10 +86,13 @@ def deleted(tx: Tx, event: BackupDeleted) -> None:
 
 
 def delete_failed(tx: Tx, event: BackupDeleteFailed) -> None:
-    """It could not be removed: it counts until it is."""
+    """It could not be removed: it counts until it is. One that is still needed is as good as before."""
     row = _known(tx, event)
     if row is not None:
         _record_deletion(tx, row, event.operation_id)
+    if row is not None and event.kept:
+        _keep(tx, row, event)
+    elif row is not None:
         _say(tx, row, event, Status.FAILED, deletion_id=event.operation_id, problem=dump(event.problem),
              message=f"it could not be deleted: {event.problem.message}")  # fmt: skip
     operations.end(tx, event.operation_id, "failed", event.problem)
@@ -138,6 +142,14 @@ def _say(tx: Tx, row: Row[Any], event: _Of, status: Status, **details: Any) -> N
     else:
         values |= {name: value for name, value in details.items() if name not in ("problem", "message")}
     backups.change(tx, row.id, **values)
+
+
+def _keep(tx: Tx, row: Row[Any], event: BackupDeleteFailed) -> None:
+    """It is as it was before that operation, of which nobody hears for the first time after this."""
+    words = {"status": Status.COMPLETED, "message": f"it was not deleted: {event.problem.message}"}
+    going = row.status == Status.DELETING and row.deletion_id == event.operation_id
+    if row.status != Status.DELETED:
+        backups.change(tx, row.id, deletion_id=event.operation_id, **(words if going else {}))
 
 
 def _record(tx: Tx, event: BackupDue | BackupCompleted | BackupFailed) -> None:

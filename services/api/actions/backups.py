@@ -11,9 +11,10 @@ from services.api.actions.feed import announce
 from services.api.domain.backups import BEING_MADE, Status
 from services.api.store import tables
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
+from shared.contracts.backups import FULL
 from shared.contracts.base import new_id
 from shared.db import Tx
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, FieldError, Invalid, NotFound
 
 # In these a cluster has nothing that could be backed up.
 BODILESS = ("requested", "building", "deleting")
@@ -21,7 +22,7 @@ _b = tables.backups
 
 
 def request(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> tuple[str, str]:
-    """Ask for a backup now; returns its id and the operation's. Raises NotFound, Conflict."""
+    """Ask for a backup now; returns its id and the operation's. Raises NotFound, Conflict, Invalid."""
     row = clusters.lock(tx, project_id, cluster_id)
     if row.status == "stopped":
         raise Conflict(
@@ -30,6 +31,7 @@ def request(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> 
     if row.status in BODILESS:
         raise Conflict(f"cluster {row.name} is {row.status}: there is nothing to back up",
                        what_to_do="wait until it is active")  # fmt: skip
+    see_kind(tx.connection, row, asked["kind"])
     about_bytes = size_of_last(tx.connection, cluster_id)
     quotas.make_room_for_backup(tx, project_id, about_bytes)
     operation_id = operations.start_operation(tx, operations.BACKUP, cluster_id, project_id)
@@ -42,6 +44,15 @@ def request(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> 
     )  # fmt: skip
     announce(tx, wish, project_id)
     return backup_id, operation_id
+
+
+def see_kind(connection: Connection, cluster: Row[Any], kind: str) -> None:
+    """Raises Invalid where a cluster's datastore has no backups of this kind: a schedule of such would fail every night."""
+    t = tables.datastores
+    why = connection.execute(select(t.c.full_only).where(t.c.id == cluster.datastore["id"])).scalar_one_or_none()
+    if kind != FULL and why:
+        raise Invalid("the request was not accepted", (FieldError("kind", f"must be full: {cluster.datastore['name']} {why}"),),
+                      what_to_do="ask for full ones")  # fmt: skip
 
 
 def delete(tx: Tx, project_id: str, backup_id: str) -> str:

@@ -13,7 +13,7 @@ from shared.contracts.base import dump
 from shared.db import Tx
 
 _COLUMNS = ("id", "manager", "version", "image", "name", "min_ram_mb", "port", "deleted", "default_parameters",
-            "dialect")  # fmt: skip
+            "dialect", "full_only")  # fmt: skip
 
 
 def learn_datastore(tx: Tx, event: databases.DatastoreRegistered) -> None:

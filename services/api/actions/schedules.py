@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from services.api.actions import clusters
+from services.api.actions import backups, clusters
 from services.api.actions.feed import remember
 from services.api.store import tables
 from shared.contracts.api import ScheduleRemoveRequested, ScheduleRequested
@@ -27,7 +27,7 @@ _UNANSWERED = select(_t).where(_t.c.answered < _t.c.version)
 
 
 def create(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> str:
-    """Make a schedule; returns its id. Raises NotFound, Conflict."""
+    """Make a schedule; returns its id. Raises NotFound, Conflict, Invalid."""
     cluster = clusters.lock(tx, project_id, cluster_id)
     if cluster.status == "deleting":
         raise Conflict(f"cluster {cluster.name} is being deleted", what_to_do="make another cluster")
@@ -35,6 +35,7 @@ def create(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> s
     if tx.connection.execute(number).scalar_one() >= MOST:
         raise Conflict(f"cluster {cluster.name} has {MOST} schedules, and no cluster may have more",
                        what_to_do="change one of them, or delete one first")  # fmt: skip
+    backups.see_kind(tx.connection, cluster, asked["kind"])
     now, schedule_id = tx.database.clock.now(), new_id()
     terms = Terms(**{**asked, "retention": Retention(**asked["retention"])})
     tx.insert_new(
@@ -46,11 +47,13 @@ def create(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> s
 
 
 def change(tx: Tx, project_id: str, cluster_id: str, schedule_id: str, terms: Terms) -> None:
-    """Have a schedule be so. Raises NotFound."""
+    """Have a schedule be so. Raises NotFound, Invalid."""
     row = lock(tx, project_id, cluster_id, schedule_id)
     before = _terms(row)
     if terms == before:
         return
+    if terms.kind != before.kind:
+        backups.see_kind(tx.connection, clusters.get(tx.connection, project_id, cluster_id), terms.kind)
     moved = {} if _times(terms) == _times(before) else {"next_at": None}
     _next_version(tx, row, terms=dump(terms), **moved)
 

@@ -232,7 +232,10 @@ class ParametersRollback(Strict):
 class BackupCreate(Strict):
     """A backup that is wanted."""
 
-    kind = fields.String(load_default="full", validate=validate.OneOf(("full", "incremental")))
+    kind = fields.String(
+        load_default="full", validate=validate.OneOf(("full", "incremental")),
+        metadata={"description": "incremental: what has changed since the last one; a full one where it has nothing to build upon"},
+    )  # fmt: skip
     store = fields.String(
         load_default="", validate=validate.Regexp(r"^([a-z0-9][a-z0-9-]{0,62})?\Z", error="must be the name of a store"),
         metadata={"description": "the name of a store, as DTROVE_BACKUP_STORES has it; empty: where backups usually go"},

@@ -13,7 +13,7 @@ from services.api.schemas.answer import one as the
 from services.api.schemas.base import Strict, flag, whole
 from shared import cron
 from shared.contracts.backups import FULL, INCREMENTAL
-from shared.contracts.schedules import Outcome, Terms
+from shared.contracts.schedules import FULL_DAYS, Outcome, Terms
 from shared.errors import FieldError, Invalid
 
 LEAST_GAP = timedelta(minutes=15)
@@ -39,7 +39,14 @@ class ScheduleCreate(Strict):
     timezone = fields.String(
         load_default="UTC", metadata={"description": "whose clocks `cron` speaks of: an IANA name, as in Europe/Berlin"}
     )
-    kind = fields.String(load_default=FULL, validate=validate.OneOf((FULL, INCREMENTAL)))
+    kind = fields.String(
+        load_default=FULL, validate=validate.OneOf((FULL, INCREMENTAL)),
+        metadata={"description": "incremental: what has changed since the last backup, and now and then a full one"},
+    )  # fmt: skip
+    full_days = whole(
+        1, 365, default=FULL_DAYS,
+        description="of incremental ones: one is a full one whenever the last full one is so many days old",
+    )  # fmt: skip
     store = fields.String(
         load_default="", allow_none=True, validate=_STORE,
         metadata={"description": "where backups go; null: where they usually go"},
@@ -64,7 +71,9 @@ class SchedulePatch(ScheduleCreate):
     """What may be changed of a schedule; `retention` as a whole."""
 
     def __init__(self) -> None:
-        super().__init__(partial=("cron", "timezone", "kind", "store", "enabled", "retention", "verify_days"))
+        super().__init__(
+            partial=("cron", "timezone", "kind", "full_days", "store", "enabled", "retention", "verify_days")
+        )
 
 
 class Retention(Shown):
@@ -79,7 +88,7 @@ class ScheduleRun(Shown):
 
     due_at = moment()
     outcome = fields.String(required=True, validate=validate.OneOf(list(Outcome)))
-    message = text(words="why it has failed")
+    message = text(words="why it has failed, or is not what it was to be")
     backup = identity()
     operation = identity()
 
@@ -92,6 +101,7 @@ class Schedule(Shown):
     cron = text()
     timezone = text()
     kind = text(words="full or incremental")
+    full_days = number(words="of incremental ones: one is a full one whenever the last full one is so many days old")
     store = text(null=True, words="null: where backups usually go")
     retention = the(Retention)
     enabled = fields.Boolean(required=True)

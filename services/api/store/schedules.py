@@ -21,7 +21,7 @@ def schedule(row: Row[Any], now: datetime) -> dict[str, Any]:
     return {
         "id": row.id, "cluster": row.cluster_id, "cron": terms.cron, "timezone": terms.timezone, "kind": terms.kind,
         "store": terms.store or None, "retention": vars(terms.retention), "enabled": terms.enabled,
-        "verify_days": terms.verify_days,
+        "verify_days": terms.verify_days, "full_days": terms.full_days,
         "next_times": [stamp(one) for one in _next_times(row, terms, now)] if terms.enabled else [],
         "last_run": _run(load(ScheduleRun, row.last)) if row.last else None, "created_at": stamp(row.created_at),
     }  # fmt: skip

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
-from services.api.store.backup_table import add_backups
 from services.api.store.archive_table import add_archives
+from services.api.store.backup_table import add_backups
 from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -70,6 +70,8 @@ datastores = Table(
     Column("modes", JSON),
     # By which rules its accounts are kept; empty: nobody keeps them.
     Column("dialect", String(16), nullable=False, default="", server_default=""),
+    # Why it has no incremental backups; empty: it has.
+    Column("full_only", Text, nullable=False, default="", server_default=""),
     Column("deleted", Boolean, nullable=False),
 )
 

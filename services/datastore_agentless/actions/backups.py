@@ -13,7 +13,7 @@ from services.datastore_agentless.store import backups, catalogue, clusters, hea
 from services.datastore_agentless.workflows.keeping import BACKUP, DELETE, SEND
 from services.datastore_agentless.workflows.on_host import ManagerFor
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
-from shared.contracts.backups import FULL, BackupDeleted, BackupFailed
+from shared.contracts.backups import FULL, BackupDeleted, BackupDeleteFailed, BackupFailed
 from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
@@ -39,7 +39,10 @@ def request_backup(
 
 
 def delete_backup(database: Database, event: BackupDeleteRequested | BackupExpired) -> None:
-    """File the removal of a backup; one that is being made is stopped first, and of one that is unknown nothing is kept."""
+    """File the removal of a backup; one that is being made is stopped first, and of one that is unknown nothing is kept.
+
+    One that another builds upon stays: whoever has asked may not know of that one yet.
+    """
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "delete_backup"):
             tx.repeat(event.operation_id)
@@ -48,6 +51,14 @@ def delete_backup(database: Database, event: BackupDeleteRequested | BackupExpir
         if backup is None or backup.state == State.DELETED:
             tx.emit(BackupDeleted(backup_id=event.backup_id, cluster_id=event.cluster_id,
                                   operation_id=event.operation_id))  # fmt: skip
+            return
+        above = backups.built_upon(tx.connection, backup.id) if backup.state == State.COMPLETED else None
+        if above is not None:
+            problem = Problem(
+                step="delete", message=f"the backup {above} builds upon this one", what_to_do="delete that one first"
+            )
+            tx.emit(BackupDeleteFailed(backup_id=backup.id, cluster_id=backup.cluster_id, operation_id=event.operation_id,
+                                       problem=problem, kept=True))  # fmt: skip
             return
         if backup.state == State.MAKING:
             tasks.cancel(tx, operation_id=backup.operation_id, kinds=(BACKUP, SEND))
@@ -62,15 +73,13 @@ def delete_backup(database: Database, event: BackupDeleteRequested | BackupExpir
 def _begin(tx: Tx, event: BackupRequested | BackupDue, manager_for: ManagerFor, stores: Stores) -> None:
     """Record a backup, and file what makes it. Raises Failure where there can be none."""
     store = event.store or stores.usual
-    if event.kind != FULL:
-        raise Failure(
-            "incremental backups are not made yet: each backup is a full one", what_to_do="ask for a full one"
-        )
     if store not in stores.names:
         raise Failure(f"there is no backup store {store!r}", what_to_do=f"name one of {', '.join(stores.names)}")
     cluster, node = _source(tx, event.cluster_id)
     entry = catalogue.datastore(tx.connection, cluster.datastore_id)
     manager: BaseManager = manager_for(entry)
+    if event.kind != FULL and manager.full_only:
+        raise Failure(f"{entry.name} {manager.full_only}", what_to_do="ask for a full one")
     keeps = manager.dumping is not None
     backup = Backup(
         id=event.backup_id, cluster_id=cluster.id, project_id=cluster.project_id, operation_id=event.operation_id,
@@ -83,7 +92,16 @@ def _begin(tx: Tx, event: BackupRequested | BackupDue, manager_for: ManagerFor, 
         tx.repeat(event.operation_id)
         return
     kind, subject = (SEND, task_id("backup", cluster.id)) if keeps else (BACKUP, node.id)
-    file_task(tx, kind, node, event.operation_id, task_id(kind, backup.id), subject=subject, backup_id=backup.id)
+    file_task(
+        tx,
+        kind,
+        node,
+        event.operation_id,
+        task_id(kind, backup.id),
+        subject=subject,
+        backup_id=backup.id,
+        wanted=event.kind,
+    )
 
 
 def _source(tx: Tx, cluster_id: str) -> tuple[Cluster, Instance]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from services.datastore_agentless.actions.accounts import Open, open_all
 from services.datastore_agentless.actions.requests import file_task
 from services.datastore_agentless.domain import proofs
-from services.datastore_agentless.domain.backup import restorable
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.datastore import Datastore
@@ -73,8 +72,7 @@ def expect_cluster(
         trouble = None
         try:
             if event.restore:
-                found = backups.find(tx.connection, cluster.restore_id)
-                restorable(found, cluster.restore_id, cluster.project_id, entry)
+                backups.chain(tx.connection, cluster.restore_id, cluster.project_id, entry)
             cluster.admin_user = admin_user_of(entry)
         except Failure as error:
             trouble = Problem(step="expect", message=error.message, what_to_do=error.what_to_do)

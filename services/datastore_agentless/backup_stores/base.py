@@ -46,16 +46,26 @@ class Sending:
 
 
 @dataclass(frozen=True)
+class Link:
+    """One backup of several that are read one after the other: its key, and how many parts it has."""
+
+    key: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Fetching:
     """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills.
 
     Where all parts are one object, its URL is followed by a blank and the range of bytes to ask for, as in `https://... 0-99`.
+    With a `chain` these are the parts of several backups, each one's behind those of the one before it; a spool counts them all through.
     """
 
     parts: Sequence[Part]
     urls: Secret = field(default_factory=lambda: Secret(""))
     spool: str = ""
     spooled: int = 3
+    chain: Sequence[Link] = ()
 
 
 class BackupStore(ABC):
@@ -82,6 +92,18 @@ class BackupStore(ABC):
     @abstractmethod
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         """How a node gets the parts back. Raises Failure where one of them is missing."""
+
+    def fetching_all(self, chain: Sequence[tuple[str, Sequence[Part]]]) -> Fetching:
+        """How a node gets several backups back, one after the other, by their keys. Raises Failure where a part of one is missing."""
+        ways = [self.fetching(key, parts) for key, parts in chain]
+        if len(ways) == 1:
+            return ways[0]
+        return Fetching(
+            parts=[part for way in ways for part in way.parts],
+            urls=Secret("\n".join(way.urls.reveal() for way in ways if way.urls.reveal())),
+            spool=ways[-1].spool, spooled=ways[-1].spooled,
+            chain=[Link(key, len(parts)) for key, parts in chain],
+        )  # fmt: skip
 
     @abstractmethod
     def manifest(self, key: str) -> bytes:

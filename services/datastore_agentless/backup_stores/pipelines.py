@@ -62,7 +62,8 @@ ask() {
 SEND = r"""
 mapfile -t given
 login=${given[0]} urls=("${given[@]:1}")
-exec < /dev/null
+# What the engine's command has to tell beside its data goes to 7, and is a line of the job's output.
+exec < /dev/null 7>&1
 : > "$work/count"
 
 # How many bytes have come so far, in dd's own words.
@@ -131,6 +132,13 @@ exec < /dev/null 4>&1
 identity=${given[0]} urls=("${given[@]:1}")
 echo 1 > "$work/next"
 
+# Which part that is, and of which backup where there are several; for people.
+named() {
+  local left=$1 one=0
+  while [ "$left" -gt "${counts[one]}" ]; do left=$((left - counts[one])) one=$((one + 1)); done
+  echo "part $left${names[one]:+ of ${names[one]}}"
+}
+
 download() {
   local url=${urls[$1-1]}
   case $url in
@@ -148,17 +156,19 @@ fetch() {
   local size=${parts[$1-1]%:*} sum=${parts[$1-1]#*:} seen
   if [ ${#urls[@]} -gt 0 ]; then download "$1"; else await "$1"; fi
   seen=$(stat -c %s "$work/part.$1")
-  [ "$seen" = "$size" ] || { say "part $1 is not as it was stored: it has $seen bytes in place of $size"; exit 5; }
+  [ "$seen" = "$size" ] || { say "$(named "$1") is not as it was stored: it has $seen bytes in place of $size"; exit 5; }
   seen=$(sha256sum < "$work/part.$1")
-  [ "${seen%% *}" = "$sum" ] || { say "part $1 is not as it was stored: its SHA-256 is another"; exit 5; }
+  [ "${seen%% *}" = "$sum" ] || { say "$(named "$1") is not as it was stored: its SHA-256 is another"; exit 5; }
 }
 
-# Who carries parts here brings those from `next` on; it moves before a part goes, or the same one would be brought again.
+# feed FIRST LAST: the stream of one backup, the parts FIRST to LAST of all. Who carries parts here brings those from `next` on; it moves
+# before a part goes, or the same one would be brought again.
 feed() {
-  local number begun=0 count=${#parts[@]} fed=0 pids=()
+  local number begun=$(($1 - 1)) fed=0 pids=()
   trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-  for ((number = 1; number <= count; number++)); do
-    while ((begun < count && begun < number + spooled - 1)); do
+  for ((number = 1; number < $1; number++)); do fed=$((fed + ${parts[number - 1]%:*})); done
+  for ((number = $1; number <= $2; number++)); do
+    while ((begun < $2 && begun < number + spooled - 1)); do
       begun=$((begun + 1))
       fetch "$begun" >&4 &
       pids[begun]=$!
@@ -174,5 +184,11 @@ feed() {
 }
 
 # What is loaded may end before the stream does: the rest is read, for whoever writes it must not be cut off.
-feed | age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c | { load; cat > /dev/null; }
+first=1 one=0
+for count in "${counts[@]}"; do
+  one=$((one + 1))
+  feed "$first" $((first + count - 1)) | age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c |
+    { load "$one"; cat > /dev/null; }
+  first=$((first + count))
+done
 """

@@ -3,17 +3,19 @@
     out:   dump | count | zstd | age | cut into parts, each brought to the store or fetched by a carrier
     back:  parts, each checked | age | zstd | load
 
-`dump` and `load` are bash, as `Dumping` has them. What a part came to is a line of the job's output: who asks a job that has
-ended well reads the same again. Nothing but that stays on the node, whether the job ends well, or does not, or is stopped.
+`dump` and `load` are bash, as `Dumping` has them; where a chain of backups comes back, there is one such pipeline after the other,
+in one job. What a part came to is a line of the job's output: who asks a job that has ended well reads the same again. Nothing but
+that stays on the node, whether the job ends well, or does not, or is stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.pipelines import RECEIVE, SEND, SHARED
+from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.hosts.base import CommandFailed, Job, Progress, Script, quote
 from shared.errors import Failure
 from shared.secrets import Secret
@@ -30,10 +32,14 @@ _SAID = "dtrove: "
 
 @dataclass(frozen=True)
 class Sent:
-    """What has left a node: the parts as the store has them, in order, and the size of the stream before it was compressed."""
+    """What has left a node: the parts as the store has them, in order, and the size of the stream before it was compressed.
+
+    `taken` is what the engine's data remember of it, where others can build upon it.
+    """
 
     parts: tuple[Part, ...]
     size_bytes: int
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,14 @@ def send(
 
 
 def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL) -> Script:
-    """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`.
+    """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`, which has the stream's number in `$1`.
 
     `identity` is age's private key: it goes by standard input, which lies in the node's memory for as long as this takes.
     """
     key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
     if not key:
         raise Failure("what is to open the backup is no private key of age's")
-    script = _script(way, manner, {}, "load", load, _listed(way.parts) + RECEIVE)
+    script = _script(way, manner, {}, "load", load, _listed(way) + RECEIVE)
     given = Secret(f"{key}\n{way.urls.reveal()}")
     size = sum(part.size for part in way.parts)
     yield from _done(Job(name, script, title="fetch the backup", stdin=given, timeout=TRANSFER_SECONDS,
@@ -84,17 +90,19 @@ def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Ma
 
 def read_sent(output: str) -> Sent:
     """What the job that sends has printed. Raises Failure where its end, or a part, is missing."""
-    parts, size = [], -1
+    parts, size, taken = [], -1, None
     for line in output.splitlines():
         match line.split():
             case ["part", number, size_of, sha256, *tag]:
                 parts.append(Part(int(number), int(size_of), sha256, "".join(tag)))
             case ["size", counted]:
                 size = int(counted)
+            case ["taken", name, position]:
+                taken = Taken(name, position)
     parts.sort(key=lambda part: part.number)
     if size < 0 or [part.number for part in parts] != list(range(1, len(parts) + 1)):
         raise Failure("the node does not say of every part what became of it", what_to_do="back up once more")
-    return Sent(tuple(parts), size)
+    return Sent(tuple(parts), size, taken)
 
 
 def _script(
@@ -108,8 +116,12 @@ def _script(
     return f"{again}{lines}{name}() (\ncd /\n{command}\n)\n{SHARED}{rest}"
 
 
-def _listed(parts: Sequence[Part]) -> str:
-    return "parts=(\n" + "".join(f"{part.size}:{quote(part.sha256)}\n" for part in parts) + ")\n"
+def _listed(way: Fetching) -> str:
+    """The parts, and how many of them are of which backup; one that comes alone needs no name."""
+    parts = "".join(f"{part.size}:{quote(part.sha256)}\n" for part in way.parts)
+    counts = " ".join(str(one.count) for one in way.chain) or len(way.parts)
+    names = " ".join(quote(one.key) for one in way.chain)
+    return f"parts=(\n{parts})\ncounts=({counts}) names=({names})\n"
 
 
 def _reader(verb: str, of_bytes: int) -> Callable[[str], Progress | None]:

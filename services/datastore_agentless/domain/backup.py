@@ -21,6 +21,17 @@ FRESH_SECONDS = 1200.0
 _ANOTHER = "list the backups, and name one that is completed"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What an engine's data remember of a backup: a name that no other has, and where their log stood, in the engine's own words.
+
+    Data that were put in the place of these, or set back to an earlier moment, do not know the name.
+    """
+
+    name: str
+    position: str
+
+
 class State(StrEnum):
     """Where a backup stands. One that is deleting is offered to nobody any more, though a store may still have it."""
 
@@ -82,6 +93,12 @@ class Backup:
         return f"send-{self.beginnings}"
 
     @property
+    def taken(self) -> Taken | None:
+        """What others need to build upon it; None: nobody can."""
+        told = self.manifest.get("taken")
+        return Taken(**told) if told else None
+
+    @property
     def manifest_bytes(self) -> bytes:
         """The manifest as it is kept beside the parts."""
         return json.dumps(self.manifest, indent=2, sort_keys=True).encode()
@@ -90,11 +107,12 @@ class Backup:
 def source(cluster: Cluster, nodes: Iterable[Instance], health: Mapping[str, Record], now: datetime) -> Instance | None:
     """The node that a backup is best taken from: a replica that follows well, else the primary; None where neither serves."""
     ready = [node for node in nodes if node.status == Status.READY]
-    following = (node for node in ready if not cluster.leads(node.id) and _is_well(health.get(node.id), now))
+    following = (node for node in ready if not cluster.leads(node.id) and follows_well(health.get(node.id), now))
     return next(following, None) or next((node for node in ready if cluster.leads(node.id)), None)
 
 
-def _is_well(seen: Record | None, now: datetime) -> bool:
+def follows_well(seen: Record | None, now: datetime) -> bool:
+    """Whether a replica's last word of health is good, and fresh enough to say something of now."""
     return seen is not None and seen.is_well and (now - seen.seen_at).total_seconds() < FRESH_SECONDS
 
 

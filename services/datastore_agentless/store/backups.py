@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from services.datastore_agentless.domain.age_key import AgeKey
-from services.datastore_agentless.domain.backup import Backup, State
+from services.datastore_agentless.domain.backup import Backup, State, restorable
+from services.datastore_agentless.domain.chain import chain_of
+from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import NotFound
@@ -47,6 +49,19 @@ def of_cluster(connection: Connection, cluster_id: str) -> list[Backup]:
     """A cluster's backups, whatever became of them."""
     t = tables.backups
     return [read(row) for row in connection.execute(select(t).where(t.c.cluster_id == cluster_id))]
+
+
+def chain(connection: Connection, backup_id: str, project_id: str, datastore: Datastore) -> list[Backup]:
+    """A backup that a cluster of this datastore may begin with, behind all that it builds upon. Raises Failure with the reason why not."""
+    found = restorable(find(connection, backup_id), backup_id, project_id, datastore)
+    return chain_of(found, of_cluster(connection, found.cluster_id) if found.base_id else ())
+
+
+def built_upon(connection: Connection, backup_id: str) -> str | None:
+    """The id of a backup that builds upon this one, or is to; None where there is none. Who wants that to stay so locks this one."""
+    t = tables.backups
+    there = (t.c.base_id == backup_id, t.c.state.in_((State.MAKING, State.COMPLETED)))
+    return connection.execute(select(t.c.id).where(*there).limit(1)).scalar_one_or_none()
 
 
 def add(tx: Tx, entry: Backup) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.datastore_agentless.backup_stores.base import Part
+from services.datastore_agentless.backup_stores.transfer import Sent
 from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.hosts.base import Run, Script
@@ -31,11 +32,11 @@ def begun(backup: Backup, mark: Mark) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ended(mark: Mark, size_bytes: int, parts: list[Part]) -> dict[str, Any]:
-    """What is known once all of it was sent."""
+def ended(mark: Mark, sent: Sent) -> dict[str, Any]:
+    """What is known once all of it was sent; `taken` is what others need to build upon it, null where nobody can."""
     return {
-        "ended": _moment(mark), "size_bytes": size_bytes, "stored_bytes": sum(part.size for part in parts),
-        "parts": [vars(part) for part in parts],
+        "ended": _moment(mark), "size_bytes": sent.size_bytes, "stored_bytes": sum(part.size for part in sent.parts),
+        "parts": [vars(part) for part in sent.parts], "taken": vars(sent.taken) if sent.taken else None,
     }  # fmt: skip
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.domain.backup import Backup, restorable
+from services.datastore_agentless.datastores.base.dumping import GB
+from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import accounts, backups, catalogue, clusters
-from services.datastore_agentless.workflows import manifests
+from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.keeping import Keeping
 from shared.db import Tx
+from shared.errors import Failure
 from shared.workflow import Next, Outcome, StepContext
 
 
@@ -32,17 +36,20 @@ class Restoring:
             cluster = clusters.cluster(connection, node.cluster_id)
         if not _is_due(cluster, node):
             return Next()
-        backup = self._backup(cluster)
+        chain = self._chain(cluster)
+        backup = chain[-1]
         manager, dumping = hosts.manager(node), self.keeping.dumping(node)
-        context.report(f"fetching backup {backup.id} from {backup.store}")
+        upon = f", and the {len(chain) - 1} that it builds upon," if len(chain) > 1 else ""
+        context.report(f"fetching backup {backup.id}{upon} from {backup.store}")
         hosts.run(context, node, manager.install_packages(node, transfer.PACKAGES))
         hosts.run(context, node, dumping.ready(node))
         with hosts.database.read() as connection:
             key = backups.identity(connection, backup.project_id)
-        way = self.keeping.store(backup).fetching(backup.key, manifests.parts_of(backup))
+        self._see_room(context, node, chain)
+        way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well)
-            hosts.run(watchful, node, transfer.receive(way, dumping.receives(node), key.private, "receive"))
+            hosts.run(watchful, node, transfer.receive(way, self._load(node, len(chain)), key.private, "receive"))
         context.report("starting the database on the data of the backup")
         hosts.run(context, node, dumping.take_over(node))
         # The logins are those of the cluster that was backed up, until the administrator's is set.
@@ -60,11 +67,26 @@ class Restoring:
 
         return Next(save=save, message=f"the data are those of {backup.manifest['begun']['at']}")
 
-    def _backup(self, cluster: Cluster) -> Backup:
+    def _chain(self, cluster: Cluster) -> list[Backup]:
+        """The backup, behind all that it builds upon. Raises Failure where one of them cannot be restored."""
         with self.keeping.hosts.database.read() as connection:
             entry = catalogue.datastore(connection, cluster.datastore_id)
-            found = backups.find(connection, cluster.restore_id)
-        return restorable(found, cluster.restore_id, cluster.project_id, entry)
+            return backups.chain(connection, cluster.restore_id, cluster.project_id, entry)
+
+    def _load(self, node: Instance, count: int) -> str:
+        if count == 1:
+            return self.keeping.dumping(node).receives(node)
+        return building_upon.increments(self.keeping, node).receives(node, count)
+
+    def _see_room(self, context: StepContext, node: Instance, chain: Sequence[Backup]) -> None:
+        """Each increment lies beside the data while it is worked in. Raises Failure where the largest would have no room there."""
+        if len(chain) == 1:
+            return
+        full, *more = [int(one.manifest["size_bytes"]) for one in chain]
+        room = cast("int", self.keeping.hosts.run(context, node, self.keeping.dumping(node).room(node)))
+        if room < (needed := full + max(more)):
+            raise Failure(f"{node.name} has room for {room / GB:.1f} GB, and the {len(chain)} backups need {needed / GB:.1f} GB "
+                          "while they are put together", what_to_do="restore to a larger volume, or restore a full backup")  # fmt: skip
 
 
 def _is_due(cluster: Cluster, node: Instance) -> bool:

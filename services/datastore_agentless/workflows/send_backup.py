@@ -10,6 +10,7 @@ from typing import Any, cast
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.domain.backup import Backup, State, source
+from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.health import Verdict
@@ -17,10 +18,10 @@ from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
 from services.datastore_agentless.hosts.jobs import JobFolder
 from services.datastore_agentless.store import backups, clusters, health, takeovers
-from services.datastore_agentless.workflows import manifests
+from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
-from shared.contracts.backups import BackupCompleted, BackupStarted
+from shared.contracts.backups import FULL, BackupCompleted, BackupStarted
 from shared.db import Tx
 from shared.errors import Cancelled, Failure, Retryable
 from shared.secrets import Secret
@@ -51,14 +52,18 @@ class SendBackup:
         return Workflow(SEND, steps, on_failure=announce_failed, on_cancelled=announce_cancelled, undo_on_failure=True)
 
     def _choose(self, context: StepContext) -> Outcome:
-        """Take the data from a replica that follows well, or else from the primary."""
+        """Take the data from a replica that follows well, or else from the primary; an incremental one from the node that its base is of."""
         task, now = context.task, self.keeping.hosts.database.clock.now()
         with self.keeping.hosts.database.read() as connection:
             cluster = clusters.cluster(connection, task.cluster_id)
             nodes = clusters.instances(connection, cluster.id)
             seen = health.of_clusters(connection, (cluster.id,))[cluster.id]
             moving = takeovers.under_way(connection, cluster.id)
-        node = source(cluster, nodes, seen, now)
+            made, known = backups.get(connection, task.payload["backup_id"]), backups.of_cluster(connection, cluster.id)
+        found = Footing()
+        if task.payload.get("wanted", FULL) != FULL:
+            found = footing(made, known, Scene(cluster, nodes, seen, now))
+        node = found.node or source(cluster, nodes, seen, now)
         _see_that_it_stays(cluster)
         # A switchover takes seconds: what a schedule has wished for need not fail for that.
         if moving is not None:
@@ -73,6 +78,7 @@ class SendBackup:
             backup.become(State.MAKING)
             taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id}
             backup.manifest = {"taken_from": taken}
+            building_upon.build(tx, backup, found)
             backups.save(tx, backup)
 
         return Next(save=save, message=f"the data are taken from {node.name}")
@@ -91,12 +97,15 @@ class SendBackup:
         tools = cast("dict[str, str]", hosts.run(context, node, manifests.tools()))
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
         size = cast("int", hosts.run(context, node, dumping.size(node)))
+        why = building_upon.doubt(self.keeping, context, backup, node, mark)
         at_most = int(size * (1 + ADDED_SHARE)) + ADDED_BYTES
         way = self.keeping.store(backup).begin(backup.key, at_most, backup.token.reveal())
 
         def save(tx: Tx) -> None:
             kept = lock(tx, backup.id)
             kept.token, kept.size_bytes, kept.beginnings = Secret(way.token), at_most, kept.beginnings + 1
+            if why:
+                building_upon.be_full(kept, why)
             kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools,
                              "recipient": backups.age_key(tx, kept.project_id).public}  # fmt: skip
             backups.save(tx, kept)
@@ -109,13 +118,14 @@ class SendBackup:
         backup, node = self._present(context)
         hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
         way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, backup.token.reveal())
-        script = transfer.send(way, dumping.sends(node), backup.manifest["recipient"], backup.job,
-                               login=dumping.login(node), of_bytes=backup.size_bytes)  # fmt: skip
+        # How much has changed is not known before it is sent.
+        script = transfer.send(way, building_upon.dump(self.keeping, backup, node), backup.manifest["recipient"], backup.job,
+                               login=dumping.login(node), of_bytes=0 if backup.base_id else backup.size_bytes)  # fmt: skip
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
             sent = cast("transfer.Sent", hosts.run(watchful, node, script))
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
-        told = manifests.ended(mark, sent.size_bytes, list(sent.parts))
+        told = manifests.ended(mark, sent)
 
         def save(tx: Tx) -> None:
             kept = lock(tx, backup.id)
@@ -199,4 +209,5 @@ def _end_job(job: JobFolder) -> Script:
 def _ids(backup: Backup) -> dict[str, Any]:
     return {"backup_id": backup.id, "cluster_id": backup.cluster_id, "operation_id": backup.operation_id,
             "project_id": backup.project_id, "instance_id": backup.instance_id, "kind": backup.kind, "store": backup.store,
-            "base_id": backup.base_id, "schedule_id": backup.schedule_id}  # fmt: skip
+            "base_id": backup.base_id, "schedule_id": backup.schedule_id,
+            "message": backup.manifest.get(building_upon.INSTEAD, "")}  # fmt: skip

@@ -16,7 +16,7 @@ from services.scheduler.actions import proving, running
 from services.scheduler.actions.clusters import find
 from services.scheduler.domain.retention import Kept, rule_of, to_go
 from services.scheduler.domain.schedule import Schedule
-from services.scheduler.store.tables import backups, clusters, schedules
+from services.scheduler.store.tables import COMPLETED, EXPIRED, RUNNING, backups, clusters, schedules
 from shared.contracts.backups import (
     BackupCompleted,
     BackupDeleted,
@@ -29,7 +29,6 @@ from shared.contracts.scheduler import BackupExpired
 from shared.contracts.schedules import Retention
 from shared.db import Database, Tx
 
-RUNNING, COMPLETED, EXPIRED = "running", "completed", "expired"
 # What could not be deleted, or was never answered, is told to go again after so long; so long a backup takes at most.
 AGAIN, LONGEST_BACKUP = timedelta(days=1), timedelta(days=7)
 # What is over may be spoken of late, and is known for so long.

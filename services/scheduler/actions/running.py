@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Row, Select, Table, select, update
+from sqlalchemy import Row, Select, Table, func, select, update
 
 from services.scheduler.actions.schedules import next_time, store, tell
 from services.scheduler.domain.schedule import Schedule
-from services.scheduler.store.tables import backups, schedules
-from shared.contracts.backups import BackupCompleted, BackupFailed
+from services.scheduler.store.tables import COMPLETED, RUNNING, backups, schedules
+from shared.contracts.backups import FULL, BackupCompleted, BackupFailed
 from shared.contracts.scheduler import BackupDue
 from shared.contracts.schedules import Outcome
 from shared.db import Database, Tx
@@ -52,13 +52,21 @@ def _announce(tx: Tx, entry: Schedule, now: datetime) -> None:
     tx.emit(
         BackupDue(
             event_id=str(uuid5(NAMESPACE_URL, f"due:{name}")), schedule_id=entry.id, backup_id=backup_id,
-            operation_id=operation_id, cluster_id=entry.cluster_id, project_id=entry.project_id, kind=entry.kind,
+            operation_id=operation_id, cluster_id=entry.cluster_id, project_id=entry.project_id,
+            kind=entry.kind_at(now, _last_full(tx, entry)),
             store=entry.store,
         )
     )  # fmt: skip
     store(tx, entry.id, last_at=entry.next_at, last_operation_id=operation_id, last_backup_id=backup_id, said_at=now,
           last_outcome=Outcome.RUNNING, last_message="", **_following(entry, now))  # fmt: skip
     tell(tx, entry.id)
+
+
+def _last_full(tx: Tx, entry: Schedule) -> datetime | None:
+    """When the newest full backup of a schedule was begun, of those that are whole and those that are being made."""
+    mine = (backups.c.cluster_id == entry.cluster_id, backups.c.schedule_id == entry.id, backups.c.kind == FULL)
+    there = backups.c.state.in_((RUNNING, COMPLETED))
+    return tx.connection.execute(select(func.max(backups.c.begun_at)).where(*mine, there)).scalar_one_or_none()
 
 
 def _following(entry: Schedule, now: datetime) -> dict[str, Any]:
@@ -105,6 +113,8 @@ def ended(tx: Tx, event: BackupCompleted | BackupFailed) -> Schedule | None:
     if row is None:
         return None
     outcome, message = Outcome.COMPLETED, ""
+    if isinstance(event, BackupCompleted):
+        message = event.message
     if isinstance(event, BackupFailed):
         outcome, message = (Outcome.CANCELLED if event.cancelled else Outcome.FAILED), event.problem.message
     store(tx, row.id, said_at=None, last_outcome=outcome, last_message=message)

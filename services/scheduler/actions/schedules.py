@@ -158,7 +158,7 @@ def _removal(entry: Schedule) -> ScheduleRemoved:
 def _columns(terms: Terms) -> dict[str, Any]:
     return {"cron": terms.cron, "timezone": terms.timezone, "kind": terms.kind, "store": terms.store,
             "keep_count": terms.retention.count, "keep_days": terms.retention.days, "enabled": terms.enabled,
-            "verify_days": terms.verify_days}  # fmt: skip
+            "verify_days": terms.verify_days, "full_days": terms.full_days}  # fmt: skip
 
 
 def _locked(tx: Tx, schedule_id: str) -> Row[Any] | None:

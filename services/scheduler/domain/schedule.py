@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.contracts.backups import FULL, INCREMENTAL
-from shared.contracts.schedules import Retention, ScheduleRun, Terms
+from shared.contracts.schedules import FULL_DAYS, Retention, ScheduleRun, Terms
 from shared.cron import number_of
 
 KINDS = (FULL, INCREMENTAL)
@@ -15,6 +15,8 @@ NIGHT_HOURS = 6
 # A proof that was not passed, or of which nobody has heard, is followed by one of the next backup, but by one a day at most; and
 # backups of a schedule take now longer, now shorter: what is due in this night is not left for the next.
 AGAIN, SLACK = timedelta(hours=18), timedelta(hours=12)
+# So long after its time a full backup may have begun: the next one is not put off for that.
+LATE = timedelta(hours=3)
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Schedule:
     proof_backup_id: str = ""
     proof_said_at: datetime | None = None
     proven_at: datetime | None = None
+    full_days: int = FULL_DAYS
 
     def wants_proof(self, now: datetime) -> bool:
         """Whether a backup that is completed now is to be proved: it is time, and none is likely to be on its way."""
@@ -60,10 +63,17 @@ class Schedule:
         well = self.proven_at is not None and now - self.proven_at < timedelta(days=self.verify_days) - SLACK
         return not lately and not well
 
+    def kind_at(self, now: datetime, last_full_at: datetime | None) -> str:
+        """What is made now, where the last full one was begun at that moment: another full one where that is old enough, or is none."""
+        if self.kind == FULL or last_full_at is None or now - last_full_at >= timedelta(days=self.full_days) - LATE:
+            return FULL
+        return self.kind
+
     @property
     def terms(self) -> Terms:
         """What a user has chosen."""
-        return Terms(cron=self.cron, timezone=self.timezone, kind=self.kind, store=self.store, enabled=self.enabled, verify_days=self.verify_days,
+        return Terms(cron=self.cron, timezone=self.timezone, kind=self.kind, store=self.store, enabled=self.enabled,
+                     verify_days=self.verify_days, full_days=self.full_days,
                      retention=Retention(count=self.keep_count, days=self.keep_days))  # fmt: skip
 
     @property

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
+from shared.contracts.schedules import FULL_DAYS
 from shared.db.tables import add_machinery
 from shared.db.types import UtcDateTime
 
 metadata = MetaData()
+# How a backup stands.
+RUNNING, COMPLETED, EXPIRED = "running", "completed", "expired"
 
 schedules = Table(
     "schedules",
@@ -36,6 +39,7 @@ schedules = Table(
     Column("proof_backup_id", String(64), nullable=False, default="", server_default=""),
     Column("proof_said_at", UtcDateTime),
     Column("proven_at", UtcDateTime),
+    Column("full_days", Integer, nullable=False, default=FULL_DAYS, server_default=str(FULL_DAYS)),
     Index("schedules_due", "enabled", "next_at"),
     Index("schedules_said", "said_at"),
     Index("schedules_cluster", "cluster_id"),

@@ -68,6 +68,7 @@ class Node:
 
     `boots`: whether it is started with its host. `starts`: whether the engine can be started; `began`: how often it was.
     `stuck`: it receives nothing new. `deaf`: the address that it hears nothing from.
+    `ran` are the scripts of its jobs.
     """
 
     reachable: bool = True
@@ -82,6 +83,7 @@ class Node:
     follows: str = ""
     received: int = 1000
     told: list[str] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
 
     @property
     def writes(self) -> bool:
@@ -152,6 +154,7 @@ class FleetRunner(SimulatedRunner):
 
     def follow(self, command: Job) -> Result:
         node = self._node(command.title)
+        node.ran.append(command.script)
         if command.name.startswith("copy-from-"):
             node.standby, node.parted, node.stuck = True, False, False
         done = super().follow(command)

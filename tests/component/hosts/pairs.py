@@ -33,7 +33,7 @@ class Pair:
 
     def pipeline(self, host: RealHost) -> str:
         """What sends, between a login on standard input and a file, as a backup does."""
-        sends = f"set -euo pipefail\nIFS= read -r login || true\n{{\n{self.dumping.sends(host.node)}}} | zstd -q > {self.file}\n"
+        sends = f"set -euo pipefail\nIFS= read -r login || true\n{{\n{self.dumping.sends(host.node)}}} 7>/dev/null | zstd -q > {self.file}\n"
         return f"exec bash -c {quote(sends)}"
 
     def send(self, host: RealHost) -> None:

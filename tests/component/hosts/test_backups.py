@@ -171,7 +171,10 @@ def test_a_wish_that_is_heard_twice_makes_one_backup_and_is_answered_again(stage
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"kind": "incremental"}, "each backup is a full one"), ({"store": "moon"}, "there is no backup store 'moon'")],
+    [
+        ({"kind": "incremental"}, "has no incremental backups: each of them is a full one"),
+        ({"store": "moon"}, "there is no backup store 'moon'"),
+    ],
 )
 def test_what_cannot_be_is_answered_with_a_sentence(stage: Stage, values: dict[str, str], words: str) -> None:
     ask(stage, **values)

@@ -76,6 +76,15 @@ def test_the_next_times_are_shown_by_the_schedules_own_clocks_and_in_words(
     assert len(dtrove("schedule", "list", "shop", "--json").json[0]["next_times"]) == 5
 
 
+def test_an_incremental_schedule_says_how_often_a_full_one_is_made(cluster: str, dtrove: Dtrove) -> None:
+    made = create(dtrove, "--kind", "incremental", "--full-days", "14", "--json").json
+    assert (made["kind"], made["full_days"]) == ("incremental", 14)
+    assert "incremental, a full one every 14 days" in dtrove("schedule", "show", "shop").out
+    assert dtrove("schedule", "update", "shop", "--full-days", "7", "--json").json == made | {"full_days": 7}
+    dtrove("schedule", "update", "shop", "--kind", "full")
+    assert "a full one every" not in dtrove("schedule", "show", "shop").out
+
+
 def test_of_several_schedules_one_has_to_be_named(cluster: str, dtrove: Dtrove) -> None:
     none = dtrove("schedule", "show", "shop")
     assert (none.code, "no schedules" in none.err) == (Exit.NOT_FOUND, True)

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,10 @@ _PART = re.compile(r"part ((\d{6})-(\d{1,12})-([0-9a-f]{64}))")
 
 @dataclass(frozen=True)
 class Carrier:
-    """Carries between `folder` and the `spool` of `target`; parts come in, of `part_bytes` at most, or `count` of them go out."""
+    """Carries between `folder` and the `spool` of `target`; parts come in, of `part_bytes` at most, or `count` of them go out.
+
+    With a `chain` they go out of these folders, which have so many parts each, numbered all through.
+    """
 
     target: Target
     folder: Path
@@ -46,6 +50,7 @@ class Carrier:
     spooled: int
     part_bytes: int
     count: int | None
+    chain: Sequence[tuple[str, int]] = ()
 
     def carry(self) -> None:
         """For ever, session after session. Raises Failure for what will not mend, Retryable after six hours without a word."""
@@ -83,7 +88,7 @@ class Carrier:
                 self._bring(line, int(number))
 
     def _bring(self, line: Line, number: int) -> None:
-        path = self.folder / f"part-{number:06d}"
+        path = self._place(number)
         try:
             with path.open("rb") as file:
                 line.write(b"%d\n" % os.fstat(file.fileno()).st_size)
@@ -92,6 +97,15 @@ class Carrier:
         except OSError as error:
             raise Failure(f"part {number} cannot be read in the store: {error.strerror}",
                           what_to_do=f"see what became of {path}") from error  # fmt: skip
+
+    def _place(self, number: int) -> Path:
+        folder = self.folder
+        for name, count in self.chain:
+            folder = Path(name)
+            if number <= count:
+                break
+            number -= count
+        return folder / f"part-{number:06d}"
 
     def _fetch(self, line: Line) -> Never:
         """Parts come one after the other; each is made safe while the next one comes already."""

@@ -102,7 +102,8 @@ class LocalStore(BackupStore):
         if isinstance(way, Sending):
             errand = Errand(self._place(key), way.spool, way.spooled, part_bytes=way.part_bytes)
         else:
-            errand = Errand(self._place(key), way.spool, way.spooled, count=len(way.parts))
+            chain = tuple((str(self._place(one.key)), one.count) for one in way.chain)
+            errand = Errand(self._place(key), way.spool, way.spooled, count=len(way.parts), chain=chain)
         return carrying(target, errand)
 
     def _place(self, key: str) -> Path:

@@ -19,6 +19,7 @@ from services.datastore_agentless.hosts.base import CommandFailed, Phase, Run, S
 from shared.secrets import Secret
 
 if TYPE_CHECKING:
+    from services.datastore_agentless.datastores.base.increments import Increments
     from services.datastore_agentless.datastores.base.manager import BaseManager
 
 # In data that came from a stream: beside a restored folder that is gone, it says that they have been put in their place.
@@ -46,9 +47,16 @@ class Dumping(ABC):
     packages: Sequence[str] = ()
     # What lies in the data's folder and is not sent.
     unsent: Sequence[str] = ()
+    # Why there are no incremental backups, as the end of a sentence about the datastore; empty where there are `increments`.
+    full_only: str = "has no incremental backups: each of them is a full one"
 
     def __init__(self, manager: BaseManager) -> None:
         self.manager = manager
+
+    @property
+    def increments(self) -> Increments | None:
+        """How what has changed since a backup is kept by itself; None: nobody knows."""
+        return None
 
     def ready(self, node: Instance) -> Script:
         """Before `sends` or `receives`: see that the node has what they need."""
@@ -79,6 +87,17 @@ class Dumping(ABC):
             raise CommandFailed(f"{node.name} does not say how large its data are: {told.text[:100]!r}", code=1,
                                 what_to_do="see that du and df work on the host") from error  # fmt: skip
         return size + files * _PER_FILE + min(free, max(GB, size // 2))
+
+    def room(self, node: Instance) -> Script:
+        """How many bytes restored data may have on a node, as an int: what is free, and what a restore has filled of it so far."""
+        told = yield Run(_ROOM.format(data=self._data(node)), title="see how much room there is", changes=False,
+                         sample="10737418240 0\n", timeout=300)  # fmt: skip
+        try:
+            free, filled = map(int, told.text.split())
+        except ValueError as error:
+            raise CommandFailed(f"{node.name} does not say how much room it has: {told.text[:100]!r}", code=1,
+                                what_to_do="see that du and df work on the host") from error  # fmt: skip
+        return free + filled
 
     @abstractmethod
     def sends(self, node: Instance) -> str:
@@ -132,6 +151,10 @@ def mark_of(told: str, engine: str) -> Mark:
 _SIZE = """size=$(du -s -B1 --apparent-size {left_out} {data} 2>/dev/null | cut -f 1)
 files=$(find {data} 2>/dev/null | wc -l); free=$(df -B1 --output=avail {data} | tail -n 1)
 echo "$size $files $free"
+"""
+
+_ROOM = """filled=$(du -c -s -B1 {data}.restor* 2>/dev/null | tail -n 1 | cut -f 1)
+echo "$(df -B1 --output=avail "$(dirname {data})" | tail -n 1) ${{filled:-0}}"
 """
 
 _LOOK = """if [ -d {data}.restored ]; then echo yes

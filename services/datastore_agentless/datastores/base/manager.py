@@ -104,6 +104,15 @@ class BaseManager:
         return self.dumping_class(self) if self.dumping_class else None
 
     @property
+    def full_only(self) -> str:
+        """Why it makes no incremental backups, as the end of a sentence about the datastore; empty: it does."""
+        return (
+            self.dumping.full_only
+            if self.dumping
+            else "has no incremental backups: its manager's own `backup` says what is made"
+        )
+
+    @property
     def proving(self) -> Proving | None:
         """How restored data are seen to be whole; None: nobody knows."""
         return self.proving_class(self) if self.proving_class else None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.datastore_agentless.datastores.base.dumping import RESTORED, Dumping, mark_of
+from services.datastore_agentless.datastores.base.dumping import Dumping, mark_of
 from services.datastore_agentless.datastores.base.topology import REPLICATION_USER
 from services.datastore_agentless.datastores.mysql import role, standings
-from services.datastore_agentless.datastores.mysql.copying import COPIED_AT, BackupCopying
+from services.datastore_agentless.datastores.mysql.copying import BackupCopying
+from services.datastore_agentless.datastores.mysql.increments import PageIncrements
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Put, Run, Script
 
@@ -23,6 +24,7 @@ class HotBackup(Dumping):
 
     manager: MySQLManager
     packages = BackupCopying.packages
+    full_only = ""
     # The logs of replication are the node's own.
     unsent = ("dtrove-bin.*", "dtrove-relay.*")
 
@@ -31,18 +33,18 @@ class HotBackup(Dumping):
         told = yield self._ask(_WHERE, title="see where it stands", changes=False, sample=_STANDS)
         return mark_of(told.text, "MariaDB")
 
+    @property
+    def increments(self) -> PageIncrements:
+        """What has changed since a backup, page by page."""
+        return PageIncrements(self.manager)
+
     def sends(self, node: Instance) -> str:
         """A hot backup; one that nobody could unpack is none."""
-        return _SEND.format(backup=BackupCopying(self.manager).sends(node))
+        return self.increments.sends_all(node)
 
     def receives(self, node: Instance) -> str:
-        """Unpacked and prepared, with as much memory as the server has that runs beside.
-
-        The mark of a copy is set, too: the binary log of restored data begins after them, and does not say so.
-        """
-        return _RECEIVE.format(
-            data=self._data(node), memory=max(node.ram_mb // 4, 100), mark=RESTORED, copied=COPIED_AT
-        )
+        """Unpacked and prepared."""
+        return self.increments.receives(node, 1)
 
     def stopped(self, node: Instance) -> Script:
         """Whatever the node was before: it writes, and no commit waits."""
@@ -71,26 +73,6 @@ _WHERE = (
 )
 _STANDS = "10.11.6-MariaDB|0-1-7|2026-11-30T12:00:00.000000Z\n"
 
-# What it has sent twice is only to be known from what it says.
-_SEND = """said=$(mktemp -p /run); exec 8> "$said" 9< "$said"; rm -f "$said"
-{{ {backup} 2>&1 1>&3 3>&- | tee /dev/fd/8 >&2; }} 3>&1
-twice=$(sed -nE 's,.* (Streaming|aria table file) (\\./[^ ]*\\.MA[DI]) (to|is copied) .*,\\2,p' <&9 | sort | uniq -d)
-[ -z "$twice" ] || {{ echo "these tables were written to meanwhile, and were sent twice: "$twice >&2; exit 1; }}
-"""
-
 _FOLLOW_NOBODY = (
     f"SET SESSION sql_log_bin = 0;\nSTOP ALL SLAVES;\nRESET SLAVE ALL;\nDROP USER IF EXISTS '{REPLICATION_USER}'@'%';\n"
 )
-
-_RECEIVE = """d={data}.restoring; rm -rf {data}.restored "$d"
-install -d -m 700 -o mysql -g mysql "$d"
-mbstream -x -C "$d"
-mariadb-backup --prepare --use-memory={memory}M --target-dir="$d"
-rm -f "$d"/*master*.info "$d"/*relay-log*.info
-at=
-for f in "$d/mariadb_backup_binlog_info" "$d/xtrabackup_binlog_info"; do
-  [ ! -f "$f" ] || IFS=$'\\t' read -r _ _ at _ < "$f" || true
-done
-echo "$at" > "$d/{copied}"; : > "$d/{mark}"
-chown -R mysql:mysql "$d"; sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored
-"""

@@ -30,6 +30,11 @@ class BaseBackup(Dumping):
     """Works on a primary and on a standby alike, as the server's superuser over its socket. Blocks' checksums are verified."""
 
     manager: PostgresManager
+    # pg_basebackup's own increments begin with version 17, and want a server that has summarized its log.
+    full_only = (
+        "has no incremental backups: PostgreSQL itself makes such from version 17 on alone; its log fills the time between full "
+        "ones, where DTROVE_ARCHIVE_SECONDS has it kept"
+    )
 
     def ready(self, node: Instance) -> Script:
         """Nodes that an older release has made do not let their own superuser have a base backup."""

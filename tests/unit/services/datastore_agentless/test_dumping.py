@@ -116,7 +116,7 @@ def test_a_dump_of_mariadb_s_that_nobody_could_unpack_is_none(twice: bool, code:
     said = "[00] Streaming ./mysql/table_stats.MAI to <STDOUT>\\n"
     said += "[00] aria table file ./mysql/{}.MAI is copied successfully.\\n".format("table_stats" if twice else "other")
     tool = f"mariadb-backup() {{ echo the data; printf '{said}' >&2; }}"
-    dump = f"set -euo pipefail; {tool}; dump() (\n{MYSQL.sends(NODE)})\ndump | cat"
+    dump = f"set -euo pipefail; {tool}; dump() (\n{MYSQL.sends(NODE)})\ndump 7>/dev/null | cat"
     done = subprocess.run(["bash", "-c", dump], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (code, "the data\n")
     assert ("sent twice: ./mysql/table_stats.MAI" in done.stderr) == twice
