@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
-from services.api.store.backup_table import add_backups
 from services.api.store.archive_table import add_archives
+from services.api.store.backup_table import add_backups
 from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
