@@ -28,7 +28,7 @@ def test_where_all_is_well_it_ends_with_nought_and_a_line_for_each_check(world: 
     done = dtrove("check")
     assert done.code == 0
     lines = done.out.splitlines()
-    assert len(lines) == 15
+    assert len(lines) == 16
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -77,8 +77,8 @@ def test_on_the_machine_itself_it_sees_more_also_while_nothing_runs(
     (world.home / "run").mkdir()
     (world.home / "run" / "web").write_text(world.url.removeprefix("http://"))
     done = dtrove("check", "--json")
-    assert [one["name"] for one in done.json["checks"]][15:] == [
-        "processes", "rabbitmq port", "keyring file", "databases", "disk here",
+    assert [one["name"] for one in done.json["checks"]][16:] == [
+        "processes", "rabbitmq port", "keyring file", "databases", "disk here", "control plane",
     ]  # fmt: skip
     (world.home / "keyring").unlink()
     world.stop_server()
@@ -113,6 +113,7 @@ def test_files_that_are_as_they_should_be_are_ok_while_nothing_runs(home: Path) 
     found = here(home)
     assert {name: one.status for name, one in found.items()} == {
         "processes": "failed", "rabbitmq port": "failed", "keyring file": "ok", "databases": "ok", "disk here": "ok",
+        "control plane": "ok",
     }  # fmt: skip
 
 
