@@ -1,6 +1,6 @@
 """`dtrove`: the command line. It speaks HTTP to the API.
 
-Only init, up, down, status, config, and the keyring of `secrets rotate` are this machine's.
+Only init, up, down, status, config, control-plane, and the keyring of `secrets rotate` are this machine's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from client.commands import (
     check,
     clusters,
     config,
+    control_plane,
     demo,
     events,
     instances,
@@ -71,6 +72,7 @@ app.add_typer(
     orphans.app, name="orphans", help="What the provider holds and nobody here knows of, and what it has lost."
 )
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(control_plane.app, name="control-plane", help="DTrove's own state in one encrypted archive, and back.")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 from client.local.addresses import url_of
+from client.local.control_plane.marks import refuse_unfinished
 from client.settings import Settings
 from shared.config import read
 from shared.secrets import Keyring, keyring_path, new_key, write_keyring
@@ -38,7 +39,8 @@ def keyring_file(place: Path) -> Path:
 
 
 def init(place: Path) -> list[str]:
-    """Make what is missing; say what was made. A second run makes nothing."""
+    """Make what is missing; say what was made. A second run makes nothing. Raises Conflict in the midst of a restore."""
+    refuse_unfinished(place)
     made = []
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     keyring = keyring_file(place)

@@ -8,17 +8,23 @@ import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from client.configuration import SERVICES, Configuration
+from client.local.control_plane import marks
 from client.supervisor import Supervisor
+from client.terminal import age
 from shared.broker import read_uris
 from shared.errors import DtroveError, Failure
 from shared.health import FAILED, MAKE_ROOM, OK, WARNING, room, status_of_disk
 from shared.secrets import keyring_path, read_keyring
 
 CONNECT_SECONDS = 3.0
+# Whoever has copied DTrove's own state once means to do so again.
+COPY_DAYS = 7
+_COPY = "`dtrove control-plane backup FILE`"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,14 @@ def look(home: Path, config: Path) -> list[LocalCheck]:
     """Every check that takes this machine, for the installation in `home`."""
     values = Configuration(home, config).values()
     running = Supervisor(home, config)
-    return [_processes(running), _broker(values), _keyring(values, home), _migrations(values), _disk(home)]
+    return [
+        _processes(running),
+        _broker(values),
+        _keyring(values, home),
+        _migrations(values),
+        _disk(home),
+        _own_state(home),
+    ]
 
 
 def _processes(running: Supervisor) -> LocalCheck:
@@ -137,3 +150,22 @@ def _disk(home: Path) -> LocalCheck:
     return LocalCheck(
         "disk here", status, f"{room(free)} are free where {home} lies", "" if status == OK else MAKE_ROOM
     )
+
+
+def _own_state(home: Path) -> LocalCheck:
+    """How old the last copy of the control plane is; and whether this one was made of a copy, and still waits."""
+    name = "control plane"
+    if marks.unfinished(home):
+        return LocalCheck(name, FAILED, "a restore of DTrove's own state was broken off before its end",
+                          "run `dtrove control-plane restore` again: it goes on where it was")  # fmt: skip
+    if held := marks.read(home, marks.HELD):
+        waits = f"{held['tasks']} tasks and {held['messages']} messages wait, and clusters are not watched"
+        return LocalCheck(name, WARNING, f"this is DTrove as it was at {held['made_at']}: {waits}",
+                          "compare with what there is, then `dtrove control-plane resume`")  # fmt: skip
+    last = marks.read(home, marks.LAST)
+    if last is None:
+        return LocalCheck(name, OK, f"no copy of DTrove's own state was made from here ({_COPY})")
+    told = f"DTrove's own state was copied {age(last['at'])} ago"
+    if datetime.now(UTC) - datetime.fromisoformat(last["at"]) > timedelta(days=COPY_DAYS):
+        return LocalCheck(name, WARNING, f"{told}, to {last['file']}", f"copy it again: {_COPY}")
+    return LocalCheck(name, OK, f"{told}, to {last['file']}")

@@ -35,6 +35,8 @@ from shared.errors import StaleEpoch
 from shared.workflow import Task
 
 OPEN = "open"
+# The subject of the fence that no task has: what every other one begins at (see shared/db/setting_back.py).
+FLOOR = "*"
 NOW = bindparam("now", type_=UtcDateTime)
 Moment = datetime | BindParameter[Any]
 # A task's id, and the epoch of the claim.
@@ -153,6 +155,11 @@ def reopen(tx: Tx, operation_id: str, *, kinds: tuple[str, ...] = ()) -> int:
     return tx.connection.execute(query.values(**values)).rowcount
 
 
+def floor(tx: Tx) -> int:
+    """The epoch that a subject begins at: above 0 where the database was set back to an older copy."""
+    return int(tx.connection.execute(_floor(tx.database.fences)).scalar_one_or_none() or 0)
+
+
 def others_open(tx: Tx, task: Task) -> bool:
     """Whether another task of the same kind and operation is not at its end."""
     t = tx.database.tasks
@@ -262,6 +269,11 @@ def _fence(fences: Table) -> Select[Any]:
 
 
 @cache
+def _floor(fences: Table) -> Select[Any]:
+    return select(fences.c.value).where(fences.c.subject == FLOOR)
+
+
+@cache
 def _raise_fence(fences: Table) -> Update:
     return update(fences).where(fences.c.subject == bindparam("of_subject")).values(value=bindparam("epoch"))
 
@@ -288,7 +300,7 @@ def _lock_fence(tx: Tx, subject: str) -> int:
     row, of = _fence(fences), {"of_subject": subject}
     value = tx.connection.execute(row, of).scalar_one_or_none()
     if value is None:
-        tx.insert_new(fences, subject=subject, value=0)
+        tx.insert_new(fences, subject=subject, value=floor(tx))
         value = tx.connection.execute(row, of).scalar_one()
     return int(value)
 

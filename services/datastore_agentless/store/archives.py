@@ -13,6 +13,7 @@ from services.datastore_agentless.domain.backup import State
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.store import tables
 from shared.db import Tx
+from shared.db.tasks import floor
 from shared.errors import StaleEpoch
 
 _a, _r = tables.archives, tables.log_runs
@@ -32,7 +33,9 @@ def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[t
 
 def enrol(tx: Tx, cluster_id: str, project_id: str) -> None:
     """Have a cluster's log kept from now on."""
-    tx.insert_new(_a, **vars(Archive(cluster_id, project_id)), due_at=tx.database.clock.now(), worker="")
+    tx.insert_new(
+        _a, **vars(Archive(cluster_id, project_id, epoch=floor(tx))), due_at=tx.database.clock.now(), worker=""
+    )
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

@@ -78,7 +78,7 @@ def test_on_the_machine_itself_it_sees_more_also_while_nothing_runs(
     (world.home / "run" / "web").write_text(world.url.removeprefix("http://"))
     done = dtrove("check", "--json")
     assert [one["name"] for one in done.json["checks"]][16:] == [
-        "processes", "rabbitmq port", "keyring file", "databases", "disk here",
+        "processes", "rabbitmq port", "keyring file", "databases", "disk here", "control plane",
     ]  # fmt: skip
     (world.home / "keyring").unlink()
     world.stop_server()
@@ -113,6 +113,7 @@ def test_files_that_are_as_they_should_be_are_ok_while_nothing_runs(home: Path) 
     found = here(home)
     assert {name: one.status for name, one in found.items()} == {
         "processes": "failed", "rabbitmq port": "failed", "keyring file": "ok", "databases": "ok", "disk here": "ok",
+        "control plane": "ok",
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What DTrove itself consists of, in one encrypted archive, and an installation made of it again."""
