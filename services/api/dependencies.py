@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import falcon
 from nameko import config
 
 from services.api import idempotency
-from services.api.actions import health, readings
+from services.api.actions import health, readings, sessions
 from services.api.actions.access import bootstrap
 from services.api.app import make_app
 from services.api.changes import Changes
@@ -104,15 +105,14 @@ def keystone() -> KeystoneJudge | None:
 def app() -> falcon.App[falcon.Request, falcon.Response]:
     """The WSGI application."""
     ring = keyring()
-    return make_app(
-        Context(
-            database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
-            seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
-            reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
-            observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
-            metrics_token_hash=settings().metrics_token_hash,
-        )
+    context = Context(
+        database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
+        seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
+        reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
+        observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
+        metrics_token_hash=settings().metrics_token_hash, session_lasts=timedelta(minutes=settings().session_minutes),
     )  # fmt: skip
+    return make_app(context)
 
 
 def door() -> Door:
@@ -130,12 +130,13 @@ def relay() -> tuple[Outbox, Subscribe]:
 
 
 def forget_old() -> None:
-    """Drop what nobody can ask for any more: old Idempotency-Keys, how nodes were a month ago, what readers of logs
-    have left behind, and events long since handled.
+    """Drop what nobody can ask for any more: old Idempotency-Keys, how nodes were a month ago, sessions that are over, what
+    readers of logs have left behind, and events long since handled.
     """
     idempotency.forget_old(database())
     health.forget_old(database())
     readings.forget_old(database())
+    sessions.forget_old(database())
     database().forget_old()
 
 
