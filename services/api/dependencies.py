@@ -8,13 +8,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 import eventlet
-import falcon
 from nameko import config
 
 from services.api import idempotency
 from services.api.actions import health, readings, sessions
 from services.api.actions.access import bootstrap
-from services.api.app import make_app
+from services.api.app import make_app, make_site
 from services.api.changes import Changes
 from services.api.http import Context
 from services.api.identity import Keystone, KeystoneJudge, Policy
@@ -22,7 +21,7 @@ from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
 from services.api.store import tables
-from shared.bus import Certificate, Door, RpcCaller
+from shared.bus import Certificate, Door, RpcCaller, WsgiApp
 from shared.bus.probe import broker_answers
 from shared.config import read
 from shared.contracts.base import dump
@@ -102,8 +101,8 @@ def keystone() -> KeystoneJudge | None:
     return KeystoneJudge(database(), Keystone(chosen.keystone_url, chosen.keystone_cacert), Policy(chosen.policy_file))
 
 
-def app() -> falcon.App[falcon.Request, falcon.Response]:
-    """The WSGI application."""
+def app() -> WsgiApp:
+    """The WSGI application: the API, and before it the console where that is wanted."""
     ring = keyring()
     context = Context(
         database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
@@ -112,7 +111,7 @@ def app() -> falcon.App[falcon.Request, falcon.Response]:
         observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
         metrics_token_hash=settings().metrics_token_hash, session_lasts=timedelta(minutes=settings().session_minutes),
     )  # fmt: skip
-    return make_app(context)
+    return make_site(context) if settings().console else make_app(context)
 
 
 def door() -> Door:
