@@ -18,6 +18,7 @@ from client.commands import (
     check,
     clusters,
     config,
+    console,
     demo,
     events,
     instances,
@@ -46,6 +47,7 @@ app = typer.Typer(
 local.register(app)
 config.register(app)
 demo.register(app)
+console.register(app)
 check.register(app)
 audit.register(app)
 rolls.register(clusters.app)
