@@ -173,7 +173,13 @@ def test_whoever_leaves_a_page_leaves_no_stream_behind(api: Api, scene: Scene, m
 
 def test_a_clusters_page_follows_what_runs_on_it(api: Api, scene: Scene, member: Browser) -> None:
     soon = api.get(f"/v1/operations/{scene.running}")["cluster"]
-    assert f'sse-connect="/operations/{scene.running}/live"' in member.get(f"/clusters/{soon}").text
+    text = member.get(f"/clusters/{soon}").text
+    # Within a part that is put in place of itself: what comes of the stream goes into its box, and the box stays.
+    assert (
+        f'sse-connect="/operations/{scene.running}/live" sse-swap="operation" sse-close="over" hx-swap="innerHTML"'
+        in text
+    )
+    assert 'hx-swap="outerHTML" hx-disinherit="*"' in text
     assert "sse-connect" not in member.get(f"/clusters/{scene.cluster}").text
 
 

@@ -36,7 +36,8 @@ document.addEventListener("click", (event) => {
 let last = "";
 document.addEventListener("htmx:load", (event) => {
   showCopyButtons(event.detail.elt);
-  const told = event.detail.elt.querySelector("[data-say]") ?? document.querySelector("#main [data-say]");
+  const arrived = event.detail.elt;
+  const told = arrived.matches("[data-say]") ? arrived : arrived.querySelector("[data-say]");
   if (!told || told.dataset.say === last) return;
   if (last) say(told.dataset.say);
   last = told.dataset.say;
