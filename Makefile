@@ -7,7 +7,7 @@ export DTROVE_PYTHON RIG
 # The suite starts hundreds of Pythons: each would compile all that is ours anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test-setup demo up down test test-openstack check fast faults bench bench-openstack docs lock
+.PHONY: help setup test-setup demo up down test test-openstack check fast faults bench bench-openstack docs lock vendor
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
@@ -55,6 +55,9 @@ bench-openstack: test-setup ## the same on the OpenStack that OS_CLOUD names, or
 
 docs: setup ## generate docs/reference
 	@.venv/bin/python -m scripts.reference
+
+vendor: ## fetch the console's htmx anew, from npm's registry
+	@sh scripts/vendor.sh
 
 lock: ## resolve the lock files anew
 	@sh scripts/lock.sh --upgrade

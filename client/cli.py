@@ -18,6 +18,7 @@ from client.commands import (
     check,
     clusters,
     config,
+    console,
     control_plane,
     demo,
     events,
@@ -47,6 +48,7 @@ app = typer.Typer(
 local.register(app)
 config.register(app)
 demo.register(app)
+console.register(app)
 check.register(app)
 audit.register(app)
 rolls.register(clusters.app)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.asking import ask
+from client.commands.console import sign_in_link
 from client.commands.local import prepare
 from client.http import Api
 from client.terminal import err
@@ -29,7 +30,8 @@ def demo(
 ) -> None:
     """From nothing to a database that answers; leaves DTrove running.
 
-    The last line, alone on standard output, is JSON: cluster, status, url (with its password), seconds.
+    The last line, alone on standard output, is JSON: cluster, status, url (with its password), console (a link that signs in to
+    the web console once, within ten minutes), seconds.
     """
     began = time.monotonic()
     supervisor = prepare()
@@ -41,8 +43,9 @@ def demo(
     ended = follow(api, operation)
     cluster = api.get(f"/v1/clusters/{made['id']}")
     login = api.get(f"/v1/clusters/{made['id']}/credentials")
-    _show(cluster, ended, ask(login["url"]))
-    result = {"cluster": cluster["id"], "status": cluster["status"], "url": login["url"],
+    link, _ = sign_in_link(api)
+    _show(cluster, ended, ask(login["url"]), link)
+    result = {"cluster": cluster["id"], "status": cluster["status"], "url": login["url"], "console": link,
               "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
     typer.echo(json.dumps(result))
 
@@ -52,7 +55,7 @@ def _free_name(api: Api, stem: str) -> str:
     return next(name for name in (stem, *(f"{stem}-{number}" for number in range(2, 1000))) if name not in taken)
 
 
-def _show(cluster: dict[str, Any], operation: dict[str, Any], answer: str) -> None:
+def _show(cluster: dict[str, Any], operation: dict[str, Any], answer: str, link: str) -> None:
     steps = Table("step", "host", "seconds", box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     steps.columns[2].justify = "right"
     for step in operation["steps"]:
@@ -61,7 +64,7 @@ def _show(cluster: dict[str, Any], operation: dict[str, Any], answer: str) -> No
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value in (("cluster", cluster["name"]), ("datastore", cluster["datastore"]["name"]),
-                         ("endpoint", cluster["endpoint"]["url"]), ("it answers", answer)):  # fmt: skip
+                         ("endpoint", cluster["endpoint"]["url"]), ("it answers", answer), ("web console", link)):  # fmt: skip
         facts.add_row(label, Text(str(value)))
     console = err()
     console.print(steps)

@@ -16,6 +16,8 @@ from services.api.observing import Observing
 from services.api.openapi import document
 from services.api.resources.system import Description
 from services.api.routes import ROUTES
+from services.api.web.app import OWNED, make_console
+from services.api.web.front import Front
 from shared.errors import DtroveError
 
 
@@ -34,6 +36,13 @@ def make_app(context: http.Context) -> falcon.App[falcon.Request, falcon.Respons
         served = description if resource is Description else resource(context)
         app.add_route(path, served, suffix=suffix or None)
     return app
+
+
+def make_site(context: http.Context) -> Front:
+    """The API with the console before it, which is a client of it like any other."""
+    api = make_app(context)
+    console = make_console(api, context.database.clock, (Observing(context.metrics),))
+    return Front(api, console, {path.split("/")[1] for path, *_ in ROUTES}, OWNED)
 
 
 @cache

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import eventlet
-import falcon
 from nameko import config
 
 from services.api import idempotency
-from services.api.actions import health, readings
+from services.api.actions import health, readings, sessions
 from services.api.actions.access import bootstrap
-from services.api.app import make_app
+from services.api.app import make_app, make_site
 from services.api.changes import Changes
 from services.api.http import Context
 from services.api.identity import Keystone, KeystoneJudge, Policy
@@ -21,7 +21,7 @@ from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
 from services.api.store import tables
-from shared.bus import Certificate, Door, RpcCaller
+from shared.bus import Certificate, Door, RpcCaller, WsgiApp
 from shared.bus.probe import broker_answers
 from shared.config import read
 from shared.contracts.base import dump
@@ -101,18 +101,17 @@ def keystone() -> KeystoneJudge | None:
     return KeystoneJudge(database(), Keystone(chosen.keystone_url, chosen.keystone_cacert), Policy(chosen.policy_file))
 
 
-def app() -> falcon.App[falcon.Request, falcon.Response]:
-    """The WSGI application."""
+def app() -> WsgiApp:
+    """The WSGI application: the API, and before it the console where that is wanted."""
     ring = keyring()
-    return make_app(
-        Context(
-            database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
-            seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
-            reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
-            observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
-            metrics_token_hash=settings().metrics_token_hash,
-        )
+    context = Context(
+        database=database(), databases=RpcCaller("datastore_agentless"), provisioner=RpcCaller("provisioner"),
+        seal=ring.seal, unseal=lambda token: ring.open(token).reveal(), max_cluster_size=settings().max_cluster_size,
+        reseal=lambda: reseal(database(), ring), ready=readiness().checks, changes=changes(), open_paths=settings().open_paths,
+        observer=observer(), limits=settings().limits, keystone=keystone(), keystone_seconds=settings().keystone_seconds,
+        metrics_token_hash=settings().metrics_token_hash, session_lasts=timedelta(minutes=settings().session_minutes),
     )  # fmt: skip
+    return make_site(context) if settings().console else make_app(context)
 
 
 def door() -> Door:
@@ -130,12 +129,13 @@ def relay() -> tuple[Outbox, Subscribe]:
 
 
 def forget_old() -> None:
-    """Drop what nobody can ask for any more: old Idempotency-Keys, how nodes were a month ago, what readers of logs
-    have left behind, and events long since handled.
+    """Drop what nobody can ask for any more: old Idempotency-Keys, how nodes were a month ago, sessions that are over, what
+    readers of logs have left behind, and events long since handled.
     """
     idempotency.forget_old(database())
     health.forget_old(database())
     readings.forget_old(database())
+    sessions.forget_old(database())
     database().forget_old()
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 import falcon
@@ -34,6 +35,7 @@ from shared.errors import (
 from shared.secrets import Secret
 
 RETRY_SECONDS = 2
+SESSION_PATH = "/v1/session"
 STATUS = ((Unauthorized, 401), (Forbidden, 403), (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
           (Unavailable, 503), (Failure, 422))  # fmt: skip
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Context:
     keystone: Judge | None = None
     keystone_seconds: float = 30.0
     metrics_token_hash: str = ""
+    session_lasts: timedelta = timedelta(hours=8)
     callers: Callers = field(init=False)
     traffic: Traffic = field(init=False)
 
@@ -91,7 +94,8 @@ class Authentication:
         if request.path in self._context.open_paths:
             return
         request.context.credential = _credential(request)
-        found = self._context.callers.of(request.context.credential)
+        exchanging = request.method == "POST" and request.path == SESSION_PATH
+        found = self._context.callers.of(request.context.credential, exchanging=exchanging)
         asked = request.context
         asked.caller = replace(found, address=asked.address, request_id=asked.id)
 

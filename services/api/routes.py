@@ -27,6 +27,7 @@ from services.api.resources import (
     rolls,
     schedules,
     secrets,
+    sessions,
     system,
     takeovers,
 )
@@ -80,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     ("/v1/parameter-groups", parameter_groups.ParameterGroups, ""),
     ("/v1/parameter-groups/{group_id}", parameter_groups.ParameterGroup, ""),
     ("/v1/flavors", catalogue.Flavors, ""),
+    ("/v1/session", sessions.Session, ""),
     ("/v1/tokens", access.Tokens, ""),
     ("/v1/tokens/{token_id}", access.Tokens, "one"),
     ("/v1/projects", access.Projects, ""),

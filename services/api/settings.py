@@ -120,6 +120,11 @@ class Settings:
         "DTROVE_STUCK_SECONDS", "an open operation of which nobody has spoken for so many seconds counts as stuck",
         default=600.0,
     )  # fmt: skip
+    console: bool = option("DTROVE_CONSOLE", "whether the web console is served, at /", default=True)
+    session_minutes: int = option(
+        "DTROVE_SESSION_MINUTES", "minutes that a session of the console lasts from its sign-in", default=480,
+        parse=options.whole(1, 44_640),
+    )  # fmt: skip
     keystone_url: str = option(
         "DTROVE_KEYSTONE_URL", "OpenStack's identity service, whose tokens count in X-Auth-Token; empty: only DTrove's own do",
         default="",

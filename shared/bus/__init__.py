@@ -8,6 +8,19 @@ from shared.bus.protocol import Door
 from shared.bus.relay import Relay
 from shared.bus.rpc import RpcCaller, rpc
 from shared.bus.steps import Steps, Ticker
-from shared.bus.web import Web
+from shared.bus.web import Web, WsgiApp
 
-__all__ = ["Certificate", "Door", "Keeps", "Relay", "RpcCaller", "Steps", "Ticker", "Web", "on", "on_parked", "rpc"]
+__all__ = [
+    "Certificate",
+    "Door",
+    "Keeps",
+    "Relay",
+    "RpcCaller",
+    "Steps",
+    "Ticker",
+    "Web",
+    "WsgiApp",
+    "on",
+    "on_parked",
+    "rpc",
+]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from services.provisioner.providers.local.engine import connect
+from tests.support.browser import found
 from tests.support.clients import LoginRefused, Redis, Sql
 from tests.support.installation import Installation, wait_for
 
@@ -255,6 +257,27 @@ def test_a_plan_tells_commands_and_files_and_changes_nothing(dtrove: Installatio
     assert any("postgresql-15" in command["command"] for command in host["commands"])
     assert any(file["path"].endswith("pg_hba.conf") for file in host["files"])
     assert not dtrove.get("/v1/clusters?name=only-planned")["clusters"]
+
+
+def test_whoever_opens_the_printed_link_sees_the_cluster_and_its_login_in_the_console(
+    dtrove: Installation, clusters: dict[str, dict[str, Any]]
+) -> None:
+    cluster = clusters["pgsql"]
+    browser, link = requests.Session(), json.loads(dtrove.dtrove("console", "--json").stdout)["url"]
+    browser.headers["Accept"] = "text/html"
+    form = {
+        "csrf": found(r'name="csrf" value="([^"]+)"', browser.get(link, timeout=20).text),
+        "code": link.partition("code=")[2],
+    }
+    overview = browser.post(f"{dtrove.url}/sign-in", data=form, timeout=20)
+    assert (overview.url, overview.status_code) == (f"{dtrove.url}/", 200)
+    place = f"{dtrove.url}/clusters/{cluster['id']}"
+    assert f'href="/clusters/{cluster["id"]}"' in overview.text
+    page = browser.get(place, timeout=20).text
+    assert cluster["endpoint"]["primary"]["host"] in page
+    assert cluster["login"]["password"] not in page
+    form = {"csrf": found(r'name="csrf" value="([^"]+)"', page)}
+    assert cluster["login"]["password"] in browser.post(f"{place}/credentials", data=form, timeout=20).text
 
 
 def test_a_deleted_cluster_leaves_no_host_no_volume_and_no_secret(

@@ -6,13 +6,13 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from services.api.domain.backups import COUNTED
 from services.api.store import tables
@@ -24,6 +24,8 @@ ROLES = ("reader", "member", "admin")
 # Every installation has this project, under one id, whichever replica makes it.
 DEFAULT_PROJECT, DEFAULT_NAME = str(uuid5(NAMESPACE_URL, "dtrove:project:default")), "default"
 CACHE_SECONDS, CACHE_SIZE = 1.0, 1000
+# By this the secret of a session is told from a token.
+SESSION = "dts_"
 # Asked for whatever is made in a project: it is put together once.
 _LOCKED = select(tables.projects.c.id).where(tables.projects.c.id == bindparam("of_id")).with_for_update()
 
@@ -37,7 +39,10 @@ class Credential(NamedTuple):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a token's id, its project, its role; the user behind it, from where, and in which request."""
+    """Who asks: a token's id, its project, its role; the user behind it, from where, and in which request.
+
+    `session` is the id of the session by which the token is used, `once` whether that is good for nothing but an exchange.
+    """
 
     token_id: str
     project_id: str
@@ -45,6 +50,8 @@ class Caller:
     user: str = ""
     address: str = ""
     request_id: str = ""
+    session: str = ""
+    once: bool = False
 
     def need(self, role: str) -> None:
         """Raise Forbidden for a lower role than `role`."""
@@ -73,8 +80,20 @@ class Callers:
         self._keystone, self._keystone_seconds = keystone, keystone_seconds
         self._known: dict[str, tuple[Caller, datetime | None, float]] = {}
 
-    def of(self, credential: Credential) -> Caller:
-        """The caller behind a token. Raises Unauthorized, Forbidden, Unavailable."""
+    def of(self, credential: Credential, *, exchanging: bool = False) -> Caller:
+        """The caller behind a token. Raises Unauthorized, Forbidden, Unavailable.
+
+        A session that is to be exchanged counts only for who is `exchanging`.
+        """
+        found = self._found(credential)
+        if found.once and not exchanging:
+            raise Unauthorized(
+                "this session does nothing but be exchanged for another one",
+                what_to_do="exchange it with POST /v1/session",
+            )
+        return found
+
+    def _found(self, credential: Credential) -> Caller:
         clock = self._database.clock
         key = f"{credential.of_keystone} {digest(credential.token)}"
         found = self._known.get(key)
@@ -84,6 +103,8 @@ class Callers:
                 return caller
         seconds: float = CACHE_SECONDS
         judge: Judge = partial(_look_up, self._database)
+        if not credential.of_keystone and credential.token.startswith(SESSION):
+            judge = self._of_session
         if credential.of_keystone:
             if self._keystone is None:
                 raise Unauthorized("tokens of Keystone are not taken here", what_to_do="set DTROVE_KEYSTONE_URL")
@@ -93,6 +114,20 @@ class Callers:
             self._known.clear()
         self._known[key] = (caller, expires_at, clock.monotonic() + seconds)
         return caller
+
+    def _of_session(self, secret: str) -> tuple[Caller, datetime | None]:
+        """By hash as well; whoever stands behind it is judged anew each time, so that a session outlives no token."""
+        t, database = tables.sessions, self._database
+        with database.read() as connection:
+            row = connection.execute(select(t).where(t.c.hash == digest(secret))).first()
+        if row is None or row.expires_at <= database.clock.now():
+            raise Unauthorized("the session is over", what_to_do="sign in again")
+        if row.keystone_token is not None:
+            caller, expires_at = self._found(Credential(row.keystone_token.reveal(), of_keystone=True)), row.expires_at
+        else:
+            caller, ends = _by_id(database, row.token_id)
+            expires_at = min(row.expires_at, ends or row.expires_at)
+        return replace(caller, session=row.id, once=row.once), expires_at
 
     def forget(self) -> None:
         """Ask the database again from now on: a token was revoked here."""
@@ -109,9 +144,19 @@ def _look_up(database: Database, token: str) -> tuple[Caller, datetime | None]:
     t, key = tables.tokens, digest(token)
     with database.read() as connection:
         row = connection.execute(select(t).where(t.c.hash == key)).first()
-    now = database.clock.now()
     known = row is not None and hmac.compare_digest(row.hash, key)
-    if row is None or not known or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    return _good(row if known else None, database.clock.now())
+
+
+def _by_id(database: Database, token_id: str) -> tuple[Caller, datetime | None]:
+    t = tables.tokens
+    with database.read() as connection:
+        row = connection.execute(select(t).where(t.c.id == token_id)).first()
+    return _good(row, database.clock.now())
+
+
+def _good(row: Row[Any] | None, now: datetime) -> tuple[Caller, datetime | None]:
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise Unauthorized("the token is unknown, expired or revoked", what_to_do="ask an administrator for a new one")
     return Caller(row.id, row.project_id, row.role, user=row.name), row.expires_at
 

@@ -22,6 +22,7 @@ from services.api.schemas.requests import (
     QuotasPut,
     Resize,
     Restart,
+    SessionCreate,
     Switchover,
     TokenCreate,
 )
@@ -29,6 +30,6 @@ from services.api.schemas.requests import (
 __all__ = [
     "AccessOpen", "BackupCreate", "BackupVerify", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
     "Failover", "NodesAdd", "OrphansClean", "ParametersChange", "ParametersPut", "ParametersRollback", "Perform", "ProjectCreate",
-    "QuotasPut", "Resize", "Restart", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
+    "QuotasPut", "Resize", "Restart", "SessionCreate", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
     "shown_parameters",
 ]  # fmt: skip

@@ -32,6 +32,25 @@ class Project(Shown):
     name = text()
 
 
+class WhoAsks(Shown):
+    """Who asks, and by which session; null where it is done by the token itself."""
+
+    user = text(words="the user, or the token's name")
+    project = one(Project)
+    role = text()
+    session = identity(null=True)
+    expires_at = moment(null=True)
+
+
+class NewSession(Shown):
+    """A session, this once with what opens it."""
+
+    id = identity()
+    token = text(words="to be sent as a token is")
+    once = fields.Boolean(required=True)
+    expires_at = moment()
+
+
 class Amounts(Shown):
     """One number of each kind."""
 

@@ -309,6 +309,14 @@ class TokenCreate(Strict):
             raise ma.ValidationError("must be a time to come, before the year 2200")
 
 
+class SessionCreate(Strict):
+    """A session that is wanted."""
+
+    once = flag(
+        False, description="whether it is good for nothing but to be exchanged for another, as a link that signs in is"
+    )
+
+
 class OrphansClean(Strict):
     """Things at the provider that are to go."""
 

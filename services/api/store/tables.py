@@ -9,6 +9,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaDa
 from services.api.store.archive_table import add_archives
 from services.api.store.backup_table import add_backups
 from services.api.store.schedule_table import add_schedules
+from services.api.store.session_table import add_sessions
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
@@ -382,4 +383,5 @@ accounts = Table(
 backups = add_backups(metadata)
 schedules = add_schedules(metadata)
 archives = add_archives(metadata)
+sessions = add_sessions(metadata)
 add_machinery(metadata)

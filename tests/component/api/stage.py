@@ -18,7 +18,10 @@ from sqlalchemy import insert, update  # noqa: E402
 
 from services.api.actions.access import DEFAULT_PROJECT, digest  # noqa: E402
 from services.api.domain.limits import Limits  # noqa: E402
+from services.api.routes import ROUTES  # noqa: E402
 from services.api.store import tables  # noqa: E402
+from services.api.web.app import OWNED, make_console  # noqa: E402
+from services.api.web.front import Front  # noqa: E402
 from shared.bus import Certificate, Door, Web  # noqa: E402
 from shared.contracts import REGISTRY  # noqa: E402
 from shared.contracts.base import new_id, utcnow  # noqa: E402
@@ -92,6 +95,12 @@ def door(options: dict[str, Any]) -> Door:
     return made
 
 
+def site(api: Api) -> Front:
+    """The API with these doors, and the console before it."""
+    of_api = {path.split("/")[1] for path, *_ in ROUTES} | {"tell", "token"}
+    return Front(api.app, make_console(api.app, api.database.clock), of_api, OWNED)
+
+
 def main() -> None:
     """Serve until the process is ended."""
     logging.basicConfig(level=logging.WARNING)
@@ -107,7 +116,7 @@ def main() -> None:
     port = probe.getsockname()[1]
     probe.close()
     config.setup({"WEB_SERVER_ADDRESS": f"127.0.0.1:{port}"})
-    web = Web(lambda: api.app, lambda: door(options))
+    web = Web(lambda: site(api), lambda: door(options))
     container = Container()
     bound = web.bind(container, "web")
     bound.start()

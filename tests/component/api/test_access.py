@@ -27,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/instances/{instance_id}/perform": {"name": "x", "commands": ["id"]},
     "/v1/instances/{instance_id}/access": {"public_key": KEY, "minutes": 5},
     "/v1/datastores": {"manager": "mysql", "version": "8.0", "packages": ["mysql-server"]},
+    "/v1/session": {"once": True},
     "/v1/tokens": {"name": "x"},
     "/v1/projects": {"name": "x"},
     "/v1/clusters/{cluster_id}/parameters": {"parameters": {}},

@@ -1,0 +1,118 @@
+"""A new cluster: the form, its plan, and only then the wish.
+
+Nothing is validated here: a field that is wrong is said so by the API, and shown beside the field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from falcon import Request, Response
+
+from services.api.web.asking import Refused
+from services.api.web.console import Console, asks, form, go
+
+# What the form has, by the names that the API's errors have.
+FIELDS = {"name": "", "datastore": "", "size": "1", "flavor": "", "volume_gb": "", "topology.mode": "",
+          "topology.failover": "automatic", "deletion_protection": "", "restore.backup": ""}  # fmt: skip
+# What may be wrong with a wish; anything else is a page of its own.
+_WRONG = (403, 409, 422)
+
+
+class NewCluster:
+    """`/clusters/new`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_get(self, request: Request, response: Response) -> None:
+        """The form; with `?backup=` for a cluster that begins with one, and needs no less than that one's cluster had."""
+        given, backup = dict(FIELDS), None
+        if backup_id := request.get_param("backup", default=""):
+            backup = asks(request).get(f"/v1/backups/{backup_id}")
+            given |= {
+                "restore.backup": backup["id"], "datastore": backup["datastore"]["id"], "flavor": backup["flavor"]["id"],
+                "volume_gb": str(backup["volume_gb"] or ""),
+            }  # fmt: skip
+        self._show(request, response, given, backup)
+
+    def on_post(self, request: Request, response: Response) -> None:
+        """The plan, the form once more, or the cluster: by the button that was pressed."""
+        sent = form(request)
+        given = FIELDS | {name: value for name, value in sent.items() if name in FIELDS}
+        # A box that is not ticked is not sent.
+        given["deletion_protection"] = sent.get("deletion_protection", "")
+        step = sent.get("step")
+        if step == "edit":
+            self._show(request, response, given, self._backup(request, given))
+            return
+        try:
+            if step == "create":
+                self._create(request, response, given, sent.get("key", ""))
+            else:
+                self._plan(request, response, given)
+        except Refused as error:
+            if error.status not in _WRONG:
+                raise
+            self._show(request, response, given, self._backup(request, given), error)
+
+    def _create(self, request: Request, response: Response, given: dict[str, str], key: str) -> None:
+        made = asks(request).send("POST", "/v1/clusters", wish(given), key=key)
+        go(response, f"/clusters/{made.body['id']}")
+
+    def _plan(self, request: Request, response: Response, given: dict[str, str]) -> None:
+        plan = asks(request).send("POST", "/v1/clusters", wish(given), plan="true").body["plan"]
+        chosen = {one["id"]: one["name"] for one in self._choices(request)["datastores"]}
+        self._console.pages.show(
+            request, response, "create_plan.html", given=given, plan=plan, key=str(uuid4()),
+            datastore=chosen.get(given["datastore"], given["datastore"]),
+        )  # fmt: skip
+
+    def _show(
+        self, request: Request, response: Response, given: dict[str, str], backup: Any, error: Refused | None = None
+    ) -> None:
+        wrong = dict(error.errors) if error else {}
+        elsewhere = {field: reason for field, reason in wrong.items() if field not in FIELDS}
+        self._console.pages.show(
+            request, response, "create.html", error.status if error else 200, given=given, backup=backup, wrong=wrong,
+            elsewhere=elsewhere, detail=error.detail if error else "", **self._choices(request),
+        )  # fmt: skip
+
+    def _choices(self, request: Request) -> dict[str, Any]:
+        asking = asks(request)
+        return {
+            "datastores": asking.get("/v1/datastores")["datastores"],
+            "flavors": asking.get("/v1/flavors")["flavors"],
+        }
+
+    def _backup(self, request: Request, given: dict[str, str]) -> Any:
+        if not given["restore.backup"]:
+            return None
+        try:
+            return asks(request).get(f"/v1/backups/{given['restore.backup']}")
+        except Refused:
+            # It went meanwhile, or never was: the API's word on the wish says so.
+            return None
+
+
+def wish(given: dict[str, str]) -> dict[str, Any]:
+    """The body of a request for a cluster, as the form has it; what was left empty is not said."""
+    several = given["size"] != "1"
+    asked: dict[str, Any] = {
+        "name": given["name"].strip(), "datastore": given["datastore"], "size": _number(given["size"]),
+        "flavor": given["flavor"] or None, "deletion_protection": given["deletion_protection"] == "on",
+    }  # fmt: skip
+    if given["volume_gb"].strip():
+        asked["volume_gb"] = _number(given["volume_gb"])
+    if several:
+        asked["topology"] = {"mode": given["topology.mode"] or None, "failover": given["topology.failover"]}
+    if given["restore.backup"]:
+        asked["restore"] = {"backup": given["restore.backup"]}
+    return asked
+
+
+def _number(text: str) -> int | str:
+    """A number; what is none goes to the API as it is, which says what is wrong with it."""
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 9 else text

@@ -1,0 +1,57 @@
+// What htmx leaves to be done: copying, saying what has changed, and telling that the line is lost. Without it all pages work.
+"use strict";
+
+const said = document.getElementById("said");
+const lost = document.getElementById("lost");
+
+function say(words) {
+  if (said.textContent !== words) said.textContent = words;
+}
+
+function showCopyButtons(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
+async function copy(source) {
+  const text = source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied");
+  } catch {
+    // Over plain HTTP browsers lend no clipboard: what is selected can be copied by hand.
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    say("Selected: copy it with your keyboard");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(document.getElementById(button.dataset.copy));
+});
+
+// A live part says in one sentence what it shows: only that is read out, and only when it is another one.
+let last = "";
+document.addEventListener("htmx:load", (event) => {
+  showCopyButtons(event.detail.elt);
+  const arrived = event.detail.elt;
+  const told = arrived.matches("[data-say]") ? arrived : arrived.querySelector("[data-say]");
+  if (!told || told.dataset.say === last) return;
+  if (last) say(told.dataset.say);
+  last = told.dataset.say;
+});
+
+// Which details are open stays so when their part of the page comes anew.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const open = [...event.detail.target.querySelectorAll("details[id][open]")].map((one) => one.id);
+  if (open.length) requestAnimationFrame(() => open.forEach((id) => document.getElementById(id)?.setAttribute("open", "")));
+});
+
+const broken = () => { lost.hidden = false; };
+const mended = () => { lost.hidden = true; };
+for (const name of ["htmx:sendError", "htmx:timeout", "htmx:sseError"]) document.addEventListener(name, broken);
+document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status >= 500) broken(); });
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) mended(); });
+for (const name of ["htmx:sseOpen", "htmx:sseClose"]) document.addEventListener(name, mended);
