@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.backup_stores.base import Part
+from services.datastore_agentless.backup_stores.base import Part, one_after_the_other
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.hosts.base import CommandFailed, Target
 from services.datastore_agentless.hosts.simulated import SimulatedHosts, SimulatedRunner
@@ -27,6 +27,23 @@ def test_a_stream_comes_back_as_it_went(shelf: Shelf, node: Node) -> None:
     assert [part.number for part in sent.parts] == [1, 2, 3]
     assert node.receive(store, sent.parts) == node.data.read_bytes()
     assert store.manifest(KEY) == b'{"a": 1}'
+    assert node.left_behind() == []
+
+
+def test_several_streams_come_back_by_one_job_each_by_itself(shelf: Shelf, node: Node) -> None:
+    store, ways, wanted = shelf.store, [], b""
+    for megabytes in (1, 6, 2):
+        node.write(megabytes)
+        key = f"{KEY}-{megabytes}"
+        way = store.begin(key, 12 * MB)
+        with store.carried(node.target, key, way) as check:
+            sent = node.run_send(way, check=check)
+        store.finish(key, way.token, sent.parts, b"{}")
+        ways.append(store.fetching(key, sent.parts))
+        wanted += node.data.read_bytes() + b"end\n"
+    together = one_after_the_other(ways)
+    with store.carried(node.target, f"{KEY}-1", together) as check:
+        assert node.fetch(together, f"cat >> {node.back}; echo end >> {node.back}", check=check) == wanted
     assert node.left_behind() == []
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.datastore_agentless.hosts.base import Target
 from shared.secrets import Secret
@@ -50,12 +50,16 @@ class Fetching:
     """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills.
 
     Where all parts are one object, its URL is followed by a blank and the range of bytes to ask for, as in `https://... 0-99`.
+    `sources` is where the store itself has each part, for its carrier. `streams`, where there are several one after the other, has how
+    many bytes each of them is.
     """
 
     parts: Sequence[Part]
     urls: Secret = field(default_factory=lambda: Secret(""))
     spool: str = ""
     spooled: int = 3
+    sources: tuple[str, ...] = ()
+    streams: tuple[int, ...] = ()
 
 
 class BackupStore(ABC):
@@ -102,6 +106,17 @@ class BackupStore(ABC):
         block's end the same is raised, where nothing else was.
         """
         return nullcontext(_goes_well)
+
+
+def one_after_the_other(ways: Sequence[Fetching]) -> Fetching:
+    """Several ways back out of one store as one, so that a node fetches many small things by one job; parts are numbered through."""
+    parts = [part for way in ways for part in way.parts]
+    return Fetching(
+        tuple(replace(part, number=number) for number, part in enumerate(parts, 1)),
+        Secret("\n".join(filter(None, (way.urls.reveal() for way in ways)))), ways[0].spool, ways[0].spooled,
+        tuple(source for way in ways for source in way.sources),
+        tuple(sum(part.size for part in way.parts) for way in ways),
+    )  # fmt: skip
 
 
 def _goes_well() -> None:

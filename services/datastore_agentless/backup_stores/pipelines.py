@@ -174,5 +174,10 @@ feed() {
 }
 
 # What is loaded may end before the stream does: the rest is read, for whoever writes it must not be cut off.
-feed | age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c | { load; cat > /dev/null; }
+open_up() { age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c | { load; cat > /dev/null; }; }
+if [ ${#streams[@]} = 0 ]; then
+  feed | open_up
+else
+  feed | { for size in "${streams[@]}"; do head -c "$size" | open_up; done; }
+fi
 """

@@ -9,7 +9,7 @@ ended well reads the same again. Nothing but that stays on the node, whether the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
@@ -67,18 +67,20 @@ def send(
     return read_sent(done)
 
 
-def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL) -> Script:
+def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL,
+            title: str = "fetch the backup") -> Script:  # fmt: skip
     """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`.
 
-    `identity` is age's private key: it goes by standard input, which lies in the node's memory for as long as this takes.
+    Of several streams each is given to `load` by itself. `identity` is age's private key: it goes by standard input, which lies in
+    the node's memory for as long as this takes.
     """
     key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
     if not key:
         raise Failure("what is to open the backup is no private key of age's")
-    script = _script(way, manner, {}, "load", load, _listed(way.parts) + RECEIVE)
+    script = _script(way, manner, {}, "load", load, _listed(way) + RECEIVE)
     given = Secret(f"{key}\n{way.urls.reveal()}")
     size = sum(part.size for part in way.parts)
-    yield from _done(Job(name, script, title="fetch the backup", stdin=given, timeout=TRANSFER_SECONDS,
+    yield from _done(Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS,
                          progress=_reader("fetched", size), sample="read 0\n"))  # fmt: skip
 
 
@@ -108,8 +110,9 @@ def _script(
     return f"{again}{lines}{name}() (\ncd /\n{command}\n)\n{SHARED}{rest}"
 
 
-def _listed(parts: Sequence[Part]) -> str:
-    return "parts=(\n" + "".join(f"{part.size}:{quote(part.sha256)}\n" for part in parts) + ")\n"
+def _listed(way: Fetching) -> str:
+    parts = "".join(f"{part.size}:{quote(part.sha256)}\n" for part in way.parts)
+    return f"parts=(\n{parts})\nstreams=({' '.join(map(str, way.streams))})\n"
 
 
 def _reader(verb: str, of_bytes: int) -> Callable[[str], Progress | None]:
