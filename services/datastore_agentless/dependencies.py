@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nameko import config
 
+from services.datastore_agentless.actions.backups import renew_backup
 from services.datastore_agentless.actions.repairing import consider
 from services.datastore_agentless.archiving import Archiver
 from services.datastore_agentless.backup_stores.naming import S3Key
@@ -46,7 +47,7 @@ from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.bus import RpcCaller
 from shared.config import read
-from shared.db import Database, Sealed, Subscribe, migrate
+from shared.db import Database, Sealed, Subscribe, Tx, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.once import once
@@ -154,7 +155,12 @@ def archiver() -> Archiver | None:
     if not chosen.archive_seconds:
         return None
     keeping = Keeping(replace(hosts(), pool=SshPool()), stores())
-    return Archiver(database(), ArchiveLog(keeping).turn, _archived, chosen.archive_seconds)
+    return Archiver(database(), ArchiveLog(keeping, _renew).turn, _archived, chosen.archive_seconds)
+
+
+def _renew(tx: Tx, cluster_id: str, store: str) -> None:
+    """Have a full backup made that the log of a cluster can go on from."""
+    renew_backup(tx, cluster_id, store, manager_for, stores())
 
 
 def _archived() -> list[str]:

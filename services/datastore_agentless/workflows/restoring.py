@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.domain.backup import Backup, restorable
@@ -12,6 +13,7 @@ from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import accounts, backups, catalogue, clusters
 from services.datastore_agentless.workflows import manifests
 from services.datastore_agentless.workflows.keeping import Keeping
+from services.datastore_agentless.workflows.log_replays import LogReplays
 from shared.db import Tx
 from shared.workflow import Next, Outcome, StepContext
 
@@ -39,12 +41,16 @@ class Restoring:
         hosts.run(context, node, dumping.ready(node))
         with hosts.database.read() as connection:
             key = backups.identity(connection, backup.project_id)
+        moment, replays = cluster.restore_time, LogReplays(self.keeping)
+        receives = dumping.receives(node) if moment is None else replays.bring(context, node, backup, moment)
         way = self.keeping.store(backup).fetching(backup.key, manifests.parts_of(backup))
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well)
-            hosts.run(watchful, node, transfer.receive(way, dumping.receives(node), key.private, "receive"))
+            hosts.run(watchful, node, transfer.receive(way, receives, key.private, "receive"))
         context.report("starting the database on the data of the backup")
         hosts.run(context, node, dumping.take_over(node))
+        if moment is not None:
+            replays.forget(context, node)
         # The logins are those of the cluster that was backed up, until the administrator's is set.
         hosts.run(context, node, manager.secure(node))
 
@@ -58,13 +64,18 @@ class Restoring:
                 # Nothing to change, yet to be listed and told, once all nodes are there: databases and users came with the data.
                 accounts.add(tx, context.task.operation_id, cluster.id, [])
 
-        return Next(save=save, message=f"the data are those of {backup.manifest['begun']['at']}")
+        return Next(save=save, message=_told(backup, moment))
 
     def _backup(self, cluster: Cluster) -> Backup:
         with self.keeping.hosts.database.read() as connection:
             entry = catalogue.datastore(connection, cluster.datastore_id)
             found = backups.find(connection, cluster.restore_id)
         return restorable(found, cluster.restore_id, cluster.project_id, entry)
+
+
+def _told(backup: Backup, moment: datetime | None) -> str:
+    words = backup.manifest["begun"]["at"] if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"the data are those of {words}"
 
 
 def _is_due(cluster: Cluster, node: Instance) -> bool:

@@ -18,7 +18,7 @@ from services.datastore_agentless.store import archives, tables
 from services.datastore_agentless.workflows.archive_log import CLOCKS_APART, RUN_PIECES, ArchiveLog
 from services.datastore_agentless.workflows.keeping import Keeping
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
-from shared.db import Database
+from shared.db import Database, Tx
 from shared.errors import Cancelled, StaleEpoch
 from tests.component.hosts.fleet import Stage
 from tests.component.hosts.spools import SpoolHosts, SpoolOn, segment
@@ -42,9 +42,12 @@ class Log:
         hosts = SpoolHosts(
             stage.database, SshPool(), keeps, simulated=stage.hosts.simulated, fleet=stage.fleet, spools=self.spools
         )
-        self.flow = ArchiveLog(Keeping(hosts, stage.stores))
+        self.flow = ArchiveLog(Keeping(hosts, stage.stores), self._renew)
         with stage.database.write() as tx:
             archives.enrol(tx, "c", "p")
+
+    def _renew(self, tx: Tx, cluster_id: str, store: str) -> None:
+        actions.renew_backup(tx, cluster_id, store, self.stage.manager_for, self.stage.stores)
 
     def __getitem__(self, name: str) -> SpoolOn:
         return self.spools.setdefault(name, SpoolOn())
@@ -169,7 +172,7 @@ def test_where_the_engine_is_behind_what_is_safe_is_as_old_as_its_newest_piece(l
     log["c-0"].finish(1, at=seconds(log) - 40)
     log["c-0"].waiting, log["c-0"].failing = 3, segment(2)
     log.turn()
-    assert log.archive.until == log.stage.clock.now() - timedelta(seconds=40)
+    assert log.archive.until == log.stage.clock.now() - timedelta(seconds=41)
     assert "c-0 could not put" in log.archive.trouble
     log["c-0"].waiting, log["c-0"].failing = 0, ""
     log.turn()
