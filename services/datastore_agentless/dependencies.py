@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from nameko import config
 
@@ -23,7 +24,7 @@ from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store import catalogue
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.watching import Looker, Pace, Watch
-from services.datastore_agentless.workflows.archive_log import ArchiveLog
+from services.datastore_agentless.workflows.archive_log import STALE_AFTER, ArchiveLog
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.change_parameters import ChangeParameters
@@ -155,7 +156,8 @@ def archiver() -> Archiver | None:
     if not chosen.archive_seconds:
         return None
     keeping = Keeping(replace(hosts(), pool=SshPool()), stores())
-    return Archiver(database(), ArchiveLog(keeping, _renew).turn, _archived, chosen.archive_seconds)
+    turns = ArchiveLog(keeping, _renew, STALE_AFTER + timedelta(seconds=2 * chosen.archive_seconds))
+    return Archiver(database(), turns.turn, _archived, chosen.archive_seconds)
 
 
 def _renew(tx: Tx, cluster_id: str, store: str) -> None:

@@ -30,6 +30,7 @@ class ArchiveSeen(Event):
     broken_at: datetime | None = None
     trouble: str = ""
     chains: tuple[LogChain, ...] = ()
+    stale: bool = False
     ended: bool = False
 
 

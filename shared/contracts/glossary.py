@@ -27,6 +27,7 @@ MEANINGS = {
     "broken_at": "when a hole was found in the log that no full backup was begun after; null: there is none",
     "trouble": "why the log is not kept as it should be; empty: it is",
     "chains": "which full backups a log goes on from, and until when; none: nobody can say yet",
+    "stale": "whether the log is kept no further than a while ago, or has a hole: a cluster that serves is not well then",
     "LogChain.until": "what was committed by this moment of the engine's is in the log",
     "LogChain.backups": "full backups, as UUIDs, from each of which the log goes on without a hole",
     "ended": "whether it is kept no more",

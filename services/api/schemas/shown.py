@@ -168,6 +168,10 @@ class LogArchive(Shown):
     until = moment(null=True)
     broken_at = moment(null=True)
     trouble = text(words="empty where the log is kept as it should be")
+    stale = fields.Boolean(
+        required=True,
+        metadata={"description": "whether that is too long ago, or there is a hole: the cluster is degraded"},
+    )
     seen_at = moment()
 
 

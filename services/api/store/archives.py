@@ -34,6 +34,7 @@ def of_cluster(connection: Connection, cluster_id: str) -> dict[str, Any] | None
         "until": stamp(row.until),
         "broken_at": stamp(row.broken_at),
         "trouble": row.trouble,
+        "stale": row.stale,
         "seen_at": stamp(row.said_at),
     }
 

@@ -16,7 +16,7 @@ class Archive:
 
     `begun` says which server of an instance, by its id, has a spool. `broken_at` is when a hole was found that no full backup has
     been begun after; `trouble` a sentence on why the archive is not as it should be, empty where it is; `renewed_at` when DTrove
-    has last asked for a full backup by itself. `epoch` counts who has worked on it.
+    has last asked for a full backup by itself; `stale` whether a cluster that serves would lose more than it should. `epoch` counts who has worked on it.
     """
 
     cluster_id: str
@@ -27,6 +27,7 @@ class Archive:
     broken_at: datetime | None = None
     trouble: str = ""
     renewed_at: datetime | None = None
+    stale: bool = False
 
 
 @dataclass

@@ -17,7 +17,7 @@ from shared.db.types import UtcDateTime
 from shared.errors import StaleEpoch
 
 _a, _r = tables.archives, tables.log_runs
-_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble", "renewed_at")
+_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble", "renewed_at", "stale")
 
 
 def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from shared.db.tables import add_machinery
@@ -313,6 +314,7 @@ archives = Table(
     Column("trouble", Text, nullable=False),
     # When DTrove has last asked for a full backup by itself.
     Column("renewed_at", UtcDateTime),
+    Column("stale", Boolean, nullable=False, default=False, server_default=false()),
     Column("due_at", UtcDateTime, nullable=False),
     Column("worker", String(64), nullable=False),
     Column("leased_until", UtcDateTime),

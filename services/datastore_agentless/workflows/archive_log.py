@@ -31,6 +31,8 @@ from shared.errors import Cancelled, DtroveError, Failure, StaleEpoch
 CLOCKS_APART = timedelta(hours=1)
 # DTrove asks for a full backup by itself no more often than that.
 RENEWED_AT_MOST = timedelta(hours=1)
+# Beside the time from one look to the next, twice.
+STALE_AFTER = timedelta(minutes=5)
 # So many pieces go in one run, and so many runs that nothing is built upon any more go in one turn.
 RUN_PIECES, DROPPED_AT_ONCE = SPOOLED // 2, 20
 
@@ -42,6 +44,8 @@ class ArchiveLog:
     keeping: Keeping
     # Has a full backup of a cluster made in a store.
     renew: Callable[[Tx, str, str], None]
+    # A log that is kept no further than so long ago is stale.
+    stale_after: timedelta = STALE_AFTER
 
     def turn(self, archive: Archive, check: Check) -> int | None:
         """Bring what waits into the store; returns how many pieces that were, None once nothing is kept any more.
@@ -67,6 +71,8 @@ class ArchiveLog:
             with _noting(troubles, node.name):
                 brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
+        late = archive.until is not None and self._now() - archive.until > self.stale_after
+        archive.stale = bool(ready) and (late or archive.broken_at is not None)
         with self.keeping.hosts.database.write() as tx:
             based_on = bases(backups.of_cluster(tx.connection, archive.cluster_id)) or based_on
             found = self._chains(tx.connection, archive, based_on[-1])
@@ -173,7 +179,7 @@ class ArchiveLog:
                     script = self._archiving(node).end(node)
                     self.keeping.hosts.work(node, script, subject(archive), archive.epoch, check)
                     archive.begun = {key: value for key, value in archive.begun.items() if key != node.id}
-        archive.until, archive.broken_at, archive.trouble = None, None, "; ".join(troubles)
+        archive.until, archive.broken_at, archive.trouble, archive.stale = None, None, "; ".join(troubles), False
         with self.keeping.hosts.database.write() as tx:
             keeps = any(archive.begun.get(node.id) == node.server for node in nodes if node.status not in GOING)
             left = keeps or bool(troubles) or archives.newest(tx.connection, archive.cluster_id) is not None
@@ -220,4 +226,4 @@ def _noting(troubles: list[str], where: str) -> Iterator[None]:
 def _told(archive: Archive) -> dict[str, Any]:
     """What others hear of it."""
     return {"cluster_id": archive.cluster_id, "project_id": archive.project_id, "until": archive.until,
-            "broken_at": archive.broken_at, "trouble": archive.trouble}  # fmt: skip
+            "broken_at": archive.broken_at, "trouble": archive.trouble, "stale": archive.stale}  # fmt: skip

@@ -11,12 +11,12 @@ import pytest
 from services.datastore_agentless import actions
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.store import archives, clusters
-from services.datastore_agentless.workflows.archive_log import RENEWED_AT_MOST
+from services.datastore_agentless.workflows.archive_log import RENEWED_AT_MOST, STALE_AFTER
 from shared.contracts.api import BackupRequested
 from shared.contracts.values import RestoreRef
 from shared.db import Database
 from tests.component.hosts.fleet import Stage, workflows
-from tests.component.hosts.spools import SpoolHosts, SpoolOn
+from tests.component.hosts.spools import SpoolHosts, SpoolOn, segment
 from tests.component.hosts.test_archives import LINE, Log, fail_over
 from tests.component.hosts.test_backups import bury, keeps, kept
 from tests.component.hosts.wishes import admin_user, said, up, wish
@@ -228,3 +228,25 @@ def test_a_first_backup_waits_a_little_until_the_log_is_kept_and_not_for_ever(da
     stage.settle()
     assert stage.steps("make-b")[-1] == "finish"
     assert 60 <= stage.clock.monotonic() - began < 70
+
+
+def test_a_log_that_is_kept_no_further_than_a_while_ago_or_has_a_hole_is_stale(log: Log) -> None:
+    now = log.stage.clock.now().timestamp()
+    log["c-0"].at = now
+    log["c-0"].finish(5, at=now - 70)
+    log.turn()
+    assert not log.archive.stale
+    log["c-0"].waiting = 3
+    log.stage.clock.advance(STALE_AFTER.total_seconds() - 60)
+    log.turn()
+    assert not log.archive.stale
+    log.stage.clock.advance(60)
+    log.turn()
+    assert log.archive.stale
+    assert said(log.stage.database, "archive.seen")[-1]["stale"]
+    log["c-0"].waiting, log["c-0"].at = 0, log.stage.clock.now().timestamp()
+    log.turn()
+    assert not log.archive.stale
+    log["c-0"].lost = [segment(7)]
+    log.turn()
+    assert log.archive.stale

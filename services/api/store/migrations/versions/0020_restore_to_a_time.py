@@ -19,11 +19,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("restored_to", UtcDateTime(), nullable=True))
     with op.batch_alter_table("archives") as batch_op:
         batch_op.add_column(sa.Column("chains", sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column("stale", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
     """Revert."""
     with op.batch_alter_table("archives") as batch_op:
+        batch_op.drop_column("stale")
         batch_op.drop_column("chains")
     with op.batch_alter_table("clusters") as batch_op:
         batch_op.drop_column("restored_to")

@@ -19,11 +19,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("restore_time", UtcDateTime(), nullable=True))
     with op.batch_alter_table("archives") as batch_op:
         batch_op.add_column(sa.Column("renewed_at", UtcDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("stale", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
     """Revert."""
     with op.batch_alter_table("archives") as batch_op:
+        batch_op.drop_column("stale")
         batch_op.drop_column("renewed_at")
     with op.batch_alter_table("clusters") as batch_op:
         batch_op.drop_column("restore_time")
