@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from services.datastore_agentless.backup_stores.reaching import Reaching
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.health import Limits
 from services.datastore_agentless.hosts.base import Target
@@ -160,9 +162,9 @@ def archiver() -> Archiver | None:
     return Archiver(database(), turns.turn, _archived, chosen.archive_seconds)
 
 
-def _renew(tx: Tx, cluster_id: str, store: str) -> None:
+def _renew(tx: Tx, former: Sequence[Backup]) -> None:
     """Have a full backup made that the log of a cluster can go on from."""
-    renew_backup(tx, cluster_id, store, manager_for, stores())
+    renew_backup(tx, former, manager_for, stores())
 
 
 def _archived() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from services.datastore_agentless.actions.requests import file_task
@@ -42,13 +43,19 @@ def request_backup(
                                  operation_id=event.operation_id, problem=problem))  # fmt: skip
 
 
-def renew_backup(tx: Tx, cluster_id: str, store: str, manager_for: ManagerFor, stores: Stores) -> None:
-    """File a full backup that nobody has asked for: the log that is kept goes on from none. Where there can be none, none is filed."""
-    cluster = clusters.lock(tx, cluster_id)
-    if cluster is None or store not in stores.names:
+def renew_backup(tx: Tx, former: Sequence[Backup], manager_for: ManagerFor, stores: Stores) -> None:
+    """File a full backup that nobody has asked for: the log that is kept goes on from none. Where there can be none, none is filed.
+
+    It is like the `former` ones, of one cluster: in the newest one's store, and of the schedule that has made the newest of its own, which
+    counts it for what it keeps.
+    """
+    newest = former[-1]
+    cluster = clusters.lock(tx, newest.cluster_id)
+    if cluster is None or newest.store not in stores.names:
         return
-    event = BackupRequested(operation_id=new_id(), backup_id=new_id(), cluster_id=cluster.id, project_id=cluster.project_id,
-                            store=store)  # fmt: skip
+    schedule_id = next((one.schedule_id for one in reversed(former) if one.schedule_id), "")
+    event = BackupDue(operation_id=new_id(), backup_id=new_id(), cluster_id=cluster.id, project_id=cluster.project_id,
+                      schedule_id=schedule_id, store=newest.store)  # fmt: skip
     with suppress(Failure):
         _begin(tx, event, manager_for, stores)
         tx.emit(OperationBegun(operation_id=event.operation_id, cluster_id=cluster.id, project_id=cluster.project_id,

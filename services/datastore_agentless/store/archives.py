@@ -143,6 +143,17 @@ def of_stretch(connection: Connection, cluster_id: str, stretch: Stretch) -> lis
     return [_run(row) for row in connection.execute(query)]
 
 
+def unjoined(connection: Connection, cluster_id: str) -> list[LogRun]:
+    """The runs that a hole comes before."""
+    query = select(_r).where(_r.c.cluster_id == cluster_id, _r.c.joined.is_(False)).order_by(_r.c.at)
+    return [_run(row) for row in connection.execute(query)]
+
+
+def join(tx: Tx, key: str) -> None:
+    """What was missing before a run has come."""
+    tx.connection.execute(update(_r).where(_r.c.key == key).values(joined=True))
+
+
 def drop(tx: Tx, key: str) -> None:
     """A run is kept no more."""
     tx.connection.execute(delete(_r).where(_r.c.key == key))

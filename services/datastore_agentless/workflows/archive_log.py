@@ -42,8 +42,8 @@ class ArchiveLog:
     """One turn on one cluster, for whoever has the lease of its archive."""
 
     keeping: Keeping
-    # Has a full backup of a cluster made in a store.
-    renew: Callable[[Tx, str, str], None]
+    # Has a full backup of a cluster made, like those that there are.
+    renew: Callable[[Tx, Sequence[Backup]], None]
     # A log that is kept no further than so long ago is stale.
     stale_after: timedelta = STALE_AFTER
 
@@ -72,13 +72,16 @@ class ArchiveLog:
                 brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
         late = archive.until is not None and self._now() - archive.until > self.stale_after
-        archive.stale = bool(ready) and (late or archive.broken_at is not None)
         with self.keeping.hosts.database.write() as tx:
             based_on = bases(backups.of_cluster(tx.connection, archive.cluster_id)) or based_on
             found = self._chains(tx.connection, archive, based_on[-1])
+            if archive.broken_at is not None and _fill(tx, archive, found) and not wants_base(found, based_on):
+                archive.broken_at = None
+                found = self._chains(tx.connection, archive, based_on[-1])
+            archive.stale = bool(ready) and (late or archive.broken_at is not None)
             if ready and not troubles and wants_base(found, based_on) and self._may_renew(archive):
                 archive.renewed_at = tx.database.clock.now()
-                self.renew(tx, archive.cluster_id, based_on[-1].store)
+                self.renew(tx, based_on)
             archives.save(tx, archive)
             if brought or _told(archive) != before:
                 tx.emit(ArchiveSeen(**_told(archive), chains=told(found, based_on)))
@@ -221,6 +224,19 @@ def _noting(troubles: list[str], where: str) -> Iterator[None]:
         raise
     except DtroveError as error:
         troubles.append(error.message if where in error.message else f"{where}: {error.message}")
+
+
+def _fill(tx: Tx, archive: Archive, found: Sequence[Chain]) -> bool:
+    """Whether runs that did not join when they came do by now, as where a former primary has come back with what was missing."""
+    filled = [
+        run for run in archives.unjoined(tx.connection, archive.cluster_id)
+        for number, one in enumerate(found[0].stretches if found else ())
+        if (one.instance_id, one.line) == (run.instance_id, run.line) and one.first <= run.first <= one.last
+        and (number or run.first > one.first)
+    ]  # fmt: skip
+    for run in filled:
+        archives.join(tx, run.key)
+    return bool(filled)
 
 
 def _told(archive: Archive) -> dict[str, Any]:

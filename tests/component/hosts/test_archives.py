@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from services.datastore_agentless import actions
 from services.datastore_agentless.domain.archive import Archive
+from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Status
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.store import archives, tables
@@ -46,8 +47,8 @@ class Log:
         with stage.database.write() as tx:
             archives.enrol(tx, "c", "p")
 
-    def _renew(self, tx: Tx, cluster_id: str, store: str) -> None:
-        actions.renew_backup(tx, cluster_id, store, self.stage.manager_for, self.stage.stores)
+    def _renew(self, tx: Tx, former: Sequence[Backup]) -> None:
+        actions.renew_backup(tx, former, self.stage.manager_for, self.stage.stores)
 
     def __getitem__(self, name: str) -> SpoolOn:
         return self.spools.setdefault(name, SpoolOn())

@@ -10,7 +10,7 @@ import pytest
 
 from services.datastore_agentless import actions
 from services.datastore_agentless.hosts.ssh import SshPool
-from services.datastore_agentless.store import archives, clusters
+from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows.archive_log import RENEWED_AT_MOST, STALE_AFTER
 from shared.contracts.api import BackupRequested
 from shared.contracts.values import RestoreRef
@@ -250,3 +250,33 @@ def test_a_log_that_is_kept_no_further_than_a_while_ago_or_has_a_hole_is_stale(l
     log["c-0"].lost = [segment(7)]
     log.turn()
     assert log.archive.stale
+
+
+def test_a_hole_that_a_former_primary_fills_when_it_is_back_is_none_any_more_and_no_backup_was_made_for_it(
+    log: Log,
+) -> None:
+    write(log, 5, 6)
+    fail_over(log)
+    log.stage.fleet["c-0"].reachable = False
+    write(log, 8, node="c-1", minute=3)
+    assert (log.archive.broken_at is not None, log.archive.stale, unasked(log)) == (True, True, 0)
+    log.stage.fleet["c-0"].reachable = True
+    log["c-0"].finish(7, at=at(90).timestamp())
+    log.turn()
+    assert (log.archive.broken_at, unasked(log)) == (None, 0)
+    assert chains(log)[-1] == (at(179), ["b"])
+    restore(log, at(170))
+    assert list(log["d-0"].jobs) == [f"receive-log-{LINE}-5-700-00000002-8", "receive"]
+
+
+def test_an_unasked_backup_goes_where_the_newest_is_and_counts_for_its_schedule(log: Log) -> None:
+    with log.stage.database.write() as tx:
+        former = kept(log.stage)
+        former.schedule_id = "nightly"
+        backups.save(tx, former)
+    write(log, 6, 7)
+    (begun,) = [one for one in log.stage.said("operation.begun") if one["kind"] == "backup"]
+    with log.stage.database.read() as connection:
+        made = backups.of_operation(connection, begun["operation_id"])
+    assert made is not None
+    assert (made.schedule_id, made.store, made.kind) == ("nightly", "local", "full")
