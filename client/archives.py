@@ -12,7 +12,7 @@ def told(archive: dict[str, Any]) -> str:
     until = archive["until"]
     words = f"its log is kept until {until}, {age(until)} ago" if until else "its log is kept from now on"
     if archive["broken_at"]:
-        words += f"; it has a hole, found {age(archive['broken_at'])} ago: make a full backup"
+        words += f"; it has a hole, found {age(archive['broken_at'])} ago: a full backup mends it"
     return f"{words}; {archive['trouble']}" if archive["trouble"] else words
 
 

@@ -71,25 +71,31 @@ class ArchiveLog:
             with _noting(troubles, node.name):
                 brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
-        late = archive.until is not None and self._now() - archive.until > self.stale_after
         with self.keeping.hosts.database.write() as tx:
             based_on = bases(backups.of_cluster(tx.connection, archive.cluster_id)) or based_on
-            found = self._chains(tx.connection, archive, based_on[-1])
-            if archive.broken_at is not None and _fill(tx, archive, found) and not wants_base(found, based_on):
-                archive.broken_at = None
-                found = self._chains(tx.connection, archive, based_on[-1])
-            archive.stale = bool(ready) and (late or archive.broken_at is not None)
-            if ready and not troubles and wants_base(found, based_on) and self._may_renew(archive):
-                archive.renewed_at = tx.database.clock.now()
-                self.renew(tx, based_on)
-            archives.save(tx, archive)
+            self._conclude(tx, archive, based_on, serves=bool(ready))
             if brought or _told(archive) != before:
-                tx.emit(ArchiveSeen(**_told(archive), chains=told(found, based_on)))
+                chained = told(self._chains(tx.connection, archive, based_on[-1]), based_on)
+                tx.emit(ArchiveSeen(**_told(archive), chains=chained))
             if archive.broken_at not in (None, before["broken_at"]):
                 tx.emit(
                     ArchiveBroken(cluster_id=archive.cluster_id, project_id=archive.project_id, until=archive.until)
                 )
         return brought
+
+    def _conclude(self, tx: Tx, archive: Archive, based_on: Sequence[Backup], *, serves: bool) -> None:
+        """Store what a turn has come to: whether a hole was filled, whether the log is stale, and whether a full backup is needed."""
+        found = self._chains(tx.connection, archive, based_on[-1])
+        wants = wants_base(found, based_on)
+        if archive.broken_at is not None and _fill(tx, archive, found) and not wants:
+            archive.broken_at = None
+        late = archive.until is not None and self._now() - archive.until > self.stale_after
+        archive.stale = serves and (late or archive.broken_at is not None)
+        # While a node does not answer, what is missing may be on it.
+        if serves and wants and not archive.trouble and self._may_renew(archive):
+            archive.renewed_at = self._now()
+            self.renew(tx, based_on)
+        archives.save(tx, archive)
 
     def _chains(self, connection: Connection, archive: Archive, backup: Backup) -> list[Chain]:
         entry = catalogue.find(connection, "", backup.datastore["manager"], backup.datastore["version"])
