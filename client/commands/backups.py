@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from client import completion, names
+from client import archives, completion, names
 from client.arguments import BackupName, ClusterName, Json, Plan, Timeout, Wait, Yes
 from client.changing import finish, look_on
 from client.http import Api
 from client.plans import ask_plan
 from client.proving import proven, wanted_checks
 from client.restoring import from_backup
-from client.terminal import Column, age, print_json, show, show_list, span
+from client.terminal import Column, age, out, print_json, show, show_list, span
 from client.watching import follow
 
 app = typer.Typer(no_args_is_help=True)
@@ -76,6 +76,9 @@ def list_backups(
     if deleted_clusters and cluster:
         found = [one for one in found if cluster in (one["cluster"], one["cluster_name"])]
     show_list(found if as_json else [_told(one) for one in found], as_json, COLUMNS, "there are no backups")
+    alone = api.get(f"/v1/clusters/{params['cluster']}") if "cluster" in params and not as_json else {}
+    if there := archives.moments(alone.get("restorable")):
+        out().print(f"\nany moment can be restored {there}", markup=False)
 
 
 @app.command("show")
@@ -153,15 +156,20 @@ def restore(
         int | None,
         typer.Option(help="A disk of its own for the data, in GB; as large as it was where nothing is said."),
     ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="A moment after the backup, as 2026-11-30T12:00:05Z; of a cluster, the best backup is chosen for it.",
+                     metavar="TIME"),
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     plan: Plan = False,
     as_json: Json = False,
-) -> None:
-    """Make a cluster that begins with the data of a backup; a short form of `dtrove cluster create --restore`."""
+) -> None:  # fmt: skip
+    """Make a cluster that begins with the data of a backup, or of a moment; a short form of `dtrove cluster create --restore`."""
     api = Api()
     wish = {"name": name, "datastore": None, "flavor": flavor, "size": size, "volume_gb": volume_gb}
-    body = from_backup(api, backup, wish)
+    body = from_backup(api, backup, wish, time)
     if plan:
         ask_plan(api, "POST", "/v1/clusters", body, as_json=as_json)
         return

@@ -70,6 +70,12 @@ def create(
             autocompletion=completion.backups_or_clusters,
         ),
     ] = None,
+    restore_time: Annotated[
+        str | None,
+        typer.Option(
+            "--restore-time", help="With --restore: as of this moment, as 2026-11-30T12:00:05Z.", metavar="TIME"
+        ),
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     plan: Plan = False,
@@ -78,12 +84,14 @@ def create(
     """Ask for a cluster."""
     if datastore is None and restore is None:
         raise typer.BadParameter("say what it is to be: --datastore, or --restore")
+    if restore_time is not None and restore is None:
+        raise typer.BadParameter("--restore-time wants --restore as well: whose data, a cluster or a backup")
     api = Api()
     chosen = {"parameters": pairs(parameter or []), "parameter_group": parameter_group}
     body = {"name": name, "datastore": names.datastore_wish(api, datastore) if datastore else None, "flavor": flavor, "size": size, "volume_gb": volume_gb,
             "deletion_protection": protected, "topology": _topology(mode, failover), **{key: value for key, value in chosen.items() if value}}  # fmt: skip
     if restore is not None:
-        body = from_backup(api, restore, body)
+        body = from_backup(api, restore, body, restore_time)
     if plan:
         ask_plan(api, "POST", "/v1/clusters", body, as_json=as_json)
         return
@@ -111,7 +119,8 @@ def show_cluster(cluster: ClusterName, as_json: Json = False) -> None:
     if as_json:
         show(found, as_json)
         return
-    show({name: value for name, value in found.items() if name not in ("instances", "health")}, as_json)
+    there = {name: value for name, value in found.items() if name not in ("instances", "health")}
+    show(there | {"restorable": archives.moments(found.get("restorable"))}, as_json)
     if found["instances"]:
         out().print(drawn(found))
 

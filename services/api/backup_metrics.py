@@ -19,14 +19,18 @@ from services.api.store import tables
 LABELS = ("project", "cluster")
 AGE, FAILURES, STORED = "dtrove_backup_age_seconds", "dtrove_backup_failures", "dtrove_backup_stored_bytes"
 PROOF_AGE, PROOF_FAILURES = "dtrove_backup_proof_age_seconds", "dtrove_backup_proof_failures"
+LOG_AGE, LOG_STALE = "dtrove_archive_age_seconds", "dtrove_archive_stale"
 FAMILIES = {
     AGE: "how old the newest completed backup of a cluster is; a cluster without one is not there",
     FAILURES: "backups of a cluster that have failed since its newest completed one",
     PROOF_AGE: "how long ago a backup of a cluster was last restored for a proof and has passed; a cluster without one is not there",
     PROOF_FAILURES: "backups of a cluster that are kept and have not passed their last proof",
+    LOG_AGE: "how long ago the log of a cluster is kept until: as much would be lost; a cluster whose log is not kept is not there",
+    LOG_STALE: "1 where the log of a cluster is kept no further than too long ago, or has a hole; else 0",
     STORED: "what is kept of a cluster's backups, also where the cluster is gone",
 }
-_b, _c, _p = tables.backups, tables.clusters, tables.projects
+_a, _b, _c, _p = tables.archives, tables.backups, tables.clusters, tables.projects
+_LOGS = select(_a.c.cluster_id, _a.c.until, _a.c.stale).where(_a.c.ended.is_(False))
 
 
 def families(connection: Connection, now: datetime, project_id: str = "") -> Iterator[Metric]:
@@ -49,6 +53,13 @@ def families(connection: Connection, now: datetime, project_id: str = "") -> Ite
     seen = [(clusters[row.cluster_id], row) for row in proved if row.cluster_id in clusters and (row.at or row.failed)]
     yield _family(PROOF_AGE, {labels: (now - row.at).total_seconds() for labels, row in seen if row.at})
     yield _family(PROOF_FAILURES, {labels: float(row.failed) for labels, row in seen})
+    logs = [
+        (clusters[row.cluster_id], row)
+        for row in connection.execute(_of(_LOGS, _a, project_id))
+        if row.cluster_id in clusters
+    ]
+    yield _family(LOG_AGE, {labels: (now - row.until).total_seconds() for labels, row in logs if row.until})
+    yield _family(LOG_STALE, {labels: float(row.stale) for labels, row in logs})
     yield _family(STORED, _stored(connection, project_id))
 
 

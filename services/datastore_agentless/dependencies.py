@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from nameko import config
 
+from services.datastore_agentless.actions.backups import renew_backup
 from services.datastore_agentless.actions.repairing import consider
 from services.datastore_agentless.archiving import Archiver
 from services.datastore_agentless.backup_stores.naming import S3Key
@@ -13,6 +16,7 @@ from services.datastore_agentless.backup_stores.reaching import Reaching
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores import load_manager
 from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.health import Limits
 from services.datastore_agentless.hosts.base import Target
@@ -22,7 +26,7 @@ from services.datastore_agentless.settings import Settings
 from services.datastore_agentless.store import catalogue
 from services.datastore_agentless.store.tables import metadata
 from services.datastore_agentless.watching import Looker, Pace, Watch
-from services.datastore_agentless.workflows.archive_log import ArchiveLog
+from services.datastore_agentless.workflows.archive_log import STALE_AFTER, ArchiveLog
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.change_parameters import ChangeParameters
@@ -46,7 +50,7 @@ from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.bus import RpcCaller
 from shared.config import read
-from shared.db import Database, Sealed, Subscribe, migrate
+from shared.db import Database, Sealed, Subscribe, Tx, migrate
 from shared.db.outbox import Outbox
 from shared.engine import StepEngine
 from shared.once import once
@@ -154,7 +158,13 @@ def archiver() -> Archiver | None:
     if not chosen.archive_seconds:
         return None
     keeping = Keeping(replace(hosts(), pool=SshPool()), stores())
-    return Archiver(database(), ArchiveLog(keeping).turn, _archived, chosen.archive_seconds)
+    turns = ArchiveLog(keeping, _renew, STALE_AFTER + timedelta(seconds=2 * chosen.archive_seconds))
+    return Archiver(database(), turns.turn, _archived, chosen.archive_seconds)
+
+
+def _renew(tx: Tx, former: Sequence[Backup]) -> None:
+    """Have a full backup made that the log of a cluster can go on from."""
+    renew_backup(tx, former, manager_for, stores())
 
 
 def _archived() -> list[str]:

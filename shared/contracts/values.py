@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -51,9 +52,10 @@ class InstanceRef:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreRef:
-    """The backup that a cluster is to begin with."""
+    """The backup that a cluster is to begin with, and up to which moment it takes the log that was kept after it; null: none of that."""
 
     backup_id: str
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

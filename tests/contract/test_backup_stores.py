@@ -111,7 +111,7 @@ def test_several_backups_come_back_one_after_the_other_each_by_itself(shelf: She
         wholes.append(node.data.read_bytes())
         chain.append((f"project/cluster/backup-{number}", node.store(store, f"project/cluster/backup-{number}")))
     way = store.fetching_all(chain)
-    assert [one.count for one in way.chain] == [3, 1, 2]
+    assert [one.count for one in way.streams] == [3, 1, 2]
     with store.carried(node.target, chain[-1][0], way) as check:
         node.fetch(way, f'cat > {node.folder}/back-"$1"; cp {node.folder}/back-"$1" {node.back}', check=check)
     assert [Path(node.folder, f"back-{number}").read_bytes() for number in (1, 2, 3)] == wholes

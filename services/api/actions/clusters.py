@@ -23,7 +23,7 @@ from shared.contracts.api import (
 )
 from shared.contracts.backups import ProofWish
 from shared.contracts.base import dump, new_id
-from shared.contracts.values import Flavor, InstanceRef, RestoreRef
+from shared.contracts.values import Flavor, InstanceRef
 from shared.db import Tx
 from shared.errors import Conflict, NotFound
 
@@ -63,7 +63,8 @@ def create(
         datastore={"id": datastore.id, "name": datastore.name, "manager": datastore.manager, "version": datastore.version},
         flavor=vars(size), volume_gb=asked["volume_gb"], topology=dump(together) if together else None, message="",
         deletion_protection=asked["deletion_protection"], created_at=tx.database.clock.now(),
-        restored_from=source.id if source else None, proves=source.id if source and proof else None,
+        restored_from=source.backup.id if source else None, restored_to=source.time if source else None,
+        proves=source.backup.id if source and proof else None,
     )  # fmt: skip
     if not is_new:
         raise _taken(asked["name"])
@@ -74,7 +75,7 @@ def create(
         cluster_id=cluster_id, operation_id=operation_id, project_id=project_id, name=asked["name"],
         size=asked["size"], flavor=size, instances=refs, volume_gb=asked["volume_gb"], topology=together,
         datastore=reference(datastore), parameters=chosen.wanted, accounts=wanted,
-        restore=RestoreRef(backup_id=source.id) if source else None, proof=proof,
+        restore=source.reference if source else None, proof=proof,
     )  # fmt: skip
     definitions.born_with(tx, cluster_id, operation_id, chosen)
     tx.emit(wish)

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from services.api.store import tables
+from services.api.store.views import stamp
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.values import NodeHealth
 from shared.contracts.verdicts import Verdict, rank
@@ -22,11 +23,12 @@ from shared.db.types import UtcDateTime
 HISTORY_DAYS = 30
 _UNWATCHED = ("stopped", "deleting", "deleted")
 # Asked whenever a cluster's nodes come, change or go: they are put together once.
-_c, _h, _i = tables.clusters, tables.health, tables.instances
+_a, _c, _h, _i = tables.archives, tables.clusters, tables.health, tables.instances
 _ILL = (
     select(_h.c.verdict, _h.c.message).join(_i, _i.c.id == _h.c.instance_id)
     .where(_i.c.cluster_id == bindparam("of_cluster"), _i.c.status.not_in(_UNWATCHED), _h.c.verdict != Verdict.OK)
 )  # fmt: skip
+_STALE = select(_a).where(_a.c.cluster_id == bindparam("of_cluster"), _a.c.stale.is_(True))
 _HERE = update(_c).where(_c.c.id == bindparam("of_id"))
 _DEGRADE = _HERE.where(_c.c.status.in_(("active", "degraded"))).values(status="degraded")
 _RESTORE = _HERE.where(_c.c.status == "degraded").values(status="active", message="")
@@ -90,11 +92,13 @@ def recovered(tx: Tx, event: databases.ClusterRecovered) -> None:
 
 
 def settle(tx: Tx, cluster_id: str) -> None:
-    """Have the status of a cluster that serves say whether all its nodes are well. The caller holds its row."""
+    """Have the status of a cluster that serves say whether all its nodes are well, and its log is kept. The caller holds its row."""
     wrong = tx.connection.execute(_ILL, {"of_cluster": cluster_id}).all()
     if wrong:
         cause = max(wrong, key=lambda row: (rank(row.verdict), row.message))
         tx.connection.execute(_DEGRADE, {"of_id": cluster_id, "message": cause.message})
+    elif (stale := tx.connection.execute(_STALE, {"of_cluster": cluster_id}).first()) is not None:
+        tx.connection.execute(_DEGRADE, {"of_id": cluster_id, "message": _staleness(stale)})
     else:
         tx.connection.execute(_RESTORE, {"of_id": cluster_id})
 
@@ -120,6 +124,14 @@ def forget_old(database: Database) -> int:
     """Drop what is older than a month of the history; returns how much."""
     t = tables.health_history
     return database.forget(t, t.c.id, t.c.at < database.clock.now() - timedelta(days=HISTORY_DAYS))
+
+
+def _staleness(archive: Row[Any]) -> str:
+    """Why a log that is not kept as it should be leaves a cluster less than well."""
+    if archive.broken_at is not None:
+        return "its log has a hole: what is written now can only be restored once there is a new full backup"
+    why = f": {archive.trouble}" if archive.trouble else ""
+    return f"its log is kept until {stamp(archive.until)} only{why}"
 
 
 def _lock(tx: Tx, cluster_id: str) -> None:

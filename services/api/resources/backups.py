@@ -14,7 +14,7 @@ from services.api.resources.clusters import unknown_marker
 from services.api.schemas import backups as shown
 from services.api.schemas import queries
 from services.api.serving import serves
-from services.api.store import backup_views, pages, tables
+from services.api.store import archives, backup_views, pages, tables
 from services.api.wishes import accepted
 from shared.db import Tx
 
@@ -25,12 +25,14 @@ class ClusterBackups:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    @serves(query=queries.Page, gives=shown.Backups)
+    @serves(query=queries.Page, gives=shown.ClusterBackups)
     def on_get(self, request: Request, response: Response, cluster_id: str) -> None:
-        """A page of the cluster's backups, newest first."""
+        """A page of the cluster's backups, newest first, and the moments that can be restored from all of them."""
         with self._context.database.read() as connection:
             clusters.get(connection, request.context.caller.project_id, cluster_id)
+            restorable = archives.restorable(connection, cluster_id)
         _page(self._context, request, response, cluster=cluster_id)
+        response.media["restorable"] = restorable
 
     @serves(role="member", takes=schemas.BackupCreate, gives=shown.BackupChange, status=202, conflicts=True)
     def on_post(self, request: Request, response: Response, cluster_id: str) -> None:
@@ -62,7 +64,7 @@ class Backups:
         """One backup."""
         with self._context.database.read() as connection:
             row = backups.get(connection, request.context.caller.project_id, backup_id)
-        response.media = backup_views.backup(row)
+            (response.media,) = backup_views.backups(connection, [row])
 
     @serves(role="member", gives=shown.BackupChange, status=202, conflicts=True)
     def on_delete_one(self, request: Request, response: Response, backup_id: str) -> None:
@@ -90,12 +92,12 @@ def _page(context: Context, request: Request, response: Response, **wanted: Any)
     query = backup_views.query(request.context.caller.project_id, **wanted)
     with context.database.read() as connection:
         found = pages.page(connection, tables.backups, query, asked["marker"], asked["limit"])
-    if found is None:
-        raise unknown_marker()
-    there = [backup_views.backup(row) for row in found.rows]
+        if found is None:
+            raise unknown_marker()
+        there = backup_views.backups(connection, found.rows)
     response.media = {"backups": there, "next": next_url(request, asked["limit"], found.following)}
 
 
 def _begun(tx: Tx, project_id: str, backup_id: str, operation_id: str) -> Answer:
-    backup = backup_views.backup(backups.get(tx.connection, project_id, backup_id))
+    (backup,) = backup_views.backups(tx.connection, [backups.get(tx.connection, project_id, backup_id)])
     return accepted(tx, project_id, operation_id, {"backup": backup})

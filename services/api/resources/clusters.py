@@ -14,7 +14,7 @@ from services.api.http import Context, next_url
 from services.api.idempotency import Answer, give, once
 from services.api.schemas import plans, queries, shown
 from services.api.serving import serves
-from services.api.store import health, tables, views
+from services.api.store import archives, health, tables, views
 from services.api.store.cluster_page import Wanted, page
 from shared.db import Tx
 from shared.errors import FieldError, Invalid
@@ -68,7 +68,7 @@ class Clusters:
                 "parameters": chosen.wanted, "addressed": flavor.supports_addresses}  # fmt: skip
         plan = self._context.databases.call("plan_create", spec)
         if source is not None:
-            plan["moves"] = [*plan["moves"], restoring.told(source, names[0])]
+            plan["moves"] = [*plan["moves"], source.told(names[0])]
         return plan
 
 
@@ -85,7 +85,9 @@ class Cluster:
         with database.read() as connection:
             row = clusters.get(connection, request.context.caller.project_id, cluster_id)
             how = health.of_cluster(connection, row, database.clock.now())
-            response.media = views.clusters(connection, [row])[0] | {"health": how}
+            response.media = views.clusters(connection, [row])[0] | {
+                "health": how, "restorable": archives.restorable(connection, cluster_id),
+            }  # fmt: skip
 
     @serves(role="member", takes=schemas.ClusterPatch, gives=shown.Cluster, conflicts=True)
     def on_patch(self, request: Request, response: Response, cluster_id: str) -> None:

@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from services.api.domain.backups import Status
 from services.api.schemas.answer import Shown, identity, many, moment, number, one, page_of, text
-from services.api.schemas.shown import DatastoreRef, Flavor, OperationBrief, Problem
+from services.api.schemas.shown import DatastoreRef, Flavor, OperationBrief, Problem, Restorable
 
 
 class BackupFacts(Shown):
@@ -76,6 +76,7 @@ class Backup(Shown):
     facts = one(BackupFacts, null=True)
     verified = one(BackupProof, null=True)
     verification_failed = one(ProofFailure, null=True)
+    log_until = moment(null=True)
     message = text(words="why it is as it is, where that needs words")
     problem = one(Problem, null=True)
     created_at = moment()
@@ -90,3 +91,11 @@ class BackupChange(OperationBrief):
 
 
 Backups = page_of("backups", Backup)
+
+
+class ClusterBackups(Shown):
+    """A page of a cluster's backups, and which moments of it can be restored; null: those of its backups alone."""
+
+    backups = many(Backup)
+    next = text(null=True, words="the URL of the next page; null on the last one")
+    restorable = one(Restorable, null=True)

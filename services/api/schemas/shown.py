@@ -116,6 +116,7 @@ class Cluster(Shown):
     message = text(words="why it is as it is, where that needs words")
     deletion_protection = fields.Boolean(required=True)
     restored_from = identity(null=True)
+    restored_to = moment(null=True)
     created_at = moment()
 
 
@@ -167,6 +168,10 @@ class LogArchive(Shown):
     until = moment(null=True)
     broken_at = moment(null=True)
     trouble = text(words="empty where the log is kept as it should be")
+    stale = fields.Boolean(
+        required=True,
+        metadata={"description": "whether that is too long ago, or there is a hole: the cluster is degraded"},
+    )
     seen_at = moment()
 
 
@@ -180,10 +185,28 @@ class HealthReport(Shown):
     history = many(HealthChange)
 
 
+class RestoreWindow(Shown):
+    """Any moment from one to another."""
+
+    since = moment()
+    until = moment()
+
+
+class Restorable(Shown):
+    """Which moments of a cluster can be restored: all from the earliest to the latest, but for what lies between two windows."""
+
+    earliest = moment()
+    latest = moment()
+    windows = many(RestoreWindow)
+
+
 class ClusterAlone(Cluster):
-    """A cluster by itself, with how it was when it was last seen; null while nothing was seen."""
+    """A cluster by itself, with how it was when it was last seen, null while nothing was seen; and which moments of it can be
+    restored, null where it is none but those of its backups.
+    """
 
     health = one(ClusterHealth, null=True)
+    restorable = one(Restorable, null=True)
 
 
 class Problem(Shown):

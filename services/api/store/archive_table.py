@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, MetaData, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, MetaData, String, Table, Text, false
 
 from shared.db.types import UtcDateTime
 
@@ -17,6 +17,9 @@ def add_archives(metadata: MetaData) -> Table:
         Column("until", UtcDateTime),
         Column("broken_at", UtcDateTime),
         Column("trouble", Text, nullable=False),
+        # The backups that it goes on from, and until when, as JSON of the event; null in those of before.
+        Column("chains", JSON),
+        Column("stale", Boolean, nullable=False, default=False, server_default=false()),
         Column("ended", Boolean, nullable=False),
         Column("said_at", UtcDateTime, nullable=False),
     )

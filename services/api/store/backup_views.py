@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from services.api.domain.backups import Status
-from services.api.store import tables
+from services.api.store import archives, tables
 from services.api.store.views import stamp
 
 
@@ -25,8 +26,13 @@ def query(project_id: str, *, cluster: str = "", status: str = "", deleted_clust
     return wanted
 
 
-def backup(row: Row[Any]) -> dict[str, Any]:
-    """One backup."""
+def backups(connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """Some, with how far the log goes on from each."""
+    until = archives.ends(connection, {row.cluster_id for row in rows})
+    return [_backup(row) | {"log_until": stamp(until.get(row.id))} for row in rows]
+
+
+def _backup(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id, "project": row.project_id, "cluster": row.cluster_id, "cluster_name": row.cluster_name,
         "operation": row.operation_id or None, "schedule": row.schedule_id or None, "kind": row.kind or "full",

@@ -17,7 +17,8 @@ from shared.db.types import UtcDateTime, in_utc
 
 JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint")
 COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "topology", "endpoint",
-           "primary_id", "operation_id", "message", "deletion_protection", "restored_from", "created_at")  # fmt: skip
+           "primary_id", "operation_id", "message", "deletion_protection", "restored_from", "restored_to", "created_at")  # fmt: skip
+TIME_COLUMNS = ("restored_to", "created_at")
 NODE_COLUMNS = ("id", "name", "status", "addr")
 _AGE = itemgetter(COLUMNS.index("created_at"), COLUMNS.index("id"))
 _NAME = itemgetter(NODE_COLUMNS.index("name"))
@@ -83,7 +84,7 @@ def _column(name: str) -> Any:
     column = tables.clusters.c[name]
     if name in JSON_COLUMNS:
         return cast(column, Text).label(name)
-    return type_coerce(column, NullType()).label(name) if name == "created_at" else column
+    return type_coerce(column, NullType()).label(name) if name in TIME_COLUMNS else column
 
 
 def _grouped(rows: Sequence[Row[Any]]) -> list[tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]]:
@@ -109,6 +110,7 @@ def _rendered(cluster: tuple[Any, ...], nodes: tuple[tuple[Any, ...], ...]) -> s
         datastore=json.loads(row.datastore), flavor=json.loads(row.flavor),
         topology=json.loads(row.topology) if row.topology else None,
         endpoint=json.loads(row.endpoint) if row.endpoint else None, created_at=_moment(row.created_at),
+        restored_to=_moment(row.restored_to) if row.restored_to else None,
     )  # fmt: skip
     return json.dumps(views.cluster(read, [_Node(*node) for node in nodes]))
 
@@ -136,6 +138,7 @@ class _Cluster(NamedTuple):
     message: str
     deletion_protection: bool
     restored_from: str | None
+    restored_to: Any
     created_at: Any
 
 

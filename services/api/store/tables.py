@@ -103,8 +103,9 @@ clusters = Table(
     # What a resize has asked for that has not come about (yet): some of the volumes may have it.
     Column("volume_gb_wanted", Integer),
     Column("flavor_wanted", String(255)),
-    # The backup that it has begun with; and the one after which it is to be deleted.
+    # The backup that it has begun with, and up to which moment it took the log; and the backup after which it is to be deleted.
     Column("restored_from", String(64)),
+    Column("restored_to", UtcDateTime),
     Column("final_backup", String(64)),
     # The backup that it is to prove, where it is for nothing else: then nobody is shown it in a list.
     Column("proves", String(64)),

@@ -2,7 +2,7 @@
 
 from services.datastore_agentless.actions.accounts import request_accounts
 from services.datastore_agentless.actions.addresses import address_move_failed, address_moved
-from services.datastore_agentless.actions.backups import delete_backup, request_backup
+from services.datastore_agentless.actions.backups import delete_backup, renew_backup, request_backup
 from services.datastore_agentless.actions.clusters import (
     clocks,
     expect_cluster,
@@ -51,6 +51,7 @@ __all__ = [
     "prepare_node",
     "release_cluster",
     "remove_nodes",
+    "renew_backup",
     "request_access",
     "request_accounts",
     "request_backup",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from services.datastore_agentless.actions.requests import file_task
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores.base import BaseManager
@@ -14,6 +17,8 @@ from services.datastore_agentless.workflows.keeping import BACKUP, DELETE, SEND
 from services.datastore_agentless.workflows.on_host import ManagerFor
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
 from shared.contracts.backups import FULL, BackupDeleted, BackupDeleteFailed, BackupFailed
+from shared.contracts.base import new_id
+from shared.contracts.operations import OperationBegun
 from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Problem
 from shared.db import Database, Tx, tasks
@@ -36,6 +41,25 @@ def request_backup(
             problem = Problem(step="begin", message=error.message, what_to_do=error.what_to_do)
             tx.emit(BackupFailed(backup_id=event.backup_id, cluster_id=event.cluster_id,
                                  operation_id=event.operation_id, problem=problem))  # fmt: skip
+
+
+def renew_backup(tx: Tx, former: Sequence[Backup], manager_for: ManagerFor, stores: Stores) -> None:
+    """File a full backup that nobody has asked for: the log that is kept goes on from none. Where there can be none, none is filed.
+
+    It is like the `former` ones, of one cluster: in the newest one's store, and of the schedule that has made the newest of its own, which
+    counts it for what it keeps.
+    """
+    newest = former[-1]
+    cluster = clusters.lock(tx, newest.cluster_id)
+    if cluster is None or newest.store not in stores.names:
+        return
+    schedule_id = next((one.schedule_id for one in reversed(former) if one.schedule_id), "")
+    event = BackupDue(operation_id=new_id(), backup_id=new_id(), cluster_id=cluster.id, project_id=cluster.project_id,
+                      schedule_id=schedule_id, store=newest.store)  # fmt: skip
+    with suppress(Failure):
+        _begin(tx, event, manager_for, stores)
+        tx.emit(OperationBegun(operation_id=event.operation_id, cluster_id=cluster.id, project_id=cluster.project_id,
+                               kind="backup", message="its log goes on from no backup: a full one is made"))  # fmt: skip
 
 
 def delete_backup(database: Database, event: BackupDeleteRequested | BackupExpired) -> None:

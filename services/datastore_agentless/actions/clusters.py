@@ -67,6 +67,7 @@ def expect_cluster(
             mode=together.mode, parameters=dict(event.parameters), failover=together.failover,
             primary_id=event.instances[0].id if event.instances else "",
             restore_id=event.restore.backup_id if event.restore else "",
+            restore_time=event.restore.time if event.restore else None,
             proof=proofs.wanted(event.proof, event.occurred_at) if event.proof else {},
         )  # fmt: skip
         trouble = None

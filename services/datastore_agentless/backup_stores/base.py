@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.datastore_agentless.hosts.base import Target
 from shared.secrets import Secret
@@ -46,7 +46,7 @@ class Sending:
 
 
 @dataclass(frozen=True)
-class Link:
+class Stream:
     """One backup of several that are read one after the other: its key, and how many parts it has."""
 
     key: str
@@ -58,14 +58,16 @@ class Fetching:
     """How a node is to get a backup's parts: a URL to GET each from, in order, or the folder `spool` that the carrier fills.
 
     Where all parts are one object, its URL is followed by a blank and the range of bytes to ask for, as in `https://... 0-99`.
-    With a `chain` these are the parts of several backups, each one's behind those of the one before it; a spool counts them all through.
+    `sources` is where the store itself has each part, for its carrier. With `streams` these are the parts of several backups, each one's
+    behind those of the one before it, and numbered all through.
     """
 
     parts: Sequence[Part]
     urls: Secret = field(default_factory=lambda: Secret(""))
     spool: str = ""
     spooled: int = 3
-    chain: Sequence[Link] = ()
+    sources: tuple[str, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
 
 class BackupStore(ABC):
@@ -93,16 +95,17 @@ class BackupStore(ABC):
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         """How a node gets the parts back. Raises Failure where one of them is missing."""
 
-    def fetching_all(self, chain: Sequence[tuple[str, Sequence[Part]]]) -> Fetching:
-        """How a node gets several backups back, one after the other, by their keys. Raises Failure where a part of one is missing."""
-        ways = [self.fetching(key, parts) for key, parts in chain]
+    def fetching_all(self, backups: Sequence[tuple[str, Sequence[Part]]]) -> Fetching:
+        """How a node gets several backups back by one job, one after the other, by their keys. Raises Failure where a part is missing."""
+        ways = [self.fetching(key, parts) for key, parts in backups]
         if len(ways) == 1:
             return ways[0]
+        parts = [part for way in ways for part in way.parts]
         return Fetching(
-            parts=[part for way in ways for part in way.parts],
-            urls=Secret("\n".join(way.urls.reveal() for way in ways if way.urls.reveal())),
-            spool=ways[-1].spool, spooled=ways[-1].spooled,
-            chain=[Link(key, len(parts)) for key, parts in chain],
+            tuple(replace(part, number=number) for number, part in enumerate(parts, 1)),
+            Secret("\n".join(filter(None, (way.urls.reveal() for way in ways)))), ways[-1].spool, ways[-1].spooled,
+            tuple(source for way in ways for source in way.sources),
+            tuple(Stream(key, len(parts)) for key, parts in backups),
         )  # fmt: skip
 
     @abstractmethod

@@ -161,14 +161,12 @@ fetch() {
   [ "${seen%% *}" = "$sum" ] || { say "$(named "$1") is not as it was stored: its SHA-256 is another"; exit 5; }
 }
 
-# feed FIRST LAST: the stream of one backup, the parts FIRST to LAST of all. Who carries parts here brings those from `next` on; it moves
-# before a part goes, or the same one would be brought again.
+# Who carries parts here brings those from `next` on; it moves before a part goes, or the same one would be brought again.
 feed() {
-  local number begun=$(($1 - 1)) fed=0 pids=()
+  local number begun=0 count=${#parts[@]} fed=0 pids=()
   trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-  for ((number = 1; number < $1; number++)); do fed=$((fed + ${parts[number - 1]%:*})); done
-  for ((number = $1; number <= $2; number++)); do
-    while ((begun < $2 && begun < number + spooled - 1)); do
+  for ((number = 1; number <= count; number++)); do
+    while ((begun < count && begun < number + spooled - 1)); do
       begun=$((begun + 1))
       fetch "$begun" >&4 &
       pids[begun]=$!
@@ -184,11 +182,10 @@ feed() {
 }
 
 # What is loaded may end before the stream does: the rest is read, for whoever writes it must not be cut off.
-first=1 one=0
-for count in "${counts[@]}"; do
-  one=$((one + 1))
-  feed "$first" $((first + count - 1)) | age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c |
-    { load "$one"; cat > /dev/null; }
-  first=$((first + count))
-done
+open_up() { age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c | { load "$1"; cat > /dev/null; }; }
+if [ ${#sizes[@]} = 1 ]; then
+  feed | open_up 1
+else
+  feed | { for ((one = 0; one < ${#sizes[@]}; one++)); do head -c "${sizes[one]}" | open_up $((one + 1)); done; }
+fi
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.pipelines import RECEIVE, SEND, SHARED
@@ -73,10 +74,12 @@ def send(
     return read_sent(done)
 
 
-def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL) -> Script:
+def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL,
+            title: str = "fetch the backup") -> Script:  # fmt: skip
     """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`, which has the stream's number in `$1`.
 
-    `identity` is age's private key: it goes by standard input, which lies in the node's memory for as long as this takes.
+    Of several streams each is given to `load` by itself. `identity` is age's private key: it goes by standard input, which lies in
+    the node's memory for as long as this takes.
     """
     key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
     if not key:
@@ -84,7 +87,7 @@ def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Ma
     script = _script(way, manner, {}, "load", load, _listed(way) + RECEIVE)
     given = Secret(f"{key}\n{way.urls.reveal()}")
     size = sum(part.size for part in way.parts)
-    yield from _done(Job(name, script, title="fetch the backup", stdin=given, timeout=TRANSFER_SECONDS,
+    yield from _done(Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS,
                          progress=_reader("fetched", size), sample="read 0\n"))  # fmt: skip
 
 
@@ -117,11 +120,13 @@ def _script(
 
 
 def _listed(way: Fetching) -> str:
-    """The parts, and how many of them are of which backup; one that comes alone needs no name."""
+    """The parts; of each stream how many of them it has, how many bytes, and its name: one that comes alone needs none."""
     parts = "".join(f"{part.size}:{quote(part.sha256)}\n" for part in way.parts)
-    counts = " ".join(str(one.count) for one in way.chain) or len(way.parts)
-    names = " ".join(quote(one.key) for one in way.chain)
-    return f"parts=(\n{parts})\ncounts=({counts}) names=({names})\n"
+    counts = [one.count for one in way.streams] or [len(way.parts)]
+    ends = [0, *accumulate(counts)]
+    sizes = [sum(part.size for part in way.parts[begin:end]) for begin, end in pairwise(ends)]
+    names = " ".join(quote(one.key) for one in way.streams)
+    return f"parts=(\n{parts})\ncounts=({' '.join(map(str, counts))}) sizes=({' '.join(map(str, sizes))}) names=({names})\n"
 
 
 def _reader(verb: str, of_bytes: int) -> Callable[[str], Progress | None]:

@@ -15,8 +15,8 @@ class Archive:
     """What is held of one cluster. `until`: all that was acknowledged by then is safe, in one chain with a backup.
 
     `begun` says which server of an instance, by its id, has a spool. `broken_at` is when a hole was found that no full backup has
-    been begun after; `trouble` a sentence on why the archive is not as it should be, empty where it is. `epoch` counts who has
-    worked on it.
+    been begun after; `trouble` a sentence on why the archive is not as it should be, empty where it is; `renewed_at` when DTrove
+    has last asked for a full backup by itself; `stale` whether a cluster that serves would lose more than it should. `epoch` counts who has worked on it.
     """
 
     cluster_id: str
@@ -26,6 +26,8 @@ class Archive:
     until: datetime | None = None
     broken_at: datetime | None = None
     trouble: str = ""
+    renewed_at: datetime | None = None
+    stale: bool = False
 
 
 @dataclass
@@ -46,6 +48,17 @@ class LogRun:
     joined: bool
     stored_bytes: int
     manifest: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Pieces `first` to `last` of a line without a hole, as one node has written them; none is younger than `at`."""
+
+    instance_id: str
+    line: str
+    first: int
+    last: int
+    at: datetime
 
 
 def bases(found: Iterable[Backup]) -> list[Backup]:

@@ -48,7 +48,8 @@ class Cluster:
     `parameters` are what users have chosen for its engines, beside what DTrove sets itself.
     `addr` is the cluster's own address, empty where it has none; `addr_leads_to` the instance that it is known to lead to, empty
     from when it is to lead to another one until it does.
-    `restore_id` is the backup that it begins with, empty for none; `restored_server` the server that has the data of it.
+    `restore_id` is the backup that it begins with, empty for none; `restored_server` the server that has the data of it;
+    `restore_time` the moment up to which these take the log of after the backup, None for the backup's own.
     `proof` is what that backup is to be proved by, where the cluster is for nothing else; empty for a user's cluster.
     """
 
@@ -73,6 +74,7 @@ class Cluster:
     addr_leads_to: str = ""
     restore_id: str = ""
     restored_server: str = ""
+    restore_time: datetime | None = None
     proof: dict[str, Any] = field(default_factory=dict)
     status: Status = Status.EXPECTED
 

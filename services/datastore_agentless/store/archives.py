@@ -6,18 +6,19 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
 
-from services.datastore_agentless.domain.archive import Archive, LogRun
+from services.datastore_agentless.domain.archive import Archive, LogRun, Stretch
 from services.datastore_agentless.domain.backup import State
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.db.tasks import floor
+from shared.db.types import UtcDateTime
 from shared.errors import StaleEpoch
 
 _a, _r = tables.archives, tables.log_runs
-_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble")
+_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble", "renewed_at", "stale")
 
 
 def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[tuple[str, str]]:
@@ -116,6 +117,44 @@ def has(connection: Connection, cluster_id: str, instance_id: str, line: str, nu
     mine = (_r.c.cluster_id == cluster_id, _r.c.instance_id == instance_id, _r.c.line == line)
     query = select(_r.c.key).where(*mine, _r.c.first <= number, _r.c.last >= number).limit(1)
     return connection.execute(query).first() is not None
+
+
+def stretches(connection: Connection, cluster_id: str) -> list[Stretch]:
+    """What there is of a cluster's log, without its holes: a few, however many runs there are."""
+    before = func.lag(_r.c.last).over(partition_by=(_r.c.instance_id, _r.c.line), order_by=_r.c.first)
+    begins = case((_r.c.first <= before + 1, 0), else_=1).label("begins")
+    marked = (
+        select(_r.c.instance_id, _r.c.line, _r.c.first, _r.c.last, _r.c.at, begins)
+        .where(_r.c.cluster_id == cluster_id)
+        .subquery()
+    )
+    m = marked.c
+    counted = func.sum(m.begins).over(partition_by=(m.instance_id, m.line), order_by=m["first"]).label("number")
+    numbered = select(marked, counted).subquery()
+    n = numbered.c
+    query = select(
+        n.instance_id, n.line, func.min(n["first"]), func.max(n["last"]), func.max(n.at, type_=UtcDateTime())
+    )
+    rows = connection.execute(query.group_by(n.instance_id, n.line, n.number).order_by(n.instance_id, n.line, n.number))
+    return [Stretch(*row) for row in rows]
+
+
+def of_stretch(connection: Connection, cluster_id: str, stretch: Stretch) -> list[LogRun]:
+    """The runs that hold the pieces of a stretch, in order."""
+    mine = (_r.c.cluster_id == cluster_id, _r.c.instance_id == stretch.instance_id, _r.c.line == stretch.line)
+    query = select(_r).where(*mine, _r.c.last >= stretch.first, _r.c.first <= stretch.last).order_by(_r.c.first)
+    return [_run(row) for row in connection.execute(query)]
+
+
+def unjoined(connection: Connection, cluster_id: str) -> list[LogRun]:
+    """The runs that a hole comes before."""
+    query = select(_r).where(_r.c.cluster_id == cluster_id, _r.c.joined.is_(False)).order_by(_r.c.at)
+    return [_run(row) for row in connection.execute(query)]
+
+
+def join(tx: Tx, key: str) -> None:
+    """What was missing before a run has come."""
+    tx.connection.execute(update(_r).where(_r.c.key == key).values(joined=True))
 
 
 def drop(tx: Tx, key: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from shared.db.tables import add_machinery
@@ -74,6 +75,8 @@ clusters = Table(
     # The backup that it begins with, and the server that has the data of it.
     Column("restore_id", String(64), nullable=False, default="", server_default=""),
     Column("restored_server", String(255), nullable=False, default="", server_default=""),
+    # Up to when these take the log of after it.
+    Column("restore_time", UtcDateTime),
     # What that backup is to be proved by, where the cluster is for nothing else.
     Column("proof", JSON),
     Column("status", String(16), nullable=False),
@@ -309,6 +312,9 @@ archives = Table(
     Column("until", UtcDateTime),
     Column("broken_at", UtcDateTime),
     Column("trouble", Text, nullable=False),
+    # When DTrove has last asked for a full backup by itself.
+    Column("renewed_at", UtcDateTime),
+    Column("stale", Boolean, nullable=False, default=False, server_default=false()),
     Column("due_at", UtcDateTime, nullable=False),
     Column("worker", String(64), nullable=False),
     Column("leased_until", UtcDateTime),

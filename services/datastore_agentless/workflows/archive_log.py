@@ -5,25 +5,34 @@ Not an operation: nobody has asked for a turn, and nobody waits for it. What it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.archiving import SPOOLED, Archiving, Spool, runs
+from services.datastore_agentless.datastores.base.chains import SETTLED, Chain, chains
 from services.datastore_agentless.domain.archive import Archive, bases, mended
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING, Instance, Status
-from services.datastore_agentless.store import archives, backups, clusters
+from services.datastore_agentless.store import archives, backups, catalogue, clusters
 from services.datastore_agentless.workflows.keeping import Keeping
+from services.datastore_agentless.workflows.log_chains import told, wants_base
 from services.datastore_agentless.workflows.log_runs import Check, LogRuns, Turn, moment, subject
 from shared.contracts.archives import ArchiveBroken, ArchiveSeen
+from shared.db import Tx
 from shared.errors import Cancelled, DtroveError, Failure, StaleEpoch
 
 CLOCKS_APART = timedelta(hours=1)
+# DTrove asks for a full backup by itself no more often than that.
+RENEWED_AT_MOST = timedelta(hours=1)
+# Beside the time from one look to the next, twice.
+STALE_AFTER = timedelta(minutes=5)
 # So many pieces go in one run, and so many runs that nothing is built upon any more go in one turn.
 RUN_PIECES, DROPPED_AT_ONCE = SPOOLED // 2, 20
 
@@ -33,6 +42,10 @@ class ArchiveLog:
     """One turn on one cluster, for whoever has the lease of its archive."""
 
     keeping: Keeping
+    # Has a full backup of a cluster made, like those that there are.
+    renew: Callable[[Tx, Sequence[Backup]], None]
+    # A log that is kept no further than so long ago is stale.
+    stale_after: timedelta = STALE_AFTER
 
     def turn(self, archive: Archive, check: Check) -> int | None:
         """Bring what waits into the store; returns how many pieces that were, None once nothing is kept any more.
@@ -59,14 +72,40 @@ class ArchiveLog:
                 brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
         with self.keeping.hosts.database.write() as tx:
-            archives.save(tx, archive)
-            if _told(archive) != before:
-                tx.emit(ArchiveSeen(**_told(archive)))
+            based_on = bases(backups.of_cluster(tx.connection, archive.cluster_id)) or based_on
+            self._conclude(tx, archive, based_on, serves=bool(ready))
+            if brought or _told(archive) != before:
+                chained = told(self._chains(tx.connection, archive, based_on[-1]), based_on)
+                tx.emit(ArchiveSeen(**_told(archive), chains=chained))
             if archive.broken_at not in (None, before["broken_at"]):
                 tx.emit(
                     ArchiveBroken(cluster_id=archive.cluster_id, project_id=archive.project_id, until=archive.until)
                 )
         return brought
+
+    def _conclude(self, tx: Tx, archive: Archive, based_on: Sequence[Backup], *, serves: bool) -> None:
+        """Store what a turn has come to: whether a hole was filled, whether the log is stale, and whether a full backup is needed."""
+        found = self._chains(tx.connection, archive, based_on[-1])
+        wants = wants_base(found, based_on)
+        if archive.broken_at is not None and _fill(tx, archive, found) and not wants:
+            archive.broken_at = None
+        late = archive.until is not None and self._now() - archive.until > self.stale_after
+        archive.stale = serves and (late or archive.broken_at is not None)
+        # While a node does not answer, what is missing may be on it.
+        if serves and wants and not archive.trouble and self._may_renew(archive):
+            archive.renewed_at = self._now()
+            self.renew(tx, based_on)
+        archives.save(tx, archive)
+
+    def _chains(self, connection: Connection, archive: Archive, backup: Backup) -> list[Chain]:
+        entry = catalogue.find(connection, "", backup.datastore["manager"], backup.datastore["version"])
+        replaying = None if entry is None else self.keeping.hosts.manager_for(entry).replaying
+        return (
+            [] if replaying is None else chains(replaying, archives.stretches(connection, archive.cluster_id), archive)
+        )
+
+    def _may_renew(self, archive: Archive) -> bool:
+        return archive.renewed_at is None or self._now() - archive.renewed_at > RENEWED_AT_MOST
 
     def _of_node(self, turn: Turn, troubles: list[str]) -> int:
         """Bring what waits on one node; returns how many pieces. `until` moves on where that is the node which writes, and nothing is left to be brought."""
@@ -121,7 +160,7 @@ class ArchiveLog:
             newest = archives.newest(connection, archive.cluster_id)
         if archive.broken_at is not None or not spool.line or (newest is not None and newest.line != spool.line):
             return
-        known = [one for one in (archive.until, newest.at if newest else None) if one is not None]
+        known = [one for one in (archive.until, newest.at - SETTLED if newest else None) if one is not None]
         if spool.covers is not None:
             # A host in memory has no clock of its own.
             known.append(moment(spool.covers + (0.0 if spool.at else self._now().timestamp())))
@@ -149,7 +188,7 @@ class ArchiveLog:
                     script = self._archiving(node).end(node)
                     self.keeping.hosts.work(node, script, subject(archive), archive.epoch, check)
                     archive.begun = {key: value for key, value in archive.begun.items() if key != node.id}
-        archive.until, archive.broken_at, archive.trouble = None, None, "; ".join(troubles)
+        archive.until, archive.broken_at, archive.trouble, archive.stale = None, None, "; ".join(troubles), False
         with self.keeping.hosts.database.write() as tx:
             keeps = any(archive.begun.get(node.id) == node.server for node in nodes if node.status not in GOING)
             left = keeps or bool(troubles) or archives.newest(tx.connection, archive.cluster_id) is not None
@@ -193,7 +232,20 @@ def _noting(troubles: list[str], where: str) -> Iterator[None]:
         troubles.append(error.message if where in error.message else f"{where}: {error.message}")
 
 
+def _fill(tx: Tx, archive: Archive, found: Sequence[Chain]) -> bool:
+    """Whether runs that did not join when they came do by now, as where a former primary has come back with what was missing."""
+    filled = [
+        run for run in archives.unjoined(tx.connection, archive.cluster_id)
+        for number, one in enumerate(found[0].stretches if found else ())
+        if (one.instance_id, one.line) == (run.instance_id, run.line) and one.first <= run.first <= one.last
+        and (number or run.first > one.first)
+    ]  # fmt: skip
+    for run in filled:
+        archives.join(tx, run.key)
+    return bool(filled)
+
+
 def _told(archive: Archive) -> dict[str, Any]:
     """What others hear of it."""
     return {"cluster_id": archive.cluster_id, "project_id": archive.project_id, "until": archive.until,
-            "broken_at": archive.broken_at, "trouble": archive.trouble}  # fmt: skip
+            "broken_at": archive.broken_at, "trouble": archive.trouble, "stale": archive.stale}  # fmt: skip

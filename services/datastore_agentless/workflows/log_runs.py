@@ -73,6 +73,7 @@ class LogRuns:
         told = {
             "version": VERSION, "cluster": archive.cluster_id, "project": archive.project_id, "instance": turn.node.id,
             "recipient": recipient, "line": first.line, "first": first.number, "last": run[-1].number, "files": list(names),
+            "bytes": sum(one.size for one in run),
             "at": max(one.at for one in run),
         }  # fmt: skip
         job = f"send-log-{archive.epoch}-{first.line}-{first.number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from services.datastore_agentless.backup_stores import transfer
@@ -15,6 +16,7 @@ from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import accounts, backups, catalogue, clusters
 from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.keeping import Keeping
+from services.datastore_agentless.workflows.log_replays import LogReplays
 from shared.db import Tx
 from shared.errors import Failure
 from shared.workflow import Next, Outcome, StepContext
@@ -45,13 +47,17 @@ class Restoring:
         hosts.run(context, node, dumping.ready(node))
         with hosts.database.read() as connection:
             key = backups.identity(connection, backup.project_id)
+        moment, replays = cluster.restore_time, LogReplays(self.keeping)
         self._see_room(context, node, chain)
+        load = self._load(node, len(chain)) if moment is None else replays.bring(context, node, backup, moment)
         way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well)
-            hosts.run(watchful, node, transfer.receive(way, self._load(node, len(chain)), key.private, "receive"))
+            hosts.run(watchful, node, transfer.receive(way, load, key.private, "receive"))
         context.report("starting the database on the data of the backup")
         hosts.run(context, node, dumping.take_over(node))
+        if moment is not None:
+            replays.forget(context, node)
         # The logins are those of the cluster that was backed up, until the administrator's is set.
         hosts.run(context, node, manager.secure(node))
 
@@ -65,7 +71,7 @@ class Restoring:
                 # Nothing to change, yet to be listed and told, once all nodes are there: databases and users came with the data.
                 accounts.add(tx, context.task.operation_id, cluster.id, [])
 
-        return Next(save=save, message=f"the data are those of {backup.manifest['begun']['at']}")
+        return Next(save=save, message=_told(backup, moment))
 
     def _chain(self, cluster: Cluster) -> list[Backup]:
         """The backup, behind all that it builds upon. Raises Failure where one of them cannot be restored."""
@@ -87,6 +93,11 @@ class Restoring:
         if room < (needed := full + max(more)):
             raise Failure(f"{node.name} has room for {room / GB:.1f} GB, and the {len(chain)} backups need {needed / GB:.1f} GB "
                           "while they are put together", what_to_do="restore to a larger volume, or restore a full backup")  # fmt: skip
+
+
+def _told(backup: Backup, moment: datetime | None) -> str:
+    words = backup.manifest["begun"]["at"] if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"the data are those of {words}"
 
 
 def _is_due(cluster: Cluster, node: Instance) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
+from services.datastore_agentless.datastores.base.replaying import Place
 from services.datastore_agentless.domain.backup import Backup, State, source
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.cluster import GOING, Cluster
@@ -17,20 +18,23 @@ from services.datastore_agentless.domain.health import Verdict
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
 from services.datastore_agentless.hosts.jobs import JobFolder
-from services.datastore_agentless.store import backups, clusters, health, takeovers
+from services.datastore_agentless.store import archives, backups, clusters, health, takeovers
 from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
+from services.datastore_agentless.workflows.log_chains import noted
 from shared.contracts.backups import FULL, BackupCompleted, BackupStarted
 from shared.db import Tx
 from shared.errors import Cancelled, Failure, Retryable
 from shared.secrets import Secret
-from shared.workflow import Next, Outcome, Step, StepContext, Workflow
+from shared.workflow import Next, Outcome, Step, StepContext, Wait, Workflow
 
 # What compression and encryption may add to a stream that cannot be made smaller. Source: zstd's and age's formats.
 ADDED_SHARE, ADDED_BYTES = 0.01, 1024 * 1024
 # How long a node may be dead before nothing is hoped for from it.
 DEAD_SECONDS = 300.0
+# How long a backup waits for the log of its cluster to be kept.
+ARCHIVE_SECONDS = 60.0
 _AGAIN = "retry the operation: it begins anew, on a node that serves"
 
 
@@ -91,9 +95,15 @@ class SendBackup:
         return Next(message=f"{node.name} has what it needs for it")
 
     def _begin(self, context: StepContext) -> Outcome:
-        """Have the store make ready. Its word for that is kept before the first byte goes there."""
+        """Have the store make ready. Its word for that is kept before the first byte goes there.
+
+        Where a log is about to be kept for the first time, the backup waits a little for that: the log has to go on from it.
+        """
         backup, node = self._present(context)
         hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
+        if self._log_begins(context):
+            return Wait(1.0, "the log is about to be kept")
+        log = self._log_from(context, node)
         tools = cast("dict[str, str]", hosts.run(context, node, manifests.tools()))
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
         size = cast("int", hosts.run(context, node, dumping.size(node)))
@@ -106,7 +116,7 @@ class SendBackup:
             kept.token, kept.size_bytes, kept.beginnings = Secret(way.token), at_most, kept.beginnings + 1
             if why:
                 building_upon.be_full(kept, why)
-            kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools,
+            kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools, **log,
                              "recipient": backups.age_key(tx, kept.project_id).public}  # fmt: skip
             backups.save(tx, kept)
             tx.emit(BackupStarted(**_ids(kept)))
@@ -172,6 +182,23 @@ class SendBackup:
             backups.save(tx, kept)
 
         return Next(save=save, message="nothing is kept of it")
+
+    def _log_begins(self, context: StepContext) -> bool:
+        """Whether the primary is to be archived, and is not yet; not for ever, for a backup is worth more than a log."""
+        database, task = self.keeping.hosts.database, context.task
+        if (database.clock.now() - task.step_started_at).total_seconds() > ARCHIVE_SECONDS:
+            return False
+        with database.read() as connection:
+            archive = archives.find(connection, task.cluster_id)
+            primary = clusters.find_instance(connection, clusters.cluster(connection, task.cluster_id).primary_id)
+        return archive is not None and primary is not None and archive.begun.get(primary.id) != primary.server
+
+    def _log_from(self, context: StepContext, node: Instance) -> dict[str, Any]:
+        """What its manifest says of the log: from where on it is needed."""
+        replaying = self.keeping.hosts.manager(node).replaying
+        if replaying is None:
+            return {}
+        return {"log": noted(cast("Place", self.keeping.hosts.run(context, node, replaying.needs_from(node))))}
 
     def _present(self, context: StepContext) -> tuple[Backup, Instance]:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""

@@ -71,7 +71,7 @@ def test_a_proof_is_a_cluster_of_one_node_that_begins_with_the_backup_and_that_n
     ids = verifying(api, shop, **ASKED)
     wish = json.loads(wished(api, "cluster.requested")[-1].body)
     assert (wish["cluster_id"], wish["size"], wish["volume_gb"]) == (ids["proof_id"], 1, 10)
-    assert wish["restore"] == {"backup_id": ids["backup_id"]}
+    assert wish["restore"] == {"backup_id": ids["backup_id"], "time": None}
     assert wish["proof"] == {"cluster_id": shop, **ASKED}
     assert [one["id"] for one in api.get("/v1/clusters")["clusters"]] == [shop]
     assert api.operation(ids["operation_id"])["kind"] == "verify_backup"
@@ -210,7 +210,7 @@ def test_what_a_schedule_wants_to_have_proved_is_proved_once(api: Api, shop: str
     api.hear(due(shop, backup))
     api.hear(due(shop, backup))
     (wish,) = [one for one in wished(api, "cluster.requested") if json.loads(one.body)["proof"]]
-    assert json.loads(wish.body)["restore"] == {"backup_id": backup}
+    assert json.loads(wish.body)["restore"] == {"backup_id": backup, "time": None}
 
 
 def test_a_proof_that_is_due_before_the_end_of_the_backup_was_heard_waits_for_that(api: Api, shop: str) -> None:

@@ -30,7 +30,7 @@ def test_a_cluster_begins_with_a_backup_of_whatever_size_and_flavor(api: Api, sh
     answer = asked(api, backup, size=2, flavor="small", volume_gb=20)
     assert (answer.status_code, answer.json["restored_from"]) == (202, backup)
     wish = json.loads(wished(api, "cluster.requested")[-1].body)
-    assert (wish["restore"], wish["size"], wish["volume_gb"]) == ({"backup_id": backup}, 2, 20)
+    assert (wish["restore"], wish["size"], wish["volume_gb"]) == ({"backup_id": backup, "time": None}, 2, 20)
     assert [one["restored_from"] for one in api.get("/v1/clusters")["clusters"]] == [backup]
 
 

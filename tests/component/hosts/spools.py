@@ -23,7 +23,8 @@ def segment(number: int, timeline: int = 1) -> str:
 class SpoolOn:
     """What waits on one node. `files` are by name, each with when it was finished; `archives`: since its engine's last start.
 
-    `breaks` is called once, when a run is being sent.
+    `begins` is the segment that its newest checkpoint begins in, `free` what its volume has left; `jobs` are the scripts of what was
+    received, by name. `breaks` is called once, when a run is being sent.
     """
 
     there: bool = False
@@ -34,7 +35,10 @@ class SpoolOn:
     waiting: int = 0
     failing: str = ""
     lost: list[str] = field(default_factory=list)
+    begins: int = 1
+    free: str = "begun"
     sent: list[list[str]] = field(default_factory=list)
+    jobs: dict[str, str] = field(default_factory=dict)
     breaks: Any = None
 
     def finish(self, *numbers: int, timeline: int = 0, at: float = 1_767_225_600.0) -> None:
@@ -69,6 +73,11 @@ class SpoolRunner(FleetRunner):
                 return Result(stdout=spool.asked(not self.fleet.at(self.target.addr).standby))
             case "see what waits of the log":
                 return Result(stdout=spool.listed())
+            case "see from where on the log is needed":
+                place = spool.begins * SEGMENT + 40
+                return Result(stdout=f"{SYSTEM}|{SEGMENT}|{spool.timeline}|{place >> 32:X}/{place & 0xFFFFFFFF:X}\n")
+            case "see how much room there is for the data and the log":
+                return Result(stdout=f"{spool.free}\n")
             case "make a spool for the log":
                 spool.there = True
             case "remove the spool of the log":
@@ -80,6 +89,8 @@ class SpoolRunner(FleetRunner):
         return done
 
     def follow(self, command: Job) -> Result:
+        if command.name.startswith("receive"):
+            self.spools.setdefault(self.target.name, SpoolOn()).jobs[command.name] = command.script
         if not command.name.startswith("send-log-"):
             return super().follow(command)
         self._node(command.title)

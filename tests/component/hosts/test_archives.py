@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,14 @@ from sqlalchemy import select, update
 
 from services.datastore_agentless import actions
 from services.datastore_agentless.domain.archive import Archive
+from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Status
 from services.datastore_agentless.hosts.ssh import SshPool
 from services.datastore_agentless.store import archives, tables
 from services.datastore_agentless.workflows.archive_log import CLOCKS_APART, RUN_PIECES, ArchiveLog
 from services.datastore_agentless.workflows.keeping import Keeping
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
-from shared.db import Database
+from shared.db import Database, Tx
 from shared.errors import Cancelled, StaleEpoch
 from tests.component.hosts.fleet import Stage
 from tests.component.hosts.spools import SpoolHosts, SpoolOn, segment
@@ -42,9 +43,12 @@ class Log:
         hosts = SpoolHosts(
             stage.database, SshPool(), keeps, simulated=stage.hosts.simulated, fleet=stage.fleet, spools=self.spools
         )
-        self.flow = ArchiveLog(Keeping(hosts, stage.stores))
+        self.flow = ArchiveLog(Keeping(hosts, stage.stores), self._renew)
         with stage.database.write() as tx:
             archives.enrol(tx, "c", "p")
+
+    def _renew(self, tx: Tx, former: Sequence[Backup]) -> None:
+        actions.renew_backup(tx, former, self.stage.manager_for, self.stage.stores)
 
     def __getitem__(self, name: str) -> SpoolOn:
         return self.spools.setdefault(name, SpoolOn())
@@ -169,7 +173,7 @@ def test_where_the_engine_is_behind_what_is_safe_is_as_old_as_its_newest_piece(l
     log["c-0"].finish(1, at=seconds(log) - 40)
     log["c-0"].waiting, log["c-0"].failing = 3, segment(2)
     log.turn()
-    assert log.archive.until == log.stage.clock.now() - timedelta(seconds=40)
+    assert log.archive.until == log.stage.clock.now() - timedelta(seconds=41)
     assert "c-0 could not put" in log.archive.trouble
     log["c-0"].waiting, log["c-0"].failing = 0, ""
     log.turn()

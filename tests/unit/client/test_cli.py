@@ -175,7 +175,7 @@ def test_how_far_a_log_is_kept_is_a_line_of_a_cluster_s_health(world: World, dtr
         ArchiveSeen(cluster_id=cluster, project_id="p", until=long_ago, broken_at=long_ago, trouble="[no] answer")
     )
     told = " ".join(dtrove("cluster", "health", "shop").out.split())
-    assert "2d ago; it has a hole, found 2d ago: make a full backup; [no] answer" in told
+    assert "2d ago; it has a hole, found 2d ago: a full backup mends it; [no] answer" in told
 
 
 def test_a_manager_alone_is_enough_where_it_has_one_version(world: World, dtrove: Dtrove) -> None:

@@ -42,7 +42,8 @@ class Keeper:
             "kind": wish.kind,
             "store": wish.store or "local",
         }
-        facts = backups.BackupFacts(size_bytes=9_400_000, stored_bytes=3_100_000, parts=1, engine="15.7")
+        facts = backups.BackupFacts(size_bytes=9_400_000, stored_bytes=3_100_000, parts=1, engine="15.7",
+                                    ended_at="2026-11-30T12:00:00Z")  # fmt: skip
         return [
             backups.BackupStarted(**ids, **of_it),
             self.world.step(wish, "send", "succeeded", 100),

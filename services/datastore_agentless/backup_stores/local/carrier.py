@@ -39,18 +39,14 @@ _PART = re.compile(r"part ((\d{6})-(\d{1,12})-([0-9a-f]{64}))")
 
 @dataclass(frozen=True)
 class Carrier:
-    """Carries between `folder` and the `spool` of `target`; parts come in, of `part_bytes` at most, or `count` of them go out.
-
-    With a `chain` they go out of these folders, which have so many parts each, numbered all through.
-    """
+    """Carries between `folder` and the `spool` of `target`: parts come in, of `part_bytes` at most, or else the files `sources` go out."""
 
     target: Target
     folder: Path
     spool: str
     spooled: int
     part_bytes: int
-    count: int | None
-    chain: Sequence[tuple[str, int]] = ()
+    sources: Sequence[str]
 
     def carry(self) -> None:
         """For ever, session after session. Raises Failure for what will not mend, Retryable after six hours without a word."""
@@ -73,10 +69,10 @@ class Carrier:
         """One session: why it has ended, and whether the node had said anything."""
         with Line(self.target, login) as line:
             try:
-                if self.count is None:
+                if self.part_bytes:
                     line.write(give(self.spool).encode())
                     self._fetch(line)
-                line.write(take(self.spool, self.spooled, self.count).encode())
+                line.write(take(self.spool, self.spooled, len(self.sources)).encode())
                 self._serve(line)
             except LineDropped as dropped:
                 return dropped, line.heard
@@ -84,11 +80,11 @@ class Carrier:
     def _serve(self, line: Line) -> Never:
         while True:
             word, _, number = line.read_line().partition(" ")
-            if word == "want" and number.isdecimal():
+            if word == "want" and number.isdecimal() and 0 < int(number) <= len(self.sources):
                 self._bring(line, int(number))
 
     def _bring(self, line: Line, number: int) -> None:
-        path = self._place(number)
+        path = self.folder / self.sources[number - 1]
         try:
             with path.open("rb") as file:
                 line.write(b"%d\n" % os.fstat(file.fileno()).st_size)
@@ -97,15 +93,6 @@ class Carrier:
         except OSError as error:
             raise Failure(f"part {number} cannot be read in the store: {error.strerror}",
                           what_to_do=f"see what became of {path}") from error  # fmt: skip
-
-    def _place(self, number: int) -> Path:
-        folder = self.folder
-        for name, count in self.chain:
-            folder = Path(name)
-            if number <= count:
-                break
-            number -= count
-        return folder / f"part-{number:06d}"
 
     def _fetch(self, line: Line) -> Never:
         """Parts come one after the other; each is made safe while the next one comes already."""

@@ -28,17 +28,13 @@ _HANDED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "VIRTUAL_ENV")
 
 @dataclass(frozen=True)
 class Errand:
-    """What to carry: into `folder` from a node's `spool`, parts of `part_bytes` at most; or, with `count`, that many from it.
-
-    With a `chain` they come from several folders, one behind the other, of which it has the names and how many parts lie in each.
-    """
+    """What to carry: into `folder` from a node's `spool`, parts of `part_bytes` at most; or, without that, its files `sources` there."""
 
     folder: Path
     spool: str
     spooled: int
     part_bytes: int = 0
-    count: int | None = None
-    chain: tuple[tuple[str, int], ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -102,7 +98,7 @@ class _Carrier:
 
 def _errand(errand: Errand) -> dict[str, Any]:
     return {"folder": str(errand.folder), "spool": errand.spool, "spooled": errand.spooled,
-            "part_bytes": errand.part_bytes, "count": errand.count, "chain": errand.chain}  # fmt: skip
+            "part_bytes": errand.part_bytes, "sources": errand.sources}  # fmt: skip
 
 
 def _spoken(target: Target) -> dict[str, Any]:

@@ -67,7 +67,8 @@ class LocalStore(BackupStore):
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         for part in parts:
             self._see(key, part)
-        return Fetching(tuple(parts), spool=self._spool("back", key))
+        sources = tuple(f"{key}/{called(part.number)}" for part in parts)
+        return Fetching(tuple(parts), spool=self._spool("back", key), sources=sources)
 
     def manifest(self, key: str) -> bytes:
         try:
@@ -102,8 +103,7 @@ class LocalStore(BackupStore):
         if isinstance(way, Sending):
             errand = Errand(self._place(key), way.spool, way.spooled, part_bytes=way.part_bytes)
         else:
-            chain = tuple((str(self._place(one.key)), one.count) for one in way.chain)
-            errand = Errand(self._place(key), way.spool, way.spooled, count=len(way.parts), chain=chain)
+            errand = Errand(self.folder, way.spool, way.spooled, sources=way.sources)
         return carrying(target, errand)
 
     def _place(self, key: str) -> Path:

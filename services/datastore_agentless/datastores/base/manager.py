@@ -21,6 +21,7 @@ from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.proving import Proving
+from services.datastore_agentless.datastores.base.replaying import Replaying
 from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
@@ -63,6 +64,8 @@ class BaseManager:
     proving_class: type[Proving] | None = None
     # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
     archiving_class: type[Archiving] | None = None
+    # How restored data take that log up to a moment; None: they are what a backup has.
+    replaying_class: type[Replaying] | None = None
     # What a client of it says first, to see whether it greets: empty where the server begins; None: nobody knows.
     hello: bytes | None = None
     clock: Clock = SystemClock()
@@ -121,6 +124,11 @@ class BaseManager:
     def archiving(self) -> Archiving | None:
         """How its log comes to lie where DTrove fetches it; None: nobody does."""
         return self.archiving_class(self) if self.archiving_class else None
+
+    @property
+    def replaying(self) -> Replaying | None:
+        """How restored data take its log; None: nobody knows."""
+        return self.replaying_class(self) if self.replaying_class else None
 
     @property
     def counting(self) -> Counting | None:

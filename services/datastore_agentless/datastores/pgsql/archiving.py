@@ -34,6 +34,8 @@ _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 _OWNER = "postgres:postgres"
 _TAKE, _LOST = ".take", ".lost"
+# The engine looks at its clock now and then: a piece may be finished so much later than it was told to.
+_LATE_SECONDS = 5
 
 
 class WriteAheadLog(Archiving):
@@ -58,9 +60,9 @@ class WriteAheadLog(Archiving):
             yield from manager.write_configuration(node)
         take = _TAKE_IN.format(most=SPOOLED, spared=SPARED_PERCENT, lost=_LOST)
         yield Run(_MAKE.format(spool=spool, take=_TAKE), stdin=take, title="make a spool for the log")
-        yield Put(self._timeout_file, _TIMEOUT.format(seconds=PIECE_SECONDS), owner=_OWNER,
+        yield Put(self._timeout_file, _TIMEOUT.format(seconds=PIECE_SECONDS - _LATE_SECONDS), owner=_OWNER,
                             title="write how old a piece of the log may be")  # fmt: skip
-        yield self._ask(_READ_AGAIN, title="read how the log is kept")
+        yield self._ask(_FROM_HERE, title="read how the log is kept", timeout=600)
 
     def end(self, node: Instance) -> Script:
         """Remove the spool: the command is content without."""
@@ -100,9 +102,9 @@ class WriteAheadLog(Archiving):
     def _timeout_file(self) -> str:
         return f"{self.manager.config_dir}/conf.d/dtrove-archive.conf"
 
-    def _ask(self, sql: str, *, title: str, changes: bool = True, sample: str = "") -> Run:
+    def _ask(self, sql: str, *, title: str, changes: bool = True, sample: str = "", timeout: float = 30.0) -> Run:
         return Run((self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1"), title=title, user="postgres", stdin=sql,
-                   changes=changes, sample=sample)  # fmt: skip
+                   changes=changes, sample=sample, timeout=timeout)  # fmt: skip
 
 
 def _read(told: str, listed: str, name: str) -> Spool:
@@ -132,6 +134,8 @@ def _read(told: str, listed: str, name: str) -> Spool:
 
 
 _READ_AGAIN = "SELECT pg_reload_conf() \\g /dev/null\n"
+# A backup of a standby begins where a checkpoint of the primary did: one of now is in what is kept.
+_FROM_HERE = f"{_READ_AGAIN}CHECKPOINT;\n"
 _TIMEOUT = "# Written by DTrove.\narchive_timeout = '{seconds}s'\n"
 
 # Whoever finds the folder finds all that belongs in it.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
 
 # As the system user, without a shell in between, so that a signal meets the program itself.
-_AS_POSTGRES = "setpriv --reuid=postgres --regid=postgres --init-groups"
+AS_POSTGRES = "setpriv --reuid=postgres --regid=postgres --init-groups"
 _YES = "t"
 
 
@@ -51,14 +51,21 @@ class BaseBackup(Dumping):
     def sends(self, node: Instance) -> str:
         """A base backup. Whoever ends it ends the session that keeps the log for it."""
         manager = self.manager
-        return _SEND.format(run=_AS_POSTGRES, psql=manager.program("psql"), program=manager.program("pg_basebackup"),
+        return _SEND.format(run=AS_POSTGRES, psql=manager.program("psql"), program=manager.program("pg_basebackup"),
                             port=manager.port)  # fmt: skip
 
     def receives(self, node: Instance) -> str:
-        """Unpacked, and recovered: what does not begin fails here, and what was recovered begins at once."""
+        """Unpacked, and recovered: what does not begin fails here, and what was recovered begins at once.
+
+        Recovery is that of an archive which has nothing: it ends where the log in the stream does, and a new timeline begins.
+        """
+        return self.recovered(node, "recover -c restore_command=false\n")
+
+    def recovered(self, node: Instance, lines: str) -> str:
+        """Unpacked, and recovered by these lines, which call `recover` with the options of the engine that are right for it."""
         manager = self.manager
         left = (standby.PARTED, RESTORED, "standby.signal", "postmaster.pid", "postmaster.opts")
-        return _RECEIVE.format(data=self._data(node), run=_AS_POSTGRES, program=manager.program("postgres"), mark=RESTORED,
+        return _RECEIVE.format(lines=lines, data=self._data(node), run=AS_POSTGRES, program=manager.program("postgres"), mark=RESTORED,
                                config=quote(f"{manager.config_dir}/postgresql.conf"), left=" ".join(left),
                                user=REPLICATION_USER)  # fmt: skip
 
@@ -103,19 +110,20 @@ wait "$keeping" || true
 """
 
 # What was sent by a standby, or by data that were restored themselves, has files that say so; what was set there past DTrove
-# may not fit here. Recovery is that of an archive which has nothing: it ends where the log does, and a new timeline begins.
-# Whom the other cluster replicates from must not be asked twice for the same; its standbys have no login here.
+# may not fit here. Whom the other cluster replicates from must not be asked twice for the same; its standbys have no login here.
 _RECEIVE = """d={data}.restoring; rm -rf {data}.restored "$d"; cd /
 install -d -m 700 -o postgres -g postgres "$d"
 {run} tar -x -f - -C "$d"
 (cd "$d" && rm -rf {left} pg_replslot/*)
 for f in postgresql.auto.conf recovery.signal; do install -m 600 -o postgres -g postgres /dev/null "$d/$f"; done
-{run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c restore_command=false -c hot_standby=off \\
-  -c archive_mode=off -c logging_collector=off -c log_destination=stderr -c exit_on_error=on template1 >/dev/null <<'END'
+recover() {{
+{run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c hot_standby=off -c archive_mode=off \\
+  -c logging_collector=off -c log_destination=stderr -c exit_on_error=on "$@" template1 >/dev/null <<'END'
 UPDATE pg_subscription SET subenabled = false
 UPDATE pg_authid SET rolpassword = NULL WHERE rolname = '{user}'
 END
-[ ! -e "$d/recovery.signal" ] || {{ echo 'the data were not recovered' >&2; exit 1; }}
+}}
+{lines}[ ! -e "$d/recovery.signal" ] || {{ echo 'the data were not recovered' >&2; exit 1; }}
 rm -f "$d"/*.old; install -m 600 -o postgres -g postgres /dev/null "$d/{mark}"
 sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored
 """

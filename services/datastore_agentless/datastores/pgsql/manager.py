@@ -10,6 +10,7 @@ from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.proving import PostgresProving
+from services.datastore_agentless.datastores.pgsql.replaying import LogReplay
 from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -34,6 +35,7 @@ class PostgresManager(BaseManager):
     dumping_class = BaseBackup
     proving_class = PostgresProving
     archiving_class = WriteAheadLog
+    replaying_class = LogReplay
 
     @property
     def name(self) -> str:

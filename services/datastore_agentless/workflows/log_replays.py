@@ -1,0 +1,103 @@
+"""Brings the log of after a backup to the node that restores it, so that the data can take it up to a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, cast
+
+from services.datastore_agentless.backup_stores import transfer
+from services.datastore_agentless.backup_stores.base import Part
+from services.datastore_agentless.datastores.base.replaying import Replay, Replaying
+from services.datastore_agentless.domain.archive import LogRun
+from services.datastore_agentless.domain.backup import Backup
+from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.store import backups
+from services.datastore_agentless.workflows.keeping import Keeping
+from services.datastore_agentless.workflows.log_chains import runs_to
+from shared.errors import Failure
+from shared.workflow import StepContext
+
+# So many runs are fetched by one job: one for each would be a day's 1440.
+AT_ONCE = 200
+# Nobody knows how much of the pieces was written before they were compressed: hardly more than so many times what is stored.
+SPREAD = 8
+# What is left free beside the data and the log: what the engine needs to begin.
+SPARE = 256 * 1024**2
+GB = 1024**3
+
+
+@dataclass(frozen=True)
+class LogReplays:
+    """The part of a restore that goes past what the backup has."""
+
+    keeping: Keeping
+
+    def bring(self, context: StepContext, node: Instance, backup: Backup, moment: datetime) -> str:
+        """Have the log beside the data to come; returns bash that makes data of the backup's stream, and has them take it.
+
+        Raises Failure where there is no way to the moment, or no room for it on the node.
+        """
+        replaying, hosts = self._replaying(node), self.keeping.hosts
+        with hosts.database.read() as connection:
+            runs = runs_to(connection, replaying, backup, moment)
+            key = backups.identity(connection, backup.project_id)
+        if not runs:
+            return self.keeping.dumping(node).receives(node)
+        free = cast("int | None", hosts.run(context, node, replaying.free(node)))
+        if free is not None:
+            _see_room(node, backup, runs, free)
+        for bundle in _bundles(runs):
+            context.report(f"fetching the log up to {bundle[-1].at:%Y-%m-%d %H:%M:%S} UTC")
+            self._fetch(context, node, replaying, bundle, key.private)
+        last = runs[-1]
+        return replaying.receives(node, Replay(moment, last.line, last.manifest["files"][-1]))
+
+    def forget(self, context: StepContext, node: Instance) -> None:
+        """Keep none of it on the node."""
+        self.keeping.hosts.run(context, node, self._replaying(node).forget(node))
+
+    def _fetch(
+        self, context: StepContext, node: Instance, replaying: Replaying, bundle: Sequence[LogRun], identity: Any
+    ) -> None:
+        first, last = bundle[0], bundle[-1]
+        store = self.keeping.stores.get(first.store)
+        way = store.fetching_all([(run.key, _parts(run)) for run in bundle])
+        job = f"receive-log-{first.line}-{first.first}-{last.line}-{last.last}"
+        with store.carried(self.keeping.hosts.target(node), first.key, way) as goes_well:
+            watchful = self.keeping.watchful(context, goes_well)
+            script = transfer.receive(way, replaying.takes_in(node), identity, job, title="fetch the log")
+            self.keeping.hosts.run(watchful, node, script)
+
+    def _replaying(self, node: Instance) -> Replaying:
+        manager = self.keeping.hosts.manager(node)
+        if manager.replaying is None:
+            raise Failure(f"{manager.datastore.name} keeps no log that restored data could take",
+                          what_to_do="restore a backup as it is, without a time")  # fmt: skip
+        return manager.replaying
+
+
+def _bundles(runs: Sequence[LogRun]) -> Iterator[list[LogRun]]:
+    """In order, each of one store, and none too large."""
+    for _, there in groupby(runs, key=lambda run: run.store):
+        of_store = list(there)
+        for begin in range(0, len(of_store), AT_ONCE):
+            yield of_store[begin : begin + AT_ONCE]
+
+
+def _parts(run: LogRun) -> list[Part]:
+    return [Part(**one) for one in run.manifest["parts"]]
+
+
+def _see_room(node: Instance, backup: Backup, runs: Sequence[LogRun], free: int) -> None:
+    """Raises Failure where the data and the log would fill the volume."""
+    log = sum(min(run.manifest["bytes"], SPREAD * run.stored_bytes) for run in runs)
+    need = backup.size_bytes + log + SPARE
+    if free < need:
+        raise Failure(
+            f"{node.name} has {free / GB:.1f} GB left, and needs {need / GB:.1f}: {backup.size_bytes / GB:.1f} for the data "
+            f"and {log / GB:.1f} for the log up to that moment",
+            what_to_do=f"delete this cluster, and restore with a volume larger by {(need - free) / GB + 1:.0f} GB or more",
+        )
