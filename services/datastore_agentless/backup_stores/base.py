@@ -58,6 +58,16 @@ class Fetching:
     spooled: int = 3
 
 
+@dataclass(frozen=True)
+class Content:
+    """Where all parts of a backup can be read as one file: at a `url`, which is good for some time, or in these `files` beside DTrove,
+    one after the other.
+    """
+
+    url: Secret = field(default_factory=lambda: Secret(""))
+    files: Sequence[str] = ()
+
+
 class BackupStore(ABC):
     """One store. `key` names a backup in it, as in `project/cluster/backup`."""
 
@@ -82,6 +92,10 @@ class BackupStore(ABC):
     @abstractmethod
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         """How a node gets the parts back. Raises Failure where one of them is missing."""
+
+    @abstractmethod
+    def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
+        """Where who has no DTrove gets all of it as one file, called `name`. Raises Failure where a part is missing."""
 
     @abstractmethod
     def manifest(self, key: str) -> bytes:
