@@ -27,6 +27,8 @@ from shared.contracts.api import (
     ClusterRestartRequested,
     ClusterStartRequested,
     ClusterStopRequested,
+    ExportDeleteRequested,
+    ExportRequested,
     FailoverChosen,
     FailoverRequested,
     LogsRequested,
@@ -57,6 +59,7 @@ from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
+from shared.secrets import Secret
 
 CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
 
@@ -80,6 +83,11 @@ def count_secrets() -> None:
 def look_at_stores() -> None:
     """See whether the stores of backups answer."""
     dependencies.reaching().look()
+
+
+def _sealed(secret: Secret) -> str:
+    """A secret for the bus, empty where there is none."""
+    return dependencies.keyring().seal(secret) if secret else ""
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -277,6 +285,16 @@ class DatastoreService:
         """File the removal of a backup."""
         actions.delete_backup(dependencies.database(), event)
 
+    @on(ExportRequested)
+    def request_export(self, event: ExportRequested) -> None:
+        """File an export."""
+        actions.request_export(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
+
+    @on(ExportDeleteRequested)
+    def delete_export(self, event: ExportDeleteRequested) -> None:
+        """File the removal of an export."""
+        actions.delete_export(dependencies.database(), event)
+
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
         """The public half of a cluster's SSH key, made at the first request."""
@@ -287,6 +305,17 @@ class DatastoreService:
         """The administrator's login, its password sealed with the common keyring."""
         user, password = actions.credentials(dependencies.database(), cluster_id)
         return {"username": user, "sealed_password": dependencies.keyring().seal(password)}
+
+    @rpc
+    def export_content(self, export_id: str) -> dict[str, Any]:
+        """Where an export can be read: a URL that is good for an hour, sealed with the common keyring, or files beside DTrove."""
+        found = actions.export_content(dependencies.database(), dependencies.stores(), export_id)
+        return {"sealed_url": _sealed(found.url), "files": list(found.files)}
+
+    @rpc
+    def export_key(self, export_id: str) -> dict[str, str]:
+        """What opens an export, sealed with the common keyring; empty where it is not encrypted."""
+        return {"sealed_key": _sealed(actions.export_key(dependencies.database(), export_id))}
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text, false, text
 
-from services.api.store.backup_table import add_backups
 from services.api.store.archive_table import add_archives
+from services.api.store.backup_table import add_backups
+from services.api.store.export_table import add_exports
 from services.api.store.schedule_table import add_schedules
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -378,6 +379,7 @@ accounts = Table(
 # `operation_id` makes it, `deletion_id` removes it. `counted_bytes` is for the quota: what is kept of it, and before that as much
 # as of the cluster's last one. `said_at` is when the newest word was said of it: an older one, heard later, changes nothing.
 backups = add_backups(metadata)
+exports = add_exports(metadata)
 schedules = add_schedules(metadata)
 archives = add_archives(metadata)
 add_machinery(metadata)

@@ -11,6 +11,7 @@ from services.datastore_agentless.actions.clusters import (
     prepare_node,
     release_cluster,
 )
+from services.datastore_agentless.actions.exports import delete_export, export_content, export_key, request_export
 from services.datastore_agentless.actions.keys import credentials, issue_key
 from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
 from services.datastore_agentless.actions.parameters import request_parameters
@@ -41,8 +42,11 @@ __all__ = [
     "clocks",
     "credentials",
     "delete_backup",
+    "delete_export",
     "expect_cluster",
     "expect_nodes",
+    "export_content",
+    "export_key",
     "fail_cluster",
     "forget_instance",
     "issue_key",
@@ -54,6 +58,7 @@ __all__ = [
     "request_access",
     "request_accounts",
     "request_backup",
+    "request_export",
     "request_failover",
     "request_logs",
     "request_parameters",

@@ -9,28 +9,22 @@ from typing import Any, cast
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
-from services.datastore_agentless.domain.backup import Backup, State, source
-from services.datastore_agentless.domain.cluster import GOING, Cluster
-from services.datastore_agentless.domain.cluster import Status as ClusterStatus
-from services.datastore_agentless.domain.health import Verdict
+from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
 from services.datastore_agentless.hosts.jobs import JobFolder
-from services.datastore_agentless.store import backups, clusters, health, takeovers
+from services.datastore_agentless.store import backups, clusters
 from services.datastore_agentless.workflows import manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
 from shared.contracts.backups import BackupCompleted, BackupStarted
 from shared.db import Tx
-from shared.errors import Cancelled, Failure, Retryable
+from shared.errors import Failure
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, Workflow
 
 # What compression and encryption may add to a stream that cannot be made smaller. Source: zstd's and age's formats.
 ADDED_SHARE, ADDED_BYTES = 0.01, 1024 * 1024
-# How long a node may be dead before nothing is hoped for from it.
-DEAD_SECONDS = 300.0
-_AGAIN = "retry the operation: it begins anew, on a node that serves"
 
 
 @dataclass(frozen=True)
@@ -52,26 +46,14 @@ class SendBackup:
 
     def _choose(self, context: StepContext) -> Outcome:
         """Take the data from a replica that follows well, or else from the primary."""
-        task, now = context.task, self.keeping.hosts.database.clock.now()
-        with self.keeping.hosts.database.read() as connection:
-            cluster = clusters.cluster(connection, task.cluster_id)
-            nodes = clusters.instances(connection, cluster.id)
-            seen = health.of_clusters(connection, (cluster.id,))[cluster.id]
-            moving = takeovers.under_way(connection, cluster.id)
-        node = source(cluster, nodes, seen, now)
-        _see_that_it_stays(cluster)
-        # A switchover takes seconds: what a schedule has wished for need not fail for that.
-        if moving is not None:
-            raise Retryable("another node is about to become the primary")
-        if node is None:
-            raise Retryable(f"cluster {cluster.name} has no node that is ready")
+        task = context.task
+        node, taken = self.keeping.sources.choose(task.cluster_id, from_primary=False)
 
         def save(tx: Tx) -> None:
             backup = lock(tx, task.payload["backup_id"])
             backup.instance_id = node.id
             # What there was of an earlier attempt is gone.
             backup.become(State.MAKING)
-            taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id}
             backup.manifest = {"taken_from": taken}
             backups.save(tx, backup)
 
@@ -165,31 +147,8 @@ class SendBackup:
 
     def _present(self, context: StepContext) -> tuple[Backup, Instance]:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
-        database = self.keeping.hosts.database
-        with database.read() as connection:
-            backup = backups.get(connection, context.task.payload["backup_id"])
-            node = clusters.instance(connection, backup.instance_id)
-            cluster = clusters.cluster(connection, context.task.cluster_id)
-            seen = health.of_clusters(connection, (cluster.id,))[cluster.id].get(node.id)
-            moving = takeovers.under_way(connection, cluster.id)
-        _see_that_it_stays(cluster)
-        taken = backup.manifest["taken_from"]
-        if node.status != Status.READY or node.server != taken["server"]:
-            raise Failure(f"{node.name} serves no more: no backup can be taken from it", what_to_do=_AGAIN)
-        if moving is not None or cluster.primary_id != taken["primary"]:
-            raise Failure("another node has become the primary meanwhile", what_to_do=_AGAIN)
-        if seen is not None and seen.verdict == Verdict.HOST_DOWN:
-            dead = (database.clock.now() - seen.since).total_seconds()
-            if dead > DEAD_SECONDS:
-                raise Failure(f"{node.name} has not answered for {dead / 60:.0f} minutes", what_to_do=_AGAIN)
-        return backup, node
-
-
-def _see_that_it_stays(cluster: Cluster) -> None:
-    if cluster.status in GOING:
-        raise Cancelled(f"cluster {cluster.id} is {cluster.status}")
-    if cluster.status == ClusterStatus.STOPPED:
-        raise Failure("the cluster is stopped", what_to_do="start it first")
+        backup = self.keeping.backup(context.task.payload["backup_id"])
+        return backup, self.keeping.sources.present(context.task.cluster_id, backup.manifest["taken_from"])
 
 
 def _end_job(job: JobFolder) -> Script:
