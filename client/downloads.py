@@ -33,6 +33,7 @@ class Download:
     def into(self, place: Path) -> None:
         """Have it at `place`, going on with what an earlier try has left there. Raises ApiError."""
         tries = 0
+        place.touch(0o600)
         while (has := _size(place)) < self.size:
             self._go_on(place, has)
             tries = tries + 1 if _size(place) <= has else 0
@@ -85,7 +86,11 @@ def fetch(api: Api, export: dict[str, Any], place: Path, *, opened: bool) -> Non
     draft = place.with_name(f".{place.name}.open")
     # Made first, for it is as secret as the key.
     os.close(_for_me_alone(draft))
-    pyrage.decrypt_file(str(beside), str(draft), [identity])
+    try:
+        pyrage.decrypt_file(str(beside), str(draft), [identity])
+    except pyrage.DecryptError as error:
+        draft.unlink()
+        raise ApiError(f"the export's own key does not open {beside}: {error}", Exit.FAILED) from error
     draft.replace(place)
     beside.unlink()
 
@@ -105,7 +110,7 @@ def _for_me_alone(place: Path, *, goes_on: bool = False) -> int:
 
 
 def _size(place: Path) -> int:
-    return place.stat().st_size if place.exists() else 0
+    return place.stat().st_size
 
 
 def _sha256(place: Path) -> str:

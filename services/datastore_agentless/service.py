@@ -59,7 +59,6 @@ from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
-from shared.secrets import Secret
 
 CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
 
@@ -83,11 +82,6 @@ def count_secrets() -> None:
 def look_at_stores() -> None:
     """See whether the stores of backups answer."""
     dependencies.reaching().look()
-
-
-def _sealed(secret: Secret) -> str:
-    """A secret for the bus, empty where there is none."""
-    return dependencies.keyring().seal(secret) if secret else ""
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -286,14 +280,10 @@ class DatastoreService:
         actions.delete_backup(dependencies.database(), event)
 
     @on(ExportRequested)
-    def request_export(self, event: ExportRequested) -> None:
-        """File an export."""
-        actions.request_export(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
-
     @on(ExportDeleteRequested)
-    def delete_export(self, event: ExportDeleteRequested) -> None:
-        """File the removal of an export."""
-        actions.delete_export(dependencies.database(), event)
+    def change_exports(self, event: ExportRequested | ExportDeleteRequested) -> None:
+        """File an export, or the removal of one."""
+        actions.change_exports(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
@@ -309,13 +299,14 @@ class DatastoreService:
     @rpc
     def export_content(self, export_id: str) -> dict[str, Any]:
         """Where an export can be read: a URL that is good for an hour, sealed with the common keyring, or files beside DTrove."""
-        found = actions.export_content(dependencies.database(), dependencies.stores(), export_id)
-        return {"sealed_url": _sealed(found.url), "files": list(found.files)}
+        return actions.export_content(
+            dependencies.database(), dependencies.stores(), dependencies.keyring().seal, export_id
+        )
 
     @rpc
     def export_key(self, export_id: str) -> dict[str, str]:
         """What opens an export, sealed with the common keyring; empty where it is not encrypted."""
-        return {"sealed_key": _sealed(actions.export_key(dependencies.database(), export_id))}
+        return actions.export_key(dependencies.database(), dependencies.keyring().seal, export_id)
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:

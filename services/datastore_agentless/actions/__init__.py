@@ -11,7 +11,7 @@ from services.datastore_agentless.actions.clusters import (
     prepare_node,
     release_cluster,
 )
-from services.datastore_agentless.actions.exports import delete_export, export_content, export_key, request_export
+from services.datastore_agentless.actions.exports import change_exports, export_content, export_key
 from services.datastore_agentless.actions.keys import credentials, issue_key
 from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
 from services.datastore_agentless.actions.parameters import request_parameters
@@ -38,11 +38,11 @@ __all__ = [
     "address_move_failed",
     "address_moved",
     "cancel_operation",
+    "change_exports",
     "choose_policy",
     "clocks",
     "credentials",
     "delete_backup",
-    "delete_export",
     "expect_cluster",
     "expect_nodes",
     "export_content",
@@ -58,7 +58,6 @@ __all__ = [
     "request_access",
     "request_accounts",
     "request_backup",
-    "request_export",
     "request_failover",
     "request_logs",
     "request_parameters",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from services.datastore_agentless.actions.requests import file_task
-from services.datastore_agentless.backup_stores.base import Content
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.domain.age_key import AgeKey
 from services.datastore_agentless.domain.backup import State, source
@@ -23,8 +25,20 @@ from shared.errors import Conflict, Failure, Retryable, Unavailable
 from shared.secrets import Secret
 from shared.workflow import TaskDraft, task_id
 
+Seal = Callable[[Secret], str]
 
-def request_export(database: Database, event: ExportRequested, manager_for: ManagerFor, stores: Stores) -> None:
+
+def change_exports(
+    database: Database, event: ExportRequested | ExportDeleteRequested, manager_for: ManagerFor, stores: Stores
+) -> None:
+    """File an export of a cluster, or the removal of one."""
+    if isinstance(event, ExportRequested):
+        _request(database, event, manager_for, stores)
+    else:
+        _delete(database, event)
+
+
+def _request(database: Database, event: ExportRequested, manager_for: ManagerFor, stores: Stores) -> None:
     """File an export of a cluster; what cannot be is answered with a failure."""
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "request_export"):
@@ -39,7 +53,7 @@ def request_export(database: Database, event: ExportRequested, manager_for: Mana
                                  operation_id=event.operation_id, problem=problem))  # fmt: skip
 
 
-def delete_export(database: Database, event: ExportDeleteRequested) -> None:
+def _delete(database: Database, event: ExportDeleteRequested) -> None:
     """File the removal of an export; one that is being made is stopped first, and of one that is unknown nothing is kept."""
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "delete_export"):
@@ -60,20 +74,22 @@ def delete_export(database: Database, event: ExportDeleteRequested) -> None:
                           operation_id=event.operation_id, payload={"export_id": export.id}))  # fmt: skip
 
 
-def export_content(database: Database, stores: Stores, export_id: str) -> Content:
-    """Where an export can be read. Raises NotFound, Conflict, Unavailable."""
+def export_content(database: Database, stores: Stores, seal: Seal, export_id: str) -> dict[str, Any]:
+    """Where an export can be read: a sealed URL, or files beside DTrove, one after the other. Raises NotFound, Conflict, Unavailable."""
     export = _whole(database, export_id)
     try:
-        return stores.get(export.store).content(export.key, parts_of(export), export.file_kept)
+        found = stores.get(export.store).content(export.key, parts_of(export), export.file_kept)
     except Retryable as error:
         raise Unavailable(error.message, what_to_do=error.what_to_do) from error
     except Failure as error:
         raise Conflict(error.message, what_to_do=error.what_to_do) from error
+    return {"sealed_url": seal(found.url) if found.url else "", "files": list(found.files)}
 
 
-def export_key(database: Database, export_id: str) -> Secret:
-    """What opens an export; empty where it is not encrypted. Raises NotFound, Conflict."""
-    return _whole(database, export_id).identity
+def export_key(database: Database, seal: Seal, export_id: str) -> dict[str, str]:
+    """What opens an export, sealed; empty where it is not encrypted. Raises NotFound, Conflict."""
+    identity = _whole(database, export_id).identity
+    return {"sealed_key": seal(identity) if identity else ""}
 
 
 def _whole(database: Database, export_id: str) -> Export:

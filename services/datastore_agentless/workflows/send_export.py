@@ -99,7 +99,7 @@ class SendExport:
         way = store.begin(export.key, export.size_bytes, export.token.reveal())
         matter = transfer.Matter("export", summed=True, said=exporting.said(databases))
         script = transfer.send(way, exporting.sends(node, export.choice, databases), export.recipient, export.job,
-                               login=exporting.login(node), of_bytes=export.size_bytes, matter=matter)  # fmt: skip
+                               login=exporting.login(node), of_bytes=export.size_bytes // SPREAD, matter=matter)  # fmt: skip
         with store.carried(hosts.target(node), export.key, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
             sent = cast("transfer.Sent", hosts.run(watchful, node, script))

@@ -34,19 +34,29 @@ def ask(stage: Stage, export: str = "e", **values: Any) -> ExportRequested:
     """Want an export, under the operation `make-e`."""
     wish: dict[str, Any] = {"format": "sql", "databases": ("shop",), **values}
     event = ExportRequested(operation_id=f"make-{export}", export_id=export, cluster_id="c", project_id="p", **wish)
-    actions.request_export(stage.database, event, stage.hosts.manager_for, stage.stores)
+    actions.change_exports(stage.database, event, stage.hosts.manager_for, stage.stores)
     return event
 
 
 def delete(stage: Stage, export: str = "e") -> None:
     """Want it gone, under the operation `drop-e`."""
     event = ExportDeleteRequested(operation_id=f"drop-{export}", export_id=export, cluster_id="c", project_id="p")
-    actions.delete_export(stage.database, event)
+    actions.change_exports(stage.database, event, stage.hosts.manager_for, stage.stores)
 
 
 def kept(stage: Stage, export: str = "e") -> Export:
     with stage.database.read() as connection:
         return exports.get(connection, export)
+
+
+def content(stage: Stage, export: str = "e") -> dict[str, Any]:
+    """Where it can be read."""
+    return actions.export_content(stage.database, stage.stores, lambda secret: f"sealed {secret.reveal()}", export)
+
+
+def key(stage: Stage, export: str = "e") -> str:
+    """What opens it, as it goes over the bus."""
+    return actions.export_key(stage.database, lambda secret: secret.reveal(), export)["sealed_key"]
 
 
 def state(stage: Stage, export: str = "e") -> State:
@@ -85,7 +95,7 @@ def test_each_export_has_a_key_of_its_own_which_is_told_to_nobody(stage: Stage) 
     ask(stage)
     ask(stage, "f")
     stage.settle()
-    keys = {actions.export_key(stage.database, one).reveal() for one in ("e", "f")}
+    keys = {key(stage, one) for one in ("e", "f")}
     assert len(keys) == 2
     with stage.database.read() as connection:
         told = json.dumps(
@@ -94,31 +104,31 @@ def test_each_export_has_a_key_of_its_own_which_is_told_to_nobody(stage: Stage) 
     for secret in (*keys, SECRET_URL):
         assert secret not in told
     manifests = stage.store.manifest(KEY).decode() + stage.store.manifest("p/c/exports/f").decode()
-    assert not any(key in manifests for key in keys)
+    assert not any(one in manifests for one in keys)
 
 
 def test_one_that_is_not_to_be_encrypted_has_none(stage: Stage) -> None:
     ask(stage, encrypted=False)
     stage.settle()
-    assert (kept(stage).recipient, actions.export_key(stage.database, "e").reveal()) == ("", "")
+    assert (kept(stage).recipient, key(stage)) == ("", "")
     assert json.loads(stage.store.manifest(KEY))["command"].startswith("zstd -dc c-e.sql.zst | ")
 
 
 def test_it_can_be_had_from_its_store_by_whoever_is_told_where(stage: Stage) -> None:
     ask(stage)
     with pytest.raises(Conflict):
-        actions.export_content(stage.database, stage.stores, "e")
+        content(stage)
     stage.settle()
-    found = actions.export_content(stage.database, stage.stores, "e")
-    assert found.url.reveal() == f"{READER_URL}&name=c-e.sql.zst.age"
+    found = content(stage)
+    assert found["sealed_url"] == f"sealed {READER_URL}&name=c-e.sql.zst.age"
     stage.store.lost = {1}
     with pytest.raises(Conflict, match="not all parts"):
-        actions.export_content(stage.database, stage.stores, "e")
+        content(stage)
     stage.store.away = True
     with pytest.raises(Unavailable):
-        actions.export_content(stage.database, stage.stores, "e")
+        content(stage)
     with pytest.raises(NotFound):
-        actions.export_content(stage.database, stage.stores, "nobody")
+        content(stage, "nobody")
 
 
 def test_postgresql_is_read_from_its_primary_for_a_standby_would_end_it(stage: Stage) -> None:
@@ -151,7 +161,7 @@ def test_what_cannot_be_is_answered_with_a_sentence(stage: Stage, values: dict[s
 def test_a_wish_that_is_heard_twice_makes_one_export(stage: Stage) -> None:
     asked = ask(stage)
     stage.settle()
-    actions.request_export(stage.database, asked, keeps, stage.stores)
+    actions.change_exports(stage.database, asked, keeps, stage.stores)
     ask(stage)
     stage.settle()
     assert (stage.store.begins, len(stage.said("export.completed"))) == (1, 1)
@@ -206,7 +216,7 @@ def test_an_export_that_is_deleted_is_gone_from_its_store_with_its_key(stage: St
     assert [one["operation_id"] for one in stage.said("export.deleted")] == ["drop-e"]
     assert (state(stage), kept(stage).identity.reveal(), stage.store.kept) == (State.DELETED, "", {})
     with pytest.raises(Conflict):
-        actions.export_key(stage.database, "e")
+        key(stage)
 
 
 def test_one_that_is_deleted_while_it_is_made_is_stopped_first_and_one_that_is_unknown_is_gone_at_once(
@@ -224,7 +234,7 @@ def test_an_export_outlives_its_cluster_and_can_be_had_and_deleted_after_it(stag
     ask(stage)
     stage.settle()
     bury(stage)
-    assert actions.export_key(stage.database, "e").reveal().startswith("AGE-SECRET-KEY-")
+    assert key(stage).startswith("AGE-SECRET-KEY-")
     delete(stage)
     stage.settle()
     assert (state(stage), stage.store.kept) == (State.DELETED, {})

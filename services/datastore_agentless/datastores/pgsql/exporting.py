@@ -85,15 +85,16 @@ ORDER BY s.nspname, c.relname;
 SELECT '';
 """
 
-# The session that has the snapshot counts in it, once all is sent. Names go by the environment: as an argument one with an equals
-# sign would be taken for more than a name.
+# The session that has the snapshot counts in it, once all is sent; one that ends at once has no descriptors left. Names go by the
+# environment: as an argument one with an equals sign would be taken for more than a name.
 _SEND = """count={count}
 for name in {names}; do
   export PGDATABASE="$name"
   coproc holder {{ exec {run} {psql} -qXAt -v ON_ERROR_STOP=1 -p {port}; }}
-  to=${{holder[1]}} from=${{holder[0]}} holding=$holder_PID
-  cat >&"$to" <<'END'
-SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout') \\g /dev/null
+  to=${{holder[1]:-}} from=${{holder[0]:-}} holding=${{holder_PID:-}}
+  cat >&"$to" <<'END' || true
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout',
+  'statement_timeout', 'lock_timeout', 'transaction_timeout') \\g /dev/null
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT pg_export_snapshot();
 END
@@ -103,7 +104,7 @@ END
     if [ "$name" = {first} ]; then printf '\\\\connect {first}\\n'; else create=-C; fi
   fi
   {run} {tool} {format} $create --snapshot="$snapshot" --no-owner --no-privileges --no-password -p {port} {options}
-  echo "$count" >&"$to"
+  echo "$count" >&"$to" || true
   while IFS= read -r line <&"$from" && [ -n "$line" ]; do printf 'say %s\\n' "$line" >&4; done
   exec {{to}}>&-
   wait "$holding"
