@@ -26,6 +26,13 @@ BackupName = Annotated[
         autocompletion=completion.backups_or_clusters,
     ),
 ]  # fmt: skip
+ExportName = Annotated[
+    str,
+    typer.Argument(
+        help="Id of an export; or a cluster, which means its newest one that is completed.", metavar="EXPORT",
+        autocompletion=completion.exports_or_clusters,
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Show each step until the end, on standard error.")]
 Timeout = Annotated[

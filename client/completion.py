@@ -39,6 +39,16 @@ def backups_or_clusters(incomplete: str) -> list[str]:
     return backups(incomplete) + clusters(incomplete)
 
 
+def exports(incomplete: str) -> list[str]:
+    """Ids of the latest exports."""
+    return _offered("/v1/exports", "exports", "id", incomplete, limit=LIMIT)
+
+
+def exports_or_clusters(incomplete: str) -> list[str]:
+    """The same, and names of clusters."""
+    return exports(incomplete) + clusters(incomplete)
+
+
 def flavors(incomplete: str) -> list[str]:
     """Names of flavors."""
     return _offered("/v1/flavors", "flavors", "name", incomplete)

@@ -91,6 +91,11 @@ class Api:
                 elif line.startswith(b"data: "):
                     yield Happening(known, json.loads(line[6:]))
 
+    def stream(self, path: str, headers: dict[str, str]) -> requests.Response:
+        """The answer of a GET whose body is read as it comes; an answer that leads elsewhere is not followed."""
+        return self._ask("GET", path, stream=True, headers=headers, allow_redirects=False,
+                         timeout=(CONNECT_SECONDS, SILENCE_SECONDS))  # fmt: skip
+
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", (CONNECT_SECONDS, self._answer_seconds))
         for attempt in range(1, self._tries + 1):

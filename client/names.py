@@ -48,15 +48,14 @@ def operation(api: Api, wanted: str) -> str:
 
 def backup(api: Api, wanted: str, *, by_cluster: bool = True) -> Thing:
     """A backup by its id; or by a cluster, whose newest good one it is. Raises ApiError (3)."""
-    if found := _by_id(api, f"/v1/backups/{wanted}", wanted):
-        return found
-    if not by_cluster:
-        raise ApiError(f"there is no backup {wanted!r}; `dtrove backup list` shows what there is", Exit.NOT_FOUND)
-    owner = cluster(api, wanted)
-    newest = api.get("/v1/backups", cluster=owner["id"], status="completed", limit=1)["backups"]
-    if not newest:
-        raise ApiError(f"cluster {owner['name']} has no backup that is completed", Exit.NOT_FOUND)
-    return dict(newest[0])
+    return _kept(api, "backup", wanted, by_cluster=by_cluster)
+
+
+def export(api: Api, wanted: str, *, by_cluster: bool = True) -> Thing:
+    """An export by its id; or by a cluster, whose newest good one it is. Raises ApiError (3)."""
+    found = _kept(api, "export", wanted, by_cluster=by_cluster)
+    # A list names no tables.
+    return dict(api.get(f"/v1/exports/{found['id']}"))
 
 
 def datastore(api: Api, wanted: str) -> Thing:
@@ -133,6 +132,19 @@ def _by_id(api: Api, path: str, wanted: str) -> Thing | None:
             return None
         raise
     return found
+
+
+def _kept(api: Api, noun: str, wanted: str, *, by_cluster: bool) -> Thing:
+    """A backup or an export, which a store keeps."""
+    if found := _by_id(api, f"/v1/{noun}s/{wanted}", wanted):
+        return found
+    if not by_cluster:
+        raise ApiError(f"there is no {noun} {wanted!r}; `dtrove {noun} list` shows what there is", Exit.NOT_FOUND)
+    owner = cluster(api, wanted)
+    newest = api.get(f"/v1/{noun}s", cluster=owner["id"], status="completed", limit=1)[f"{noun}s"]
+    if not newest:
+        raise ApiError(f"cluster {owner['name']} has no {noun} that is completed", Exit.NOT_FOUND)
+    return dict(newest[0])
 
 
 def _instances_named(clusters: Sequence[Thing], wanted: str) -> list[Thing]:

@@ -24,11 +24,13 @@ _IDEMPOTENCY = {
 }  # fmt: skip
 _LAST_EVENT = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"},
                "description": "resume the stream after this event"}  # fmt: skip
+_RANGE = {"name": "Range", "in": "header", "required": False, "schema": {"type": "string"},
+          "description": "one range of bytes, as in `bytes=1000-`"}  # fmt: skip
 _WHY = {
     400: "the request cannot be read, or its body is not JSON", 401: "no token, or one that is unknown, expired or revoked",
     403: "the token's role is too low", 404: "it is not there, or another project's",
     408: "the body did not arrive in time", 409: "the state of things forbids it", 413: "the body is too large",
-    415: "the body is not JSON", 422: "the input is refused; `errors` names each field",
+    415: "the body is not JSON", 416: "there are no such bytes", 422: "the input is refused; `errors` names each field",
     429: "this client asks too much; see `Retry-After`", 503: "a dependency is away; see `Retry-After`",
 }  # fmt: skip
 
@@ -94,6 +96,8 @@ def _parameters(path: str, method: str, call: Call) -> list[Any]:
         found.append(_IDEMPOTENCY)
     if path in RESUMED:
         found.append(_LAST_EVENT)
+    if call.ranges:
+        found.append(_RANGE)
     return found
 
 
@@ -114,6 +118,9 @@ def _responses(path: str, call: Call) -> dict[str, Any]:
     for status, schema in call.also.items():
         found[str(status)] = {"description": "a plan; nothing was changed" if status == 200 else "not now",
                               "content": {"application/json": {"schema": schema}}}  # fmt: skip
+    if call.ranges:
+        found["206"] = {"description": "the bytes that `Range` asks for", "content": content}
+        found["307"] = {"description": "it is to be had at the `Location`"}
     problem = {PROBLEM: {"schema": shown.ProblemDetails}}
     for status in _refusals(path, call):
         found.setdefault(str(status), {"description": _WHY[status], "content": problem})
@@ -133,6 +140,8 @@ def _refusals(path: str, call: Call) -> list[int]:
         wrong += [408, 413, 415]
     if call.conflicts or call.takes is not None:
         wrong.append(409)
+    if call.ranges:
+        wrong.append(416)
     return sorted(wrong)
 
 

@@ -17,7 +17,7 @@ from services.api.schemas.base import NO_TEXT
 from shared.errors import NotFound
 
 Responder = Callable[..., None]
-EVENT_STREAM, HTML = "text/event-stream", "text/html; charset=utf-8"
+EVENT_STREAM, HTML, BYTES = "text/event-stream", "text/html; charset=utf-8", "application/octet-stream"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Call:
     """One method of a route.
 
     `role` is the least that is needed, empty for a route that may be open; `takes` the body's schema; `gives` the
-    answer's, with `status`; `also` further answers by status; `media` kinds of answer that are not JSON.
+    answer's, with `status`; `also` further answers by status; `media` kinds of answer that are not JSON; with `ranges` some bytes
+    of it can be asked for, and it may be had elsewhere.
     """
 
     role: str = "reader"
@@ -36,6 +37,7 @@ class Call:
     also: dict[int, type[ma.Schema]] = field(default_factory=dict)
     media: tuple[str, ...] = ()
     conflicts: bool = False
+    ranges: bool = False
 
 
 def serves(**declared: Any) -> Callable[[Responder], Responder]:

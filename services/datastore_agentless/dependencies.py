@@ -31,6 +31,7 @@ from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.change_parameters import ChangeParameters
 from services.datastore_agentless.workflows.delete_backup import DeleteBackup
+from services.datastore_agentless.workflows.delete_export import DeleteExport
 from services.datastore_agentless.workflows.fail_over import FailOver
 from services.datastore_agentless.workflows.grow_cluster import GrowCluster
 from services.datastore_agentless.workflows.hand_over import HandOver
@@ -46,6 +47,7 @@ from services.datastore_agentless.workflows.read_log import ReadLog
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
 from services.datastore_agentless.workflows.send_backup import SendBackup
+from services.datastore_agentless.workflows.send_export import SendExport
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.bus import RpcCaller
@@ -132,7 +134,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
         ChangeAccounts(hosts()).workflow(), GrowCluster(hosts()).workflow(), ResizeNode(hosts()).workflow(),
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
         ReadLog(hosts()).workflow(), SendBackup(keeping).workflow(), DeleteBackup(keeping).workflow(),
-        ProveBackup(keeping).workflow(),
+        ProveBackup(keeping).workflow(), SendExport(keeping).workflow(), DeleteExport(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

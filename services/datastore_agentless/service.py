@@ -27,6 +27,8 @@ from shared.contracts.api import (
     ClusterRestartRequested,
     ClusterStartRequested,
     ClusterStopRequested,
+    ExportDeleteRequested,
+    ExportRequested,
     FailoverChosen,
     FailoverRequested,
     LogsRequested,
@@ -277,6 +279,12 @@ class DatastoreService:
         """File the removal of a backup."""
         actions.delete_backup(dependencies.database(), event)
 
+    @on(ExportRequested)
+    @on(ExportDeleteRequested)
+    def change_exports(self, event: ExportRequested | ExportDeleteRequested) -> None:
+        """File an export, or the removal of one."""
+        actions.change_exports(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
+
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
         """The public half of a cluster's SSH key, made at the first request."""
@@ -287,6 +295,18 @@ class DatastoreService:
         """The administrator's login, its password sealed with the common keyring."""
         user, password = actions.credentials(dependencies.database(), cluster_id)
         return {"username": user, "sealed_password": dependencies.keyring().seal(password)}
+
+    @rpc
+    def export_content(self, export_id: str) -> dict[str, Any]:
+        """Where an export can be read: a URL that is good for an hour, sealed with the common keyring, or files beside DTrove."""
+        return actions.export_content(
+            dependencies.database(), dependencies.stores(), dependencies.keyring().seal, export_id
+        )
+
+    @rpc
+    def export_key(self, export_id: str) -> dict[str, str]:
+        """What opens an export, sealed with the common keyring; empty where it is not encrypted."""
+        return actions.export_key(dependencies.database(), dependencies.keyring().seal, export_id)
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,9 +1,19 @@
 """The events that the services announce, one module per publisher; importing this package registers them all."""
 
-from shared.contracts import api, archives, backups, datastore_agentless, external, operations, provisioner, scheduler
+from shared.contracts import (
+    api,
+    archives,
+    backups,
+    datastore_agentless,
+    exports,
+    external,
+    operations,
+    provisioner,
+    scheduler,
+)
 from shared.contracts.base import REGISTRY, Event, dump, event, load, new_id, schema_of, utcnow
 
 __all__ = [
-    "REGISTRY", "Event", "api", "archives", "backups", "datastore_agentless", "dump", "event", "external", "load", "new_id",
+    "REGISTRY", "Event", "api", "archives", "backups", "datastore_agentless", "dump", "event", "exports", "external", "load", "new_id",
     "operations", "provisioner", "scheduler", "schema_of", "utcnow",
 ]  # fmt: skip

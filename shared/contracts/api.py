@@ -253,6 +253,36 @@ class BackupDeleteRequested(Event):
     project_id: str
 
 
+@event("export.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ExportRequested(Event):
+    """A user wants data of a cluster in a form that other tools read. No `databases`: all; no `tables`: all of these.
+
+    An empty `store`: where backups usually go.
+    """
+
+    operation_id: str
+    export_id: str
+    cluster_id: str
+    project_id: str
+    format: str
+    databases: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    encrypted: bool = True
+    store: str = ""
+
+
+@event("export.delete_requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ExportDeleteRequested(Event):
+    """A user wants an export gone."""
+
+    operation_id: str
+    export_id: str
+    cluster_id: str
+    project_id: str
+
+
 @event("schedule.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class ScheduleRequested(Event):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import BackupStore, Content, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores.base.dumping import Dumping, Mark
 from services.datastore_agentless.datastores.base.increments import Increments
@@ -20,6 +20,7 @@ SUMS = ("aa" * 32, "bb" * 32)
 TAKEN = Taken("some-name", "900")
 # Who has this URL may write: it is to be found nowhere but on the host.
 SECRET_URL = "https://store.invalid/part-1?signature=only-for-the-node"
+READER_URL = "https://store.invalid/all?signature=for-an-hour"
 
 
 class Killed(Exception):
@@ -29,6 +30,13 @@ class Killed(Exception):
 def sent() -> str:
     """What a host prints once all is sent: two parts, and what its data remember of it."""
     return f"part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\ntaken {TAKEN.name} {TAKEN.position}\nsize 5000\n"
+
+
+def exported() -> str:
+    """What a host prints once an export is sent: the same, with what was counted and the sum of both parts."""
+    tables = (("shop", "public.orders", 7), ("shop", "public.two  words", 0))
+    said = [f"say {json.dumps({'database': base, 'table': table, 'rows': rows})}\n" for base, table, rows in tables]
+    return f"{''.join(said)}{sent()}sum {'cc' * 32}\n"
 
 
 @dataclass
@@ -85,6 +93,12 @@ class MemoryStore(BackupStore):
         if key not in self.kept or any(part.number in self.lost for part in parts):
             raise Failure(f"the store has not all parts of {key}", what_to_do="restore another backup")
         return Fetching(parts=parts, urls=Secret(SECRET_URL))
+
+    def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
+        self._ask("content")
+        if key not in self.kept or any(part.number in self.lost for part in parts):
+            raise Failure(f"the store has not all parts of {key}", what_to_do="export once more")
+        return Content(url=Secret(f"{READER_URL}&name={name}"))
 
     def manifest(self, key: str) -> bytes:
         if key not in self.kept:

@@ -212,12 +212,12 @@ def delete_project(tx: Tx, project_id: str) -> None:
     count = select(c.c.name).where(c.c.project_id == project_id, c.c.deleted_at.is_(None)).limit(3)
     if names := [row.name for row in tx.connection.execute(count)]:
         raise Conflict(f"the project still has clusters: {', '.join(names)}", what_to_do="delete them first")
-    b = tables.backups
     # Of a failed one something may be kept where it could not be removed.
-    there = select(b.c.id).where(b.c.project_id == project_id, b.c.status.in_(COUNTED) | (b.c.counted_bytes > 0))
-    if tx.connection.execute(there.limit(1)).first() is not None:
-        raise Conflict("the project still has backups", what_to_do="delete them first")
-    for table in (tables.tokens, tables.quotas, tables.parameter_groups, tables.backups):
+    for noun, t in (("backups", tables.backups), ("exports", tables.exports)):
+        there = select(t.c.id).where(t.c.project_id == project_id, t.c.status.in_(COUNTED) | (t.c.counted_bytes > 0))
+        if tx.connection.execute(there.limit(1)).first() is not None:
+            raise Conflict(f"the project still has {noun}", what_to_do="delete them first")
+    for table in (tables.tokens, tables.quotas, tables.parameter_groups, tables.backups, tables.exports):
         tx.remove(table.c.project_id, project_id)
     tx.remove(tables.projects.c.id, project_id)
 

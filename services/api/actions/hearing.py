@@ -12,6 +12,7 @@ from services.api.actions import (
     archives,
     backup_news,
     definitions,
+    export_news,
     health,
     logins,
     operations,
@@ -40,7 +41,7 @@ from services.api.actions.nodes import (
 from services.api.changes import Changes
 from services.api.store import tables
 from shared.contracts import archives as logs
-from shared.contracts import backups, provisioner
+from shared.contracts import backups, exports, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
@@ -160,6 +161,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     parameters.forget(tx, event.cluster_id)
     accounts.forget(tx, event.cluster_id)
     backup_news.end_with_cluster(tx, event.cluster_id)
+    export_news.end_with_cluster(tx, event.cluster_id)
     schedules.forget(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
@@ -226,6 +228,11 @@ _APPLY: dict[type[Event], Apply] = {
     backups.BackupDeleteFailed: backup_news.delete_failed,
     backups.BackupVerified: proving.verified,
     backups.BackupVerificationFailed: proving.failed,
+    exports.ExportStarted: export_news.started,
+    exports.ExportCompleted: export_news.completed,
+    exports.ExportFailed: export_news.failed,
+    exports.ExportDeleted: export_news.deleted,
+    exports.ExportDeleteFailed: export_news.delete_failed,
     logs.ArchiveSeen: archives.learn,
     logs.ArchiveBroken: archives.broken,
     databases.LogsRead: readings.heard,

@@ -20,6 +20,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 UNNAMED = "unnamed"
 # What goes on, and may begin, though the cluster is on its way out or gone.
 BACKUP, DELETE_BACKUP = "backup", "delete_backup"
+EXPORT, DELETE_EXPORT = "export", "delete_export"
 # What makes a cluster of its own, which is gone with the answer.
 VERIFY = "verify_backup"
 BUSY = "another operation is under way on this cluster"
@@ -33,7 +34,9 @@ _BUSY_WITH = update(_c).where(_c.c.id == bindparam("of_id"))
 _BUSY_NO_MORE = update(_c).where(_c.c.operation_id == bindparam("of_id")).values(operation_id=None)
 _END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED))
 _END_ALL = update(_o).where(
-    _o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind != DELETE_BACKUP
+    _o.c.cluster_id == bindparam("of_cluster"),
+    _o.c.status.in_(RUNNING),
+    _o.c.kind.not_in((DELETE_BACKUP, DELETE_EXPORT)),
 )
 _MAKE_WAY = (
     update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind == BACKUP)

@@ -15,7 +15,7 @@ from shared.errors import Conflict
 
 _WORDS = {
     "clusters": "clusters", "instances": "instances", "volume_gb": "GB of volumes", "backups": "backups",
-    "backup_gb": "GB of backups",
+    "backup_gb": "GB of backups and exports",
 }  # fmt: skip
 KINDS = tuple(_WORDS)
 Amounts = dict[str, int | None]
@@ -79,6 +79,14 @@ def make_room_for_backup(tx: Tx, project_id: str, about_bytes: int) -> None:
     _refuse_beyond(tx, project_id, more, "delete a backup")
 
 
+def make_room_for_export(tx: Tx, project_id: str, about_bytes: int) -> None:
+    """See that one more export fits, which will be about so large. Raises Conflict with the limit that would break."""
+    lock_project(tx, project_id)
+    _, kept = _backups(tx.connection, project_id)
+    more = {"backup_gb": in_gb(kept + max(1, about_bytes)) - in_gb(kept)}
+    _refuse_beyond(tx, project_id, more, "delete an export or a backup")
+
+
 def _refuse_beyond(tx: Tx, project_id: str, more: Mapping[str, int], way_out: str) -> None:
     allowed = limits(tx.connection, project_id)
     if all(allowed[kind] is None for kind in more):
@@ -94,9 +102,10 @@ def _refuse_beyond(tx: Tx, project_id: str, more: Mapping[str, int], way_out: st
 
 
 def _backups(connection: Connection, project_id: str) -> tuple[int, int]:
-    """How many backups a project has or is about to, and how many bytes are kept of them."""
-    t = tables.backups
+    """How many backups a project has or is about to, and how many bytes are kept of them, and of exports."""
+    t, e = tables.backups, tables.exports
     counted = func.coalesce(func.sum(case((t.c.status.in_(COUNTED), 1), else_=0)), 0)
     query = select(counted, func.coalesce(func.sum(t.c.counted_bytes), 0)).where(t.c.project_id == project_id)
     number, kept = connection.execute(query).one()
-    return int(number), int(kept)
+    exported = select(func.coalesce(func.sum(e.c.counted_bytes), 0)).where(e.c.project_id == project_id)
+    return int(number), int(kept) + int(connection.execute(exported).scalar_one())

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from services.api.actions import backups, operations, parameters, scaling
+from services.api.actions import backups, exports, operations, parameters, scaling
 from services.api.actions.clusters import get, request_delete
 from services.api.actions.feed import announce
 from services.api.actions.operations import operation
@@ -14,6 +14,13 @@ from services.api.store import tables
 from shared.contracts.api import OperationCancelRequested, OperationRetryRequested
 from shared.db import Tx
 from shared.errors import Conflict
+
+# What is not retried, why, and what to do.
+_ASKED_ANEW = {
+    operations.DELETE_BACKUP: ("what deletes a backup is not retried", "delete the backup again"),
+    operations.DELETE_EXPORT: ("what deletes an export is not retried", "delete the export again"),
+    operations.VERIFY: ("what proves a backup is gone with its answer", "verify the backup again"),
+}
 
 
 def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
@@ -23,7 +30,7 @@ def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
         return
     if row.status not in operations.RUNNING:
         raise Conflict(f"the operation is {row.status} already")
-    if row.kind in ("delete_cluster", scaling.REMOVE, operations.DELETE_BACKUP):
+    if row.kind in ("delete_cluster", scaling.REMOVE, operations.DELETE_BACKUP, operations.DELETE_EXPORT):
         raise Conflict("a delete cannot be cancelled", what_to_do="wait for its end")
     t = tables.operations
     tx.connection.execute(update(t).where(t.c.id == operation_id).values(status="cancelling"))
@@ -41,10 +48,9 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
     row = _lock_operation(tx, project_id, operation_id)
     if row.status != "failed":
         raise Conflict(f"only a failed operation can be retried; this one is {row.status}")
-    if row.kind == operations.DELETE_BACKUP:
-        raise Conflict("what deletes a backup is not retried", what_to_do="delete the backup again")
-    if row.kind == operations.VERIFY:
-        raise Conflict("what proves a backup is gone with its answer", what_to_do="verify the backup again")
+    if row.kind in _ASKED_ANEW:
+        words, what_to_do = _ASKED_ANEW[row.kind]
+        raise Conflict(words, what_to_do=what_to_do)
     c = tables.clusters
     cluster = tx.connection.execute(select(c.c.deleted_at).where(c.c.id == row.cluster_id)).first()
     if cluster is None or cluster.deleted_at is not None:
@@ -53,8 +59,10 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict("the nodes of this operation are gone", what_to_do="add nodes anew")
     if row.kind == parameters.CHANGE:
         parameters.resume(tx, operation_id, row.cluster_id)
-    if row.kind == operations.BACKUP:
+    elif row.kind == operations.BACKUP:
         backups.resume(tx, operation_id)
+    elif row.kind == operations.EXPORT:
+        exports.resume(tx, operation_id)
     operations.resume(tx, operation_id)
     here = update(c).where(c.c.id == row.cluster_id)
     if row.exclusive:

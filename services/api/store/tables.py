@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaDa
 
 from services.api.store.archive_table import add_archives
 from services.api.store.backup_table import add_backups
+from services.api.store.export_table import add_exports
 from services.api.store.schedule_table import add_schedules
 from services.api.store.session_table import add_sessions
 from shared.db.tables import add_machinery
@@ -382,6 +383,7 @@ accounts = Table(
 # `operation_id` makes it, `deletion_id` removes it. `counted_bytes` is for the quota: what is kept of it, and before that as much
 # as of the cluster's last one. `said_at` is when the newest word was said of it: an older one, heard later, changes nothing.
 backups = add_backups(metadata)
+exports = add_exports(metadata)
 schedules = add_schedules(metadata)
 archives = add_archives(metadata)
 sessions = add_sessions(metadata)

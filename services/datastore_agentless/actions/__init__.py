@@ -11,6 +11,7 @@ from services.datastore_agentless.actions.clusters import (
     prepare_node,
     release_cluster,
 )
+from services.datastore_agentless.actions.exports import change_exports, export_content, export_key
 from services.datastore_agentless.actions.keys import credentials, issue_key
 from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
 from services.datastore_agentless.actions.parameters import request_parameters
@@ -37,12 +38,15 @@ __all__ = [
     "address_move_failed",
     "address_moved",
     "cancel_operation",
+    "change_exports",
     "choose_policy",
     "clocks",
     "credentials",
     "delete_backup",
     "expect_cluster",
     "expect_nodes",
+    "export_content",
+    "export_key",
     "fail_cluster",
     "forget_instance",
     "issue_key",

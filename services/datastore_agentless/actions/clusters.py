@@ -32,7 +32,7 @@ from services.datastore_agentless.store import (
     watches,
 )
 from services.datastore_agentless.workflows.ending import announce_failed
-from services.datastore_agentless.workflows.keeping import DELETE
+from services.datastore_agentless.workflows.keeping import DELETE, DELETE_EXPORT
 from services.datastore_agentless.workflows.leave_node import DISMISS, file_leave
 from shared.contracts.api import ClusterDeleteRequested, ClusterRequested
 from shared.contracts.datastore_agentless import ClusterDeleted
@@ -143,7 +143,7 @@ def release_cluster(database: Database, event: ClusterDeleteRequested) -> None:
     with database.write() as tx:
         if not tx.first_seen(event.event_id, "release_cluster"):
             return
-        tasks.cancel(tx, cluster_id=event.cluster_id, but=(DELETE,))
+        tasks.cancel(tx, cluster_id=event.cluster_id, but=(DELETE, DELETE_EXPORT))
         cluster = clusters.lock(tx, event.cluster_id)
         if cluster is None and not _remember_deleting(tx, event):
             cluster = clusters.lock(tx, event.cluster_id)

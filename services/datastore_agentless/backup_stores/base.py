@@ -70,6 +70,16 @@ class Fetching:
     streams: tuple[Stream, ...] = ()
 
 
+@dataclass(frozen=True)
+class Content:
+    """Where all parts of a backup can be read as one file: at a `url`, which is good for some time, or in these `files` beside DTrove,
+    one after the other.
+    """
+
+    url: Secret = field(default_factory=lambda: Secret(""))
+    files: Sequence[str] = ()
+
+
 class BackupStore(ABC):
     """One store. `key` names a backup in it, as in `project/cluster/backup`."""
 
@@ -107,6 +117,10 @@ class BackupStore(ABC):
             tuple(source for way in ways for source in way.sources),
             tuple(Stream(key, len(parts)) for key, parts in backups),
         )  # fmt: skip
+
+    @abstractmethod
+    def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
+        """Where who has no DTrove gets all of it as one file, called `name`. Raises Failure where a part is missing."""
 
     @abstractmethod
     def manifest(self, key: str) -> bytes:

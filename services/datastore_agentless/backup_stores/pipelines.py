@@ -14,8 +14,8 @@ mkdir -p "$(dirname "$work")"
 drop() { rm -rf "$work.gone"; [ ! -e "$work" ] || { mv -T "$work" "$work.gone" && rm -rf "$work.gone"; }; }
 drop
 mkdir -m 700 "$work"
-teller=
-clean_up() { [ -z "$teller" ] || kill "$teller" 2>/dev/null || true; drop; }
+teller= summing=
+clean_up() { [ -z "$teller$summing" ] || kill $teller $summing 2>/dev/null || true; drop; }
 trap clean_up EXIT
 trap 'exit 143' TERM INT HUP
 say() { echo "dtrove: $*" >&2; }
@@ -122,7 +122,19 @@ cut_up() {
 
 tell &
 teller=$!
-dump | dd bs=1M status=progress 2> "$work/count" | zstd -T0 -3 -q -c | age -r "$recipient" | cut_up
+sealed() { if [ -n "$recipient" ]; then age -r "$recipient"; else cat; fi; }
+stream() { dump | dd bs=1M status=progress 2> "$work/count" | zstd -T0 -3 -q -c | sealed; }
+if [ "$summed" = yes ]; then
+  mkfifo "$work/all"
+  sha256sum < "$work/all" > "$work/sum" &
+  summing=$!
+  stream | tee "$work/all" | cut_up
+  wait "$summing"
+  read -r sum _ < "$work/sum"
+  echo "sum $sum"
+else
+  stream | cut_up
+fi
 echo "size $(counted)"
 """
 

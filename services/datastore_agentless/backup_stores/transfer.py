@@ -35,12 +35,15 @@ _SAID = "dtrove: "
 class Sent:
     """What has left a node: the parts as the store has them, in order, and the size of the stream before it was compressed.
 
-    `taken` is what the engine's data remember of it, where others can build upon it.
+    `taken` is what the engine's data remember of it, where others can build upon it; `sha256` is of all parts together, and `said` what
+    the engine had to say beside its data, where that was asked for.
     """
 
     parts: tuple[Part, ...]
     size_bytes: int
     taken: Taken | None = None
+    sha256: str = ""
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,37 @@ class Manner:
     silence: int = SILENCE_SECONDS
 
 
-USUAL = Manner()
+@dataclass(frozen=True)
+class Matter:
+    """What is sent, by its name for people. `summed`: all parts together are of use as well, and their sum is wanted. `said` is
+    what the engine says beside its data where all is well, each line after `say `.
+    """
+
+    name: str = "backup"
+    summed: bool = False
+    said: str = ""
+
+
+USUAL, A_BACKUP = Manner(), Matter()
 NONE = Secret("")
+NOTHING_SUM = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def send(
-    way: Sending, dump: str, recipient: str, name: str, *, login: Secret = NONE, of_bytes: int = 0, manner: Manner = USUAL
+    way: Sending, dump: str, recipient: str, name: str, *, login: Secret = NONE, of_bytes: int = 0, manner: Manner = USUAL,
+    matter: Matter = A_BACKUP,
 ) -> Script:  # fmt: skip
-    """Send what `dump` prints, encrypted for `recipient` (age's public key); returns Sent.
+    """Send what `dump` prints, encrypted for `recipient` (age's public key; empty: it is not); returns Sent.
 
     `login` is one line that `dump` finds in the variable of that name. With `of_bytes`, how much that is expected to be, its progress has a percentage.
     """
-    values = {"part_bytes": way.part_bytes, "recipient": recipient, "rate": manner.mb_per_second * MB}
+    values = {"part_bytes": way.part_bytes, "recipient": recipient, "rate": manner.mb_per_second * MB,
+              "summed": "yes" if matter.summed else ""}  # fmt: skip
     script = _script(way, manner, values, "dump", dump, SEND)
     given = Secret(f"{login.reveal()}\n{way.urls.reveal()}")
-    job = Job(name, script, title="send the backup", stdin=given, timeout=TRANSFER_SECONDS,
-              progress=_reader("sent", of_bytes), sample="size 0\n")  # fmt: skip
+    sample = f"{matter.said}sum {NOTHING_SUM}\nsize 0\n" if matter.summed else "size 0\n"
+    job = Job(name, script, title=f"send the {matter.name}", stdin=given, timeout=TRANSFER_SECONDS,
+              progress=_reader("sent", of_bytes), sample=sample)  # fmt: skip
     done = yield from _done(job)
     return read_sent(done)
 
@@ -93,8 +111,8 @@ def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Ma
 
 def read_sent(output: str) -> Sent:
     """What the job that sends has printed. Raises Failure where its end, or a part, is missing."""
-    parts, size, taken = [], -1, None
-    for line in output.splitlines():
+    parts, said, taken, size, sum_of_all = [], [], None, -1, ""
+    for line in output.split("\n"):
         match line.split():
             case ["part", number, size_of, sha256, *tag]:
                 parts.append(Part(int(number), int(size_of), sha256, "".join(tag)))
@@ -102,10 +120,14 @@ def read_sent(output: str) -> Sent:
                 size = int(counted)
             case ["taken", name, position]:
                 taken = Taken(name, position)
+            case ["sum", sum_of_all]:
+                pass
+            case ["say", *_]:
+                said.append(line.removeprefix("say "))
     parts.sort(key=lambda part: part.number)
     if size < 0 or [part.number for part in parts] != list(range(1, len(parts) + 1)):
         raise Failure("the node does not say of every part what became of it", what_to_do="back up once more")
-    return Sent(tuple(parts), size, taken)
+    return Sent(tuple(parts), size, taken, sum_of_all, tuple(said))
 
 
 def _script(

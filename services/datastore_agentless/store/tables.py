@@ -1,4 +1,4 @@
-"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters, health, backups."""
+"""The slice of datastore_agentless: catalogue, keys, clusters, instances, transcripts' counters, health, backups, exports."""
 
 from __future__ import annotations
 
@@ -300,6 +300,31 @@ backup_keys = Table(
     Column("public", Text, nullable=False),
     Column("private", Sealed, nullable=False),
 )
+
+# Data of clusters in forms that other tools read, each with the key that opens it: they outlive their cluster.
+exports = Table(
+    "exports",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    *(Column(f"{name}_id", String(64), nullable=False) for name in ("cluster", "project", "operation", "instance")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cluster_name", String(255), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("databases", JSON, nullable=False),
+    Column("tables", JSON, nullable=False),
+    Column("store", String(64), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("identity", Sealed),
+    Column("token", Sealed),
+    Column("beginnings", Integer, nullable=False),
+    Column("datastore", JSON, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+)  # fmt: skip
 
 # Whose log is kept, how far, and who is at it. As backups, it may outlive its cluster.
 archives = Table(

@@ -1,4 +1,4 @@
-"""What all work on backups needs: the catalogue, the store that one lies in, and the ways there and back."""
+"""What all work on backups and exports needs: the catalogue, the store that one lies in, and the ways there and back."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.backup_stores.transfer import TRANSFER_SECONDS
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.domain.backup import Backup
+from services.datastore_agentless.domain.export import Export
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import backups
 from services.datastore_agentless.workflows.on_host import Hosts
+from services.datastore_agentless.workflows.sources import Sources
 from shared.db import Tx
 from shared.errors import Failure, NotFound
 from shared.workflow import StepContext
 
 BACKUP, SEND, DELETE = "backup_node", "send_backup", "delete_backup"
+EXPORT, DELETE_EXPORT = "send_export", "delete_export"
 # A job that begins some hours late, for a store that was away, still has all of its time.
 STEP_SECONDS = TRANSFER_SECONDS + 6 * 3600.0
 CHECK_SECONDS = 10.0
@@ -31,6 +34,11 @@ class Keeping:
 
     hosts: Hosts
     stores: Stores
+
+    @property
+    def sources(self) -> Sources:
+        """From which nodes data are taken."""
+        return Sources(self.hosts.database)
 
     def backup(self, backup_id: str) -> Backup:
         """A backup as the catalogue has it. Raises NotFound."""
@@ -78,6 +86,12 @@ class Keeping:
         store = self.store(backup)
         store.abandon(backup.key, backup.token.reveal())
         store.remove(backup.key)
+
+    def drop_export(self, export: Export) -> None:
+        """Keep nothing of an export, whole or half. Raises Retryable, Failure."""
+        store = self.stores.get(export.store)
+        store.abandon(export.key, export.token.reveal())
+        store.remove(export.key)
 
 
 def lock(tx: Tx, backup_id: str) -> Backup:

@@ -10,32 +10,26 @@ from typing import Any, cast
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.datastores.base.replaying import Place
-from services.datastore_agentless.domain.backup import Backup, State, source
+from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
-from services.datastore_agentless.domain.cluster import GOING, Cluster
-from services.datastore_agentless.domain.cluster import Status as ClusterStatus
-from services.datastore_agentless.domain.health import Verdict
 from services.datastore_agentless.domain.instance import Instance, Status
 from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
 from services.datastore_agentless.hosts.jobs import JobFolder
-from services.datastore_agentless.store import archives, backups, clusters, health, takeovers
+from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
 from services.datastore_agentless.workflows.log_chains import noted
 from shared.contracts.backups import FULL, BackupCompleted, BackupStarted
 from shared.db import Tx
-from shared.errors import Cancelled, Failure, Retryable
+from shared.errors import Failure
 from shared.secrets import Secret
-from shared.workflow import Next, Outcome, Step, StepContext, Wait, Workflow
+from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
 
 # What compression and encryption may add to a stream that cannot be made smaller. Source: zstd's and age's formats.
 ADDED_SHARE, ADDED_BYTES = 0.01, 1024 * 1024
-# How long a node may be dead before nothing is hoped for from it.
-DEAD_SECONDS = 300.0
 # How long a backup waits for the log of its cluster to be kept.
 ARCHIVE_SECONDS = 60.0
-_AGAIN = "retry the operation: it begins anew, on a node that serves"
 
 
 @dataclass(frozen=True)
@@ -57,35 +51,29 @@ class SendBackup:
 
     def _choose(self, context: StepContext) -> Outcome:
         """Take the data from a replica that follows well, or else from the primary; an incremental one from the node that its base is of."""
-        task, now = context.task, self.keeping.hosts.database.clock.now()
-        with self.keeping.hosts.database.read() as connection:
-            cluster = clusters.cluster(connection, task.cluster_id)
-            nodes = clusters.instances(connection, cluster.id)
-            seen = health.of_clusters(connection, (cluster.id,))[cluster.id]
-            moving = takeovers.under_way(connection, cluster.id)
-            made, known = backups.get(connection, task.payload["backup_id"]), backups.of_cluster(connection, cluster.id)
-        found = Footing()
-        if task.payload.get("wanted", FULL) != FULL:
-            found = footing(made, known, Scene(cluster, nodes, seen, now))
-        node = found.node or source(cluster, nodes, seen, now)
-        _see_that_it_stays(cluster)
-        # A switchover takes seconds: what a schedule has wished for need not fail for that.
-        if moving is not None:
-            raise Retryable("another node is about to become the primary")
-        if node is None:
-            raise Retryable(f"cluster {cluster.name} has no node that is ready")
+        task, sources = context.task, self.keeping.sources
+        scene = sources.scene(task.cluster_id)
+        found = self._footing(task, scene) if task.payload.get("wanted", FULL) != FULL else Footing()
+        node, taken = sources.choose(scene, rather=found.node)
 
         def save(tx: Tx) -> None:
             backup = lock(tx, task.payload["backup_id"])
             backup.instance_id = node.id
             # What there was of an earlier attempt is gone.
             backup.become(State.MAKING)
-            taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id}
             backup.manifest = {"taken_from": taken}
             building_upon.build(tx, backup, found)
             backups.save(tx, backup)
 
         return Next(save=save, message=f"the data are taken from {node.name}")
+
+    def _footing(self, task: Task, scene: Scene) -> Footing:
+        with self.keeping.hosts.database.read() as connection:
+            made, known = (
+                backups.get(connection, task.payload["backup_id"]),
+                backups.of_cluster(connection, task.cluster_id),
+            )
+        return footing(made, known, scene)
 
     def _install(self, context: StepContext) -> Outcome:
         _, node = self._present(context)
@@ -202,31 +190,8 @@ class SendBackup:
 
     def _present(self, context: StepContext) -> tuple[Backup, Instance]:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
-        database = self.keeping.hosts.database
-        with database.read() as connection:
-            backup = backups.get(connection, context.task.payload["backup_id"])
-            node = clusters.instance(connection, backup.instance_id)
-            cluster = clusters.cluster(connection, context.task.cluster_id)
-            seen = health.of_clusters(connection, (cluster.id,))[cluster.id].get(node.id)
-            moving = takeovers.under_way(connection, cluster.id)
-        _see_that_it_stays(cluster)
-        taken = backup.manifest["taken_from"]
-        if node.status != Status.READY or node.server != taken["server"]:
-            raise Failure(f"{node.name} serves no more: no backup can be taken from it", what_to_do=_AGAIN)
-        if moving is not None or cluster.primary_id != taken["primary"]:
-            raise Failure("another node has become the primary meanwhile", what_to_do=_AGAIN)
-        if seen is not None and seen.verdict == Verdict.HOST_DOWN:
-            dead = (database.clock.now() - seen.since).total_seconds()
-            if dead > DEAD_SECONDS:
-                raise Failure(f"{node.name} has not answered for {dead / 60:.0f} minutes", what_to_do=_AGAIN)
-        return backup, node
-
-
-def _see_that_it_stays(cluster: Cluster) -> None:
-    if cluster.status in GOING:
-        raise Cancelled(f"cluster {cluster.id} is {cluster.status}")
-    if cluster.status == ClusterStatus.STOPPED:
-        raise Failure("the cluster is stopped", what_to_do="start it first")
+        backup = self.keeping.backup(context.task.payload["backup_id"])
+        return backup, self.keeping.sources.present(context.task.cluster_id, backup.manifest["taken_from"])
 
 
 def _end_job(job: JobFolder) -> Script:

@@ -19,6 +19,7 @@ from shared.db import Database
 from shared.errors import Unauthorized
 from tests.component.api.test_backups import completed
 from tests.component.api.test_clusters import active
+from tests.component.api.test_exports import made as exported
 from tests.support.api import Api, open_database
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxhc3QtdGVzdC1rZXktb2YtdGhpcy1zdWl0ZS0wMQ"
@@ -35,6 +36,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/parameter-groups": {"name": "small", "datastore": "pgsql 15"},
     "/v1/parameter-groups/{group_id}": {"parameters": {}},
     "/v1/clusters/{cluster_id}/backups": {"store": "local"},
+    "/v1/clusters/{cluster_id}/exports": {"databases": ["shop"]},
     "/v1/clusters/{cluster_id}/resize": {"volume_gb": 20},
     "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
     "/v1/clusters/{cluster_id}/users": {"name": "bob"},
@@ -55,7 +57,9 @@ def calls() -> Iterator[tuple[str, str, Call]]:
 GUARDED = [(path, method, call) for path, method, call in calls() if call.role]
 WRITING = [(path, method, call) for path, method, call in GUARDED if call.role != "reader"]
 OWNED = [
-    (path, method) for path, method, call in GUARDED if re.search(r"{(cluster|instance|operation|backup)_id}", path)
+    (path, method)
+    for path, method, call in GUARDED
+    if re.search(r"{(cluster|instance|operation|backup|export)_id}", path)
 ]
 
 
@@ -104,10 +108,11 @@ def test_another_projects_things_are_not_there_whatever_the_role(api: Api, path:
     cluster, operation = api.create()
     node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
     active(api, cluster, operation)
-    backup = completed(api, cluster)
+    backup, export = completed(api, cluster), exported(api, cluster)
     stranger = api.token("admin", api.project())
     before = len(api.rows("outbox"))
-    ids = {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "backup_id": backup}
+    ids = {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "backup_id": backup,
+           "export_id": export}  # fmt: skip
     answer = asked(api, method, path, stranger, **ids)
     if answer.status_code == 422:
         pytest.fail(f"the test's body for {path} is not good: {answer.text}")

@@ -224,7 +224,7 @@ def test_backups_count_for_the_quota_from_the_wish_on_until_they_are_gone(api: A
     refused = api.ask("POST", f"/v1/clusters/{shop}/backups", {})
     assert (
         refused.status_code,
-        "may have 4 GB of backups; it has 3, and this needs 3 more" in refused.json["detail"],
+        "may have 4 GB of backups and exports; it has 3, and this needs 3 more" in refused.json["detail"],
     ) == (
         409,
         True,

@@ -22,6 +22,7 @@ from services.datastore_agentless.store import clusters, takeovers
 from services.datastore_agentless.workflows.backup_node import BackupNode
 from services.datastore_agentless.workflows.change_accounts import ChangeAccounts
 from services.datastore_agentless.workflows.delete_backup import DeleteBackup
+from services.datastore_agentless.workflows.delete_export import DeleteExport
 from services.datastore_agentless.workflows.fail_over import FailOver
 from services.datastore_agentless.workflows.grow_cluster import GrowCluster
 from services.datastore_agentless.workflows.hand_over import HandOver
@@ -34,6 +35,7 @@ from services.datastore_agentless.workflows.prove_backup import ProveBackup
 from services.datastore_agentless.workflows.resize_node import ResizeNode
 from services.datastore_agentless.workflows.roll import RollNodes
 from services.datastore_agentless.workflows.send_backup import SendBackup
+from services.datastore_agentless.workflows.send_export import SendExport
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
 from shared.contracts.api import (
@@ -54,7 +56,7 @@ from shared.db import Database
 from shared.engine import StepEngine
 from tests.component.hosts.wishes import admin_user, manager_for, said, up, wish
 from tests.support.held import HeldClock
-from tests.support.keeping import MemoryStore, MemoryStores, sent
+from tests.support.keeping import MemoryStore, MemoryStores, exported, sent
 
 FROZEN = "have it only read from its next start"
 OWN = "10.9.0.250"
@@ -158,6 +160,8 @@ class FleetRunner(SimulatedRunner):
         if command.name.startswith("copy-from-"):
             node.standby, node.parted, node.stuck = True, False, False
         done = super().follow(command)
+        if command.name.startswith("export-"):
+            return Result(stdout=exported())
         return Result(stdout=sent()) if command.name.startswith("send-") else done
 
     def _change(self, node: Node, title: str) -> None:
@@ -215,6 +219,7 @@ def workflows(hosts: Hosts, stores: Stores) -> StepEngine:
         *RollNodes(hosts).workflows(), GrowCluster(hosts).workflow(), ResizeNode(hosts).workflow(),
         SendBackup(keeping).workflow(), BackupNode(hosts).workflow(), DeleteBackup(keeping).workflow(),
         ChangeAccounts(hosts).workflow(), ProveBackup(keeping).workflow(),
+        SendExport(keeping).workflow(), DeleteExport(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(hosts.database, {flow.name: flow for flow in flows})
 

@@ -86,6 +86,9 @@ class World:
         self.answers: dict[str, Answer] = {}
         self.exit_codes: dict[str, int] = {}
         self.planned: list[dict[str, Any]] = []
+        # Where an export lies, and what opens it.
+        self.content: dict[str, Any] = {"sealed_url": "", "files": []}
+        self.export_key = Secret("")
         self.serve_cluster()
         self._learn()
         self._stopped = threading.Event()
@@ -204,7 +207,7 @@ class World:
         for name, version, package in (("mysql", "10.11", "mariadb-server"), ("pgsql", "15", "postgresql-15")):
             self.hear(
                 databases.DatastoreRegistered(id=new_id(), manager=name, version=version, image="debian-12",
-                                              packages=(package,), name=f"{name} - {version}", min_ram_mb=256)
+                                              packages=(package,), name=f"{name} - {version}", min_ram_mb=256, dialect=name)
             )  # fmt: skip
         small = Flavor(id="small", name="small", vcpus=1, ram_mb=1024, disk_gb=10)
         self.hear(provisioner.FlavorsListed(provider="fake", flavors=(small,), supports_volumes=True,
@@ -212,6 +215,8 @@ class World:
 
     def _context(self) -> Context:
         others = FakeRpc(
+            export_content=lambda _: self.content,
+            export_key=lambda _: {"sealed_key": self.keyring.seal(self.export_key)},
             credentials=lambda _: {"username": "dtrove", "sealed_password": self.keyring.seal(Secret(PASSWORD))},
             create_datastore=self._create_datastore, plan_create=_plan, plan_takeover=self._plan_takeover,
             plan_parameters=self._plan_parameters,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from services.datastore_agentless.backup_stores.base import MB, BackupStore, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.local.carrying import Errand, carrying
 from services.datastore_agentless.backup_stores.local.disk import on_disk, write
 from services.datastore_agentless.hosts.base import Target
@@ -69,6 +69,11 @@ class LocalStore(BackupStore):
             self._see(key, part)
         sources = tuple(f"{key}/{called(part.number)}" for part in parts)
         return Fetching(tuple(parts), spool=self._spool("back", key), sources=sources)
+
+    def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
+        for part in parts:
+            self._see(key, part)
+        return Content(files=tuple(str(self._place(key) / called(part.number)) for part in parts))
 
     def manifest(self, key: str) -> bytes:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from services.datastore_agentless.backup_stores.base import MB, BackupStore, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.s3.client import client, in_our_words
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from shared.errors import Failure, NotFound
@@ -28,6 +28,8 @@ STREAM, MANIFEST = "backup.zst.age", "manifest.json"
 MOST_PARTS = 10_000
 # As long as a transfer may take, and what it may have waited before.
 URL_SECONDS = 36 * 3600
+# Who reads begins at once, and asks again where a line breaks.
+READER_SECONDS = 3600
 # Signing takes a part of a millisecond: after so many others are let in.
 SIGNED_AT_ONCE = 20
 SPARE_PARTS = 8
@@ -100,6 +102,16 @@ class S3Store(BackupStore):
             begin += part.size
         return Fetching(tuple(parts), Secret("\n".join(lines)))
 
+    def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
+        if not parts:
+            return Content()
+        self._see(key, parts)
+        with in_our_words(self.name, "sign a URL"):
+            attached = f'attachment; filename="{name}"'
+            return Content(
+                Secret(self._signed("get_object", key, seconds=READER_SECONDS, ResponseContentDisposition=attached))
+            )
+
     def manifest(self, key: str) -> bytes:
         with in_our_words(self.name, f"give the manifest of {key}"):
             return self._s3.get_object(**self._of(key, MANIFEST))["Body"].read()
@@ -122,8 +134,8 @@ class S3Store(BackupStore):
     def _of(self, key: str, name: str) -> Any:
         return {"Bucket": self.place.bucket, "Key": "/".join(filter(None, (self.place.prefix, key, name)))}
 
-    def _signed(self, method: str, key: str, **more: object) -> str:
-        return self._s3.generate_presigned_url(method, Params={**self._of(key, STREAM), **more}, ExpiresIn=URL_SECONDS)
+    def _signed(self, method: str, key: str, *, seconds: int = URL_SECONDS, **more: object) -> str:
+        return self._s3.generate_presigned_url(method, Params={**self._of(key, STREAM), **more}, ExpiresIn=seconds)
 
     def _see(self, key: str, parts: Sequence[Part]) -> None:
         """Raises Failure where the object is missing, or not as large as its parts are together."""

@@ -19,6 +19,7 @@ from services.datastore_agentless.datastores.base.accounts import AccountKeeper
 from services.datastore_agentless.datastores.base.archiving import Archiving
 from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
+from services.datastore_agentless.datastores.base.exporting import Exporting
 from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.proving import Proving
 from services.datastore_agentless.datastores.base.replaying import Replaying
@@ -60,6 +61,8 @@ class BaseManager:
     accounts_class: type[AccountKeeper] | None = None
     # How its data become a backup, and data again; None: `backup` alone says.
     dumping_class: type[Dumping] | None = None
+    # How its data become what its own tools read; None: it has no exports.
+    exporting_class: type[Exporting] | None = None
     # What is asked of data that were restored; None: that the engine begins on them is all that is proved.
     proving_class: type[Proving] | None = None
     # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
@@ -114,6 +117,11 @@ class BaseManager:
             if self.dumping
             else "has no incremental backups: its manager's own `backup` says what is made"
         )
+
+    @property
+    def exporting(self) -> Exporting | None:
+        """How its data become what others read; None: nobody knows."""
+        return self.exporting_class(self) if self.exporting_class else None
 
     @property
     def proving(self) -> Proving | None:

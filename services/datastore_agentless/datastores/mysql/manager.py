@@ -8,6 +8,7 @@ from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.mysql.accounts import MariaAccounts
 from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
 from services.datastore_agentless.datastores.mysql.dumping import HotBackup
+from services.datastore_agentless.datastores.mysql.exporting import MariaDbExporting
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.proving import MariaDbProving
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
@@ -50,6 +51,11 @@ class MySQLManager(BaseManager):
     def dumping(self) -> HotBackup | None:
         """MariaDB's; mariadb-backup does not read what MySQL's own server writes."""
         return HotBackup(self) if self.is_mariadb else None
+
+    @property
+    def exporting(self) -> MariaDbExporting | None:
+        """MariaDB's; MySQL's own server has other tools."""
+        return MariaDbExporting(self) if self.is_mariadb else None
 
     @property
     def proving(self) -> MariaDbProving | None:

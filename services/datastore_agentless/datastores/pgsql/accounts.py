@@ -181,7 +181,7 @@ class PostgresAccounts(AccountKeeper):
              sample: str = "") -> Run:  # fmt: skip
         whole = _QUIET + sql
         return Run(
-            (self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", _place(database)), title=title,
+            (self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", place(database)), title=title,
             user="postgres", stdin=Secret(whole) if secret else whole, changes=changes, sample=sample, timeout=_SECONDS,
         )  # fmt: skip
 
@@ -209,7 +209,7 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _place(database: str) -> str:
+def place(database: str) -> str:
     """A database as psql takes it: a bare name might read like a connection string."""
     return "dbname='" + database.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

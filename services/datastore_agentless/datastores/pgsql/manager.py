@@ -7,6 +7,7 @@ from services.datastore_agentless.datastores.pgsql.accounts import PostgresAccou
 from services.datastore_agentless.datastores.pgsql.archiving import WriteAheadLog
 from services.datastore_agentless.datastores.pgsql.counting import PostgresCounting
 from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
+from services.datastore_agentless.datastores.pgsql.exporting import PostgresExporting
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.proving import PostgresProving
@@ -33,6 +34,7 @@ class PostgresManager(BaseManager):
     parameters_class = PostgresParameters
     accounts_class = PostgresAccounts
     dumping_class = BaseBackup
+    exporting_class = PostgresExporting
     proving_class = PostgresProving
     archiving_class = WriteAheadLog
     replaying_class = LogReplay

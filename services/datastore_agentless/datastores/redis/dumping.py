@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from services.datastore_agentless.datastores.redis.manager import RedisManager
 
 # A snapshot of a large memory on a slow disk takes its time, and somebody else's may have to end first.
-_SAVE_SECONDS = 6 * 3600
-_SNAPSHOT, _LOG, _LIST = "dump.rdb", "appendonly.aof", "users.acl"
+SAVE_SECONDS = 6 * 3600
+SNAPSHOT, _LOG, _LIST = "dump.rdb", "appendonly.aof", "users.acl"
 _MB = 1024**2
 
 
@@ -81,14 +81,14 @@ class Snapshot(Dumping):
 
     def sends(self, node: Instance) -> str:
         """A snapshot that is begun now: one that runs already may lack what has been acknowledged since."""
-        return _SEND.format(addr=quote(node.addr), port=self.manager.port, seconds=_SAVE_SECONDS, data=self._data(node),
-                            access=ACCESS_FILE, snapshot=_SNAPSHOT, list=_LIST)  # fmt: skip
+        return _SEND.format(addr=quote(node.addr), port=self.manager.port, seconds=SAVE_SECONDS, data=self._data(node),
+                            access=ACCESS_FILE, snapshot=SNAPSHOT, list=_LIST)  # fmt: skip
 
     def receives(self, node: Instance) -> str:
         """Unpacked, checked, and under the name by which this server reads it."""
         wished = {**self.manager.datastore.default_parameters, **node.parameters}
-        name = _SNAPSHOT if wished.get("appendonly") == "no" else _LOG
-        return _RECEIVE.format(data=self._data(node), snapshot=_SNAPSHOT, list=_LIST, name=name, mark=RESTORED)
+        name = SNAPSHOT if wished.get("appendonly") == "no" else _LOG
+        return _RECEIVE.format(data=self._data(node), snapshot=SNAPSHOT, list=_LIST, name=name, mark=RESTORED)
 
     def stopped(self, node: Instance) -> Script:
         """Whoever could log in to the other cluster can log in here; DTrove's own lines are this node's."""
@@ -125,17 +125,25 @@ _COUNTED = "loading:0\nevicted_keys:0\ndb0:keys=1,expires=0,avg_ttl=0\n"
 
 # Once open, both files stay what they are: Redis writes a new one and gives it the old one's name. Nothing else has to be kept
 # for the time that this takes, and nothing to be removed after it.
-_SEND = """ask() {{ printf '%s\\n' "$login" "$@" | redis-cli -h {addr} -p {port}; }}
-until=$((SECONDS + {seconds}))
+ASK = """ask() {{ printf '%s\\n' "$login" "$@" | redis-cli -h {addr} -p {port}; }}
+"""
+SAVE = (
+    ASK
+    + """until=$((SECONDS + {seconds}))
 within() {{ [ $SECONDS -lt $until ] || {{ echo 'no snapshot was made in time' >&2; exit 1; }}; sleep 0.2; }}
 while said=$(ask BGSAVE); [[ $said != *'Background saving started'* ]]; do
   case $said in *'in progress'*|*'child process'*|*LOADING*) within;; *) echo "no snapshot is made: $said" >&2; exit 1;; esac
 done
 while said=$(ask 'INFO persistence'); [[ $said == *rdb_bgsave_in_progress:1* ]]; do within; done
 [[ $said == *rdb_last_bgsave_status:ok* ]] || {{ echo "the snapshot failed: see Redis's log" >&2; exit 1; }}
-exec 4< {data}/{snapshot} 5< {access}
+"""
+)
+_SEND = (
+    SAVE
+    + """exec 4< {data}/{snapshot} 5< {access}
 tar -c -h -P -f - --transform 's,.*/4$,{snapshot},;s,.*/5$,{list},' /proc/self/fd/4 /proc/self/fd/5
 """
+)
 
 _RECEIVE = """d={data}.restoring; rm -rf {data}.restored "$d"
 install -d -m 750 -o redis -g redis "$d"
