@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from client.local.addresses import url_of
+from client.local.addresses import any_free, url_of
 from client.local.processes import PidFile
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,8 @@ class Installation:
 
     def __init__(self, home: Path, **environ: str) -> None:
         self.home = home
-        self.environ = {**os.environ, "DTROVE_HOME": str(home), **environ}
+        # Two that look for an address at once would find the same one free.
+        self.environ = {**os.environ, "DTROVE_HOME": str(home), "WEB_SERVER_ADDRESS": any_free(), **environ}
         self._session = requests.Session()
         self._verify: bool | str = True
 
