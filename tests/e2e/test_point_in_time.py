@@ -109,7 +109,7 @@ def url(dtrove: Installation, cluster: str) -> str:
 
 def succeeded(dtrove: Installation, operation: str) -> dict[str, Any]:
     ended = dtrove.end_of(operation, 300)
-    assert ended["status"] == "succeeded", ended["problem"]
+    assert ended["status"] == "succeeded", "\n".join(str(one) for one in (ended["problem"] or {}).values())
     return ended
 
 
