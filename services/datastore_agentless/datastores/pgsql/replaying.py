@@ -90,6 +90,7 @@ names=$({run} tar -x -v -f - -C "$log")
 while IFS= read -r name; do fallocate -d "$log/$name" 2>/dev/null || true; done <<< "$names"
 """
 
+# A history ends with an empty line where it says a time.
 # Where no transaction was committed after the moment, the engine comes to the end of the log and does not take that for the moment: it
 # is begun once more, without one. What it then has must reach into the last segment that it was given: a log that ends
 # too early would pass for one in which nothing more was written.
@@ -103,7 +104,7 @@ if [ $reached = no ]; then
   recover "$@"
 fi
 rm -f "$d.said"
-read -r _ end how < <(tail -n 1 "$(ls "$d"/pg_wal/*.history | tail -n 1)")
+read -r _ end how < <(grep . "$(ls "$d"/pg_wal/*.history | tail -n 1)" | tail -n 1)
 case $how in before\\ *|after\\ *) ;; *)
   size=$(stat -c %s "$log/$last")
   number=$(((16#${{end%/*}} * 4294967296 + 16#${{end#*/}} - 1) / size)) each=$((4294967296 / size))

@@ -31,7 +31,7 @@ printf '%s\\n' "$@" >> "$HOME/told"; cat >> "$HOME/asked"
 while [ "$1" != -D ]; do shift; done; d=$2
 case $* in *recovery_target_time=*) how=$(cat "$HOME/with"); else=$(cat "$HOME/with");; *) how=$(cat "$HOME/without");; esac
 case $how in FATAL*) echo "$how" >&2; exit 1;; esac
-printf '1\\t%s\\n' "$how" > "$d/pg_wal/00000002.history"; rm -f "$d/recovery.signal"
+printf '1\\t%s\\n\\n' "$how" > "$d/pg_wal/00000002.history"; rm -f "$d/recovery.signal"
 """
 TOOLS = {
     "setpriv": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"', "chown": "", "engine": ENGINE,
