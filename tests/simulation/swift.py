@@ -13,10 +13,11 @@ from functools import cache, lru_cache
 from typing import Any
 from weakref import ref
 
-from sqlalchemy import Connection, Dialect, Engine, Select, UpdateBase
+from sqlalchemy import JSON, Connection, Dialect, Engine, Select, UpdateBase
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 from shared.db import UtcDateTime
 
@@ -24,6 +25,7 @@ Processor = Callable[[Any], Any]
 Places = tuple[tuple[str, Processor | None], ...]
 # A run is at few moments, and writes and reads each of them many times: so many are kept in mind.
 MOMENTS = 4096
+_EMPTY: dict[Any, Callable[[], Any]] = {"{}": dict, "[]": list}
 
 
 @dataclass(slots=True)
@@ -209,9 +211,25 @@ def _columns(compiled: SQLCompiler) -> SimpleResultMetaData:
     return SimpleResultMetaData(
         [one.keyname for one in found],
         extra=[one.objects for one in found],
-        _processors=[_moments(dialect)[1] if isinstance(one.type, UtcDateTime)
-                     else one.type._cached_result_processor(dialect, None) for one in found],
-    )  # fmt: skip
+        _processors=[_reading(one.type, dialect) for one in found],
+    )
+
+
+def _reading(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    if isinstance(kind, UtcDateTime):
+        return _moments(dialect)[1]
+    read: Processor | None = kind._cached_result_processor(dialect, None)
+    return _reading_json(read) if isinstance(kind, JSON) and read else read
+
+
+def _reading_json(read: Processor) -> Processor:
+    """Most of what is kept as JSON has nothing in it."""
+
+    def quickly(text: Any) -> Any:
+        make = _EMPTY.get(text)
+        return make() if make else read(text)
+
+    return quickly
 
 
 def _writing_moments(compiled: SQLCompiler) -> dict[str, Processor]:

@@ -79,7 +79,7 @@ class Hub:
     def sleep(self, seconds: float) -> None:
         """Let others run for so long."""
         if self._running is not None:
-            self._set_alarm(self._running, self.now + max(0.0, seconds))
+            self._set_alarm(self._running, self.now + seconds if seconds > 0.0 else self.now)
             self._switch()
 
     def park(self, seconds: float) -> bool:
@@ -146,9 +146,11 @@ class Hub:
                 continue
             if at > limit:
                 return False
-            self.now = max(self.now, at)
+            if at > self.now:
+                self.now = at
             self._resume(thread)
-            self._bury()
+            if self._condemned:
+                self._bury()
         return done()
 
     def close(self) -> None:
@@ -209,7 +211,7 @@ class VirtualClock:
         self._moment, self._at = EPOCH, 0.0
 
     def now(self) -> datetime:
-        at = self.monotonic()
+        at = self.hub.now if self.hub else 0.0
         if at != self._at:
             self._moment, self._at = EPOCH + timedelta(seconds=at), at
         return self._moment

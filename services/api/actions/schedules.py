@@ -23,7 +23,8 @@ MOST = 10
 # A wish that nobody answers is said again, less and less often: the broker may have lost it.
 SILENCE, LONGEST_PAUSE, BATCH = timedelta(seconds=10), timedelta(minutes=5), 100
 _t = tables.schedules
-# Asked every five seconds: it is put together once.
+# Asked every five seconds, or at each word of the scheduler's: they are put together once.
+_ANSWERED = update(_t).where(_t.c.id == bindparam("of_id"), _t.c.answered < bindparam("of_version"))
 _UNANSWERED: Select[Any] = (
     select(_t)
     .where(_t.c.answered < _t.c.version, _t.c.said_at < bindparam("before", type_=UtcDateTime))
@@ -150,8 +151,8 @@ def say_again(database: Database) -> int:
 
 
 def _answered(tx: Tx, event: ScheduleSet | ScheduleRemoved) -> None:
-    older = (_t.c.id == event.schedule_id, _t.c.answered < event.version)
-    tx.connection.execute(update(_t).where(*older).values(answered=event.version))
+    values = {"of_id": event.schedule_id, "of_version": event.version, "answered": event.version}
+    tx.connection.execute(_ANSWERED, values)
 
 
 def _next_version(tx: Tx, row: Row[Any], **values: Any) -> None:
