@@ -128,7 +128,8 @@ class SimDatabase(Database):
     def read(self) -> AbstractContextManager[Connection]:  # type: ignore[override] # likewise
         if self.weather:
             self.weather.before_use(self, "read")
-        return super().read()
+        # SQLite in memory is never away by itself: there is no trouble of the driver's to translate.
+        return self._connection()
 
     def _connection(self) -> AbstractContextManager[Connection]:
         return self.file.connection()

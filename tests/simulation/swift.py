@@ -162,19 +162,19 @@ class SwiftConnection(Connection):
         super().begin()
 
     def in_transaction(self) -> bool:
-        return self._sqlite.in_transaction or super().in_transaction()
+        return self._sqlite.in_transaction or self._transaction is not None
 
     def commit(self) -> None:
-        if super().in_transaction():
-            super().commit()
-        else:
+        if self._transaction is None:
             self._sqlite.commit()
+        else:
+            super().commit()
 
     def rollback(self) -> None:
-        if super().in_transaction():
-            super().rollback()
-        else:
+        if self._transaction is None:
             self._sqlite.rollback()
+        else:
+            super().rollback()
 
     def _learn(self, statement: Any, names: tuple[str, ...], given: dict[str, Any]) -> Course | None:
         if not isinstance(statement, (Select, UpdateBase)):
