@@ -6,7 +6,7 @@ import json
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any, TypeVar, cast
 
 import eventlet
@@ -26,8 +26,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 log = logging.getLogger(__name__)
 
 
+@cache
 def exchange_of(publisher: str) -> Exchange:
-    """The exchange that a service's events go to, as nameko names it."""
+    """The exchange that a service's events go to, as nameko names it. There are few, and every batch of the relay needs one."""
     return Exchange(f"{publisher}.events", type="topic", durable=True, auto_delete=False)
 
 

@@ -254,6 +254,8 @@ def _insert_new(table: Table, locks_rows: bool) -> Executable:
 
 class _Translation(AbstractContextManager[None]):
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
         if isinstance(error, PoolTimeout):
             raise _unavailable(error) from error
         if isinstance(error, DBAPIError) and _is_trouble(error):

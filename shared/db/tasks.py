@@ -95,7 +95,7 @@ def renew(tx: Tx, held: Collection[Task], lease: float) -> tuple[set[Claim], set
 
 def to_stop(connection: Connection, database: Database, ids: Iterable[str]) -> set[str]:
     """Which of these tasks the user wants to stop."""
-    return set(connection.execute(_cancelled(database.tasks), {"ids": list(ids)}).scalars())
+    return {row.id for row in connection.execute(_cancelled(database.tasks), {"ids": list(ids)})}
 
 
 def stand(tx: Tx, task: Task) -> None:

@@ -46,15 +46,20 @@ class File:
         self.url = f"sqlite:///{path}&uri=true"
         self._connection = sqlite3.connect(path, uri=True, isolation_level=None)
         tables.add_machinery(metadata)
-        engine = make_engine(self.url)
-        metadata.create_all(engine)
-        engine.dispose()
+        self.engine = make_engine(self.url)
+        metadata.create_all(self.engine)
+        self._free: list[Kept] = []
         self._tables = [table.name for table in reversed(metadata.sorted_tables)] + ["sqlite_sequence"]
         self._fresh: dict[str, list[tuple[Any, ...]]] = {}
 
+    def connection(self) -> Kept:
+        """A connection for the length of a block: the one that was in use last, for it has most of the pages at hand."""
+        return self._free.pop() if self._free else Kept(SwiftConnection(self.engine), self._free)
+
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """What a query finds, without weather and without SQLAlchemy."""
-        return self._connection.execute(query).fetchall()
+        with self.connection() as connection:
+            return connection.ask(query)
 
     def keep(self) -> None:
         """What it holds now is what a new installation has."""
@@ -74,23 +79,22 @@ class File:
 
     def close(self) -> None:
         """Let go of it."""
+        while self._free:
+            self._free.pop().close()
+        self.engine.dispose()
         self._connection.close()
 
 
-class Kept(AbstractContextManager[Connection]):
+class Kept(AbstractContextManager[SwiftConnection]):
     """A connection that is left open for the next one: to take one from a pool costs as much as a statement does."""
 
-    def __init__(self, connection: Connection, free: list[Kept]) -> None:
+    def __init__(self, connection: SwiftConnection, free: list[Kept]) -> None:
         self._connection, self._free = connection, free
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> SwiftConnection:
         return self._connection
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            # What an error has left open goes with it.
-            self._connection.close()
-            return
+    def __exit__(self, *_: object) -> None:
         if self._connection.in_transaction():
             self._connection.rollback()
         self._free.append(self)
@@ -108,8 +112,8 @@ class SimDatabase(Database):
 
     def __init__(self, file: File, service: str, metadata: MetaData, clock: Clock) -> None:
         super().__init__(file.url, service, metadata, clock)
-        self.file = file
-        self._free: list[Kept] = []
+        # One for all replicas: SQLAlchemy keeps with it what it has put together.
+        self.file, self.engine = file, file.engine
 
     def renew(self) -> None:
         """A new process: nobody of the old one listens."""
@@ -124,16 +128,11 @@ class SimDatabase(Database):
     def read(self) -> AbstractContextManager[Connection]:  # type: ignore[override] # likewise
         if self.weather:
             self.weather.before_use(self, "read")
-        return super().read()
-
-    def close(self) -> None:
-        """Let go of all connections."""
-        while self._free:
-            self._free.pop().close()
-        self.engine.dispose()
+        # SQLite in memory is never away by itself: there is no trouble of the driver's to translate.
+        return self._connection()
 
     def _connection(self) -> AbstractContextManager[Connection]:
-        return self._free.pop() if self._free else Kept(SwiftConnection(self.engine), self._free)
+        return self.file.connection()
 
     def _commit(self, connection: Connection) -> None:
         if self.weather:
@@ -145,10 +144,7 @@ class SimDatabase(Database):
 
 
 class Disk:
-    """The files of one process of tests.
-
-    The databases' objects live as long as the test process: SQLAlchemy keeps with each what it has put together.
-    """
+    """The files of one process of tests."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -175,8 +171,6 @@ class Disk:
 
     def close(self) -> None:
         """Remove them."""
-        for database in self._databases.values():
-            database.close()
         for file in self._files.values():
             file.close()
 

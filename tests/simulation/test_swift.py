@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +27,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError, NoResultFound
+from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound, ResourceClosedError
 
 from shared.db import UtcDateTime
 from shared.db.engine import make_engine
-from tests.simulation.swift import SwiftConnection
+from tests.simulation.swift import _KNOWN, SwiftConnection
 
 MOMENT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 METADATA = MetaData()
@@ -99,11 +100,52 @@ def test_changes_count_the_rows_they_have_changed(engine: Engine, swift: SwiftCo
         assert plain.execute(select(func.count()).select_from(THINGS).where(THINGS.c.seen_at.is_(None))).scalar() == 3
 
 
+def test_a_change_may_return_what_it_has_made_of_rows(swift: SwiftConnection) -> None:
+    change = update(THINGS).where(THINGS.c.id == 1).values(name="first").returning(THINGS.c.name, THINGS.c.seen_at)
+    row = swift.execute(change).one()
+    assert (row.name, row.seen_at) == ("first", MOMENT)
+
+
 def test_what_is_out_of_the_ordinary_goes_the_whole_way(swift: SwiftConnection) -> None:
-    name = update(THINGS).where(THINGS.c.id == 1).values(name="first").returning(THINGS.c.name)
-    assert swift.execute(name).scalar_one() == "first"
     swift.execute(insert(THINGS), {"id": 9, "name": "nine"})
     assert swift.execute(select(THINGS.c.live).where(THINGS.c.id == 9)).scalar_one() is True
+    with swift.begin_nested() as savepoint:
+        swift.execute(delete(THINGS).where(THINGS.c.id == 9))
+        savepoint.rollback()
+    assert swift.execute(select(THINGS.c.name).where(THINGS.c.id == 9)).scalar_one() == "nine"
+
+
+def test_rows_are_read_once(swift: SwiftConnection) -> None:
+    found = swift.execute(select(THINGS.c.id).order_by(THINGS.c.id))
+    assert [next(found).id, *(row.id for row in found), *found] == [1, 2, 3]
+    found = swift.execute(BY_NAME, {"of_name": "two"})
+    assert found.first().id == 2
+    with pytest.raises(ResourceClosedError):
+        found.first()
+    with pytest.raises(MultipleResultsFound):
+        swift.execute(select(THINGS.c.id)).one()
+
+
+def test_a_statement_is_forgotten_once_it_is_gone(swift: SwiftConnection) -> None:
+    # The first of its kind stays: SQLAlchemy keeps it with what it has put together.
+    _first, statement = (select(THINGS.c.id).where(THINGS.c.name == "two") for _ in range(2))
+    assert [swift.execute(one).scalar_one() for one in (_first, statement)] == [2, 2]
+    place = id(statement)
+    assert place in _KNOWN
+    del statement
+    gc.collect()
+    assert place not in _KNOWN
+
+
+def test_a_statement_has_a_course_for_each_set_of_values(swift: SwiftConnection) -> None:
+    change = update(THINGS).where(THINGS.c.id == bindparam("of_id"))
+    swift.execute(change, {"of_id": 1, "name": "first"})
+    swift.execute(change, {"of_id": 2, "parts": {"of": []}, "seen_at": None})
+    rows = swift.execute(select(THINGS).where(THINGS.c.id.in_((1, 2))).order_by(THINGS.c.id)).all()
+    assert [(row.name, row.seen_at, row.parts) for row in rows] == [
+        ("first", MOMENT, {"of": ["one"]}),
+        ("two", None, {"of": []}),
+    ]
 
 
 def test_errors_are_those_of_sqlalchemy(swift: SwiftConnection) -> None:

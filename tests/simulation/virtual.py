@@ -60,13 +60,9 @@ class Hub:
         self._alarms: list[tuple[float, float, int, Thread, int]] = []
         self._tickets = itertools.count()
         self._condemned: list[Process] = []
-        self._running: Thread | None = None
+        # The thread that runs; None outside of `run`.
+        self.running: Thread | None = None
         self._green = getcurrent()
-
-    @property
-    def running(self) -> Thread | None:
-        """The thread that runs; None outside of `run`."""
-        return self._running
 
     def spawn(self, process: Process, work: Callable[[], object]) -> Thread:
         """Begin a thread, at once or a moment later: threads of one moment run in any order."""
@@ -78,13 +74,13 @@ class Hub:
 
     def sleep(self, seconds: float) -> None:
         """Let others run for so long."""
-        if self._running is not None:
-            self._set_alarm(self._running, self.now + max(0.0, seconds))
+        if self.running is not None:
+            self._set_alarm(self.running, self.now + seconds if seconds > 0.0 else self.now)
             self._switch()
 
     def park(self, seconds: float) -> bool:
         """Sleep until `wake` is called for this thread, or the time is over; whether it was woken."""
-        thread = self._running
+        thread = self.running
         assert thread is not None
         if not thread.woken:
             self._set_alarm(thread, self.now + seconds)
@@ -103,7 +99,7 @@ class Hub:
 
         Nothing as well where `seconds` are over; the work goes on then, and nobody hears of it.
         """
-        waiting = self._running
+        waiting = self.running
         assert waiting is not None
         answers: list[T] = []
 
@@ -127,12 +123,12 @@ class Hub:
         self._condemned.append(process)
         for mourner in process.mourners:
             self.wake(mourner)
-        if self._running is not None and self._running.process is process:
+        if self.running is not None and self.running.process is process:
             raise Killed
 
     def check(self) -> None:
         """Raise Killed in a thread whose process is dead."""
-        if self._running is not None and not self._running.process.alive:
+        if self.running is not None and not self.running.process.alive:
             raise Killed
 
     def run(self, done: Callable[[], bool], limit: float) -> bool:
@@ -146,9 +142,11 @@ class Hub:
                 continue
             if at > limit:
                 return False
-            self.now = max(self.now, at)
+            if at > self.now:
+                self.now = at
             self._resume(thread)
-            self._bury()
+            if self._condemned:
+                self._bury()
         return done()
 
     def close(self) -> None:
@@ -171,11 +169,11 @@ class Hub:
     def _resume(self, thread: Thread) -> None:
         self.steps += 1
         thread.token += 1
-        self._running = thread
+        self.running = thread
         try:
             thread.green.switch()
         finally:
-            self._running = None
+            self.running = None
 
     def _body(self, thread: Thread) -> None:
         try:
@@ -193,11 +191,11 @@ class Hub:
         while self._condemned:
             process = self._condemned.pop()
             for thread in list(process.threads):
-                self._running = thread
+                self.running = thread
                 if thread.green:
                     thread.green.throw(Killed)
                 thread.ended = True
-                self._running = None
+                self.running = None
             process.threads.clear()
 
 
@@ -209,7 +207,7 @@ class VirtualClock:
         self._moment, self._at = EPOCH, 0.0
 
     def now(self) -> datetime:
-        at = self.monotonic()
+        at = self.hub.now if self.hub else 0.0
         if at != self._at:
             self._moment, self._at = EPOCH + timedelta(seconds=at), at
         return self._moment

@@ -34,6 +34,7 @@ class Weather:
         # Whether a server may be there that its build knows nothing of: until the reconciler comes by.
         self.stray_servers = False
         self._left = plan.budget
+        self._odds = {kind: plan.odds * WEIGHTS.get(kind, 3.0) for kind in plan.kinds}
         self._away: dict[str, float] = {}
         self._troubled: dict[str, float] = {}
 
@@ -159,10 +160,9 @@ class Weather:
             self.hub.sleep(self._chance.expovariate(1 / 0.01))
 
     def _strikes(self, kind: str, weight: float = 1.0) -> bool:
-        plan = self.plan
-        if self.over or kind not in plan.kinds or self._left <= 0:
+        if self.over or kind not in self._odds or self._left <= 0:
             return False
-        if self._chance.random() >= plan.odds * weight * WEIGHTS.get(kind, 3.0):
+        if self._chance.random() >= weight * self._odds[kind]:
             return False
         self.struck[kind] += 1
         self._left -= 1

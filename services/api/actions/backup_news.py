@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from services.api.actions import backups, final_backups, operations
 from services.api.domain.backups import BEING_MADE, TRANSITIONS, Status
@@ -16,7 +16,14 @@ from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.db import Tx
 
 _Of = BackupDue | BackupExpired | BackupStarted | BackupCompleted | BackupFailed | BackupDeleted | BackupDeleteFailed
-_b = tables.backups
+# The cluster of an event may be any: these are put together once.
+_b, _c = tables.backups, tables.clusters
+_LOCKED = select(_b).where(_b.c.id == bindparam("of_id")).with_for_update()
+_CLUSTER = select(_c).where(_c.c.id == bindparam("of_id"))
+_END_WITH_CLUSTER = (
+    update(_b).where(_b.c.cluster_id == bindparam("of_cluster"), _b.c.status.in_(BEING_MADE))
+    .values(status=Status.FAILED, message="its cluster was deleted meanwhile", counted_bytes=0)
+)  # fmt: skip
 
 
 def due(tx: Tx, event: BackupDue) -> None:
@@ -100,25 +107,20 @@ def delete_failed(tx: Tx, event: BackupDeleteFailed) -> None:
 
 def end_with_cluster(tx: Tx, cluster_id: str) -> None:
     """What was being made of a cluster that is gone comes to nothing."""
-    open_ones = update(_b).where(_b.c.cluster_id == cluster_id, _b.c.status.in_(BEING_MADE))
-    tx.connection.execute(
-        open_ones.values(status=Status.FAILED, message="its cluster was deleted meanwhile", counted_bytes=0,
-                         finished_at=tx.database.clock.now())
-    )  # fmt: skip
+    tx.connection.execute(_END_WITH_CLUSTER, {"of_cluster": cluster_id, "finished_at": tx.database.clock.now()})
 
 
 def _known(tx: Tx, event: _Of) -> Row[Any] | None:
     """The backup that an event speaks of, locked, written down now where it was not; None for an unknown cluster's."""
-    mine = select(_b).where(_b.c.id == event.backup_id).with_for_update()
-    row = tx.connection.execute(mine).first()
+    mine = {"of_id": event.backup_id}
+    row = tx.connection.execute(_LOCKED, mine).first()
     if row is not None:
         return row
-    c = tables.clusters
-    cluster = tx.connection.execute(select(c).where(c.c.id == event.cluster_id)).first()
+    cluster = tx.connection.execute(_CLUSTER, {"of_id": event.cluster_id}).first()
     if cluster is None:
         return None
     backups.put(tx, cluster, id=event.backup_id, created_at=event.occurred_at)
-    return tx.connection.execute(mine).one()
+    return tx.connection.execute(_LOCKED, mine).one()
 
 
 def _fill(tx: Tx, row: Row[Any], said_at: datetime, **details: Any) -> None:

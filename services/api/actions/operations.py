@@ -30,6 +30,7 @@ _LEAST_SECONDS, _LAST_ONES = 0.05, 50
 
 # Each operation asks these: they are put together once.
 _o, _s, _c = tables.operations, tables.operation_steps, tables.clusters
+_MINE = select(_o).where(_o.c.id == bindparam("of_id"), _o.c.project_id == bindparam("of_project"))
 _BUSY_WITH = update(_c).where(_c.c.id == bindparam("of_id"))
 _BUSY_NO_MORE = update(_c).where(_c.c.operation_id == bindparam("of_id")).values(operation_id=None)
 _END = update(_o).where(_o.c.id == bindparam("of_id"), _o.c.status.not_in(ENDED))
@@ -88,8 +89,7 @@ def add(tx: Tx, operation_id: str, kind: str, cluster_id: str, project_id: str, 
 
 def operation(connection: Connection, project_id: str, operation_id: str) -> Row[Any]:
     """An operation of this project. Raises NotFound."""
-    t = tables.operations
-    row = connection.execute(select(t).where(t.c.id == operation_id, t.c.project_id == project_id)).first()
+    row = connection.execute(_MINE, {"of_id": operation_id, "of_project": project_id}).first()
     if row is None:
         raise NotFound(f"there is no operation {operation_id[:64]}")
     return row

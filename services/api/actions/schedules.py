@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from services.api.actions import backups, clusters
 from services.api.actions.feed import remember
@@ -15,7 +15,7 @@ from shared.contracts.api import ScheduleRemoveRequested, ScheduleRequested
 from shared.contracts.base import dump, load, new_id
 from shared.contracts.scheduler import ScheduleRemoved, ScheduleSet
 from shared.contracts.schedules import Retention, Terms
-from shared.db import Database, Tx
+from shared.db import Database, Tx, UtcDateTime
 from shared.db.outbox import pause_at
 from shared.errors import Conflict, NotFound
 
@@ -23,7 +23,13 @@ MOST = 10
 # A wish that nobody answers is said again, less and less often: the broker may have lost it.
 SILENCE, LONGEST_PAUSE, BATCH = timedelta(seconds=10), timedelta(minutes=5), 100
 _t = tables.schedules
-_UNANSWERED = select(_t).where(_t.c.answered < _t.c.version)
+# Asked every five seconds, or at each word of the scheduler's: they are put together once.
+_ANSWERED = update(_t).where(_t.c.id == bindparam("of_id"), _t.c.answered < bindparam("of_version"))
+_UNANSWERED: Select[Any] = (
+    select(_t)
+    .where(_t.c.answered < _t.c.version, _t.c.said_at < bindparam("before", type_=UtcDateTime))
+    .order_by(_t.c.said_at).limit(bindparam("limit"))
+)  # fmt: skip
 
 
 def create(tx: Tx, project_id: str, cluster_id: str, asked: dict[str, Any]) -> str:
@@ -132,13 +138,14 @@ def forget(tx: Tx, cluster_id: str) -> None:
 def say_again(database: Database) -> int:
     """Say once more what the scheduler has not answered; returns how many wishes."""
     now = database.clock.now()
-    due = _UNANSWERED.where(_t.c.said_at < now - SILENCE).order_by(_t.c.said_at).limit(BATCH)
+    before = now - SILENCE
     with database.read() as connection:
-        if connection.execute(due.limit(1)).first() is None:
+        if connection.execute(_UNANSWERED, {"before": before, "limit": 1}).first() is None:
             return 0
     said = 0
     with database.write() as tx:
-        for row in tx.connection.execute(due.with_for_update(skip_locked=True)).all():
+        locked = _UNANSWERED.with_for_update(skip_locked=True)
+        for row in tx.connection.execute(locked, {"before": before, "limit": BATCH}).all():
             if row.said_at <= now - pause_at(now - row.wished_at, SILENCE, LONGEST_PAUSE):
                 tx.emit(_wish_of(row))
                 tx.connection.execute(update(_t).where(_t.c.id == row.id).values(said_at=now))
@@ -147,8 +154,8 @@ def say_again(database: Database) -> int:
 
 
 def _answered(tx: Tx, event: ScheduleSet | ScheduleRemoved) -> None:
-    older = (_t.c.id == event.schedule_id, _t.c.answered < event.version)
-    tx.connection.execute(update(_t).where(*older).values(answered=event.version))
+    values = {"of_id": event.schedule_id, "of_version": event.version, "answered": event.version}
+    tx.connection.execute(_ANSWERED, values)
 
 
 def _next_version(tx: Tx, row: Row[Any], **values: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from services.datastore_agentless.domain.age_key import AgeKey
 from services.datastore_agentless.domain.backup import Backup, State, restorable
@@ -14,6 +14,12 @@ from services.datastore_agentless.store import tables
 from shared.db import Tx
 from shared.errors import NotFound
 from shared.secrets import Secret
+
+# Each step of a backup asks these: they are put together once.
+_t = tables.backups
+_BY_ID = select(_t).where(_t.c.id == bindparam("of_id"))
+_LOCKED = _BY_ID.with_for_update()
+_CHANGE = update(_t).where(_t.c.id == bindparam("of_id"))
 
 
 def get(connection: Connection, backup_id: str) -> Backup:
@@ -26,22 +32,19 @@ def get(connection: Connection, backup_id: str) -> Backup:
 
 def find(connection: Connection, backup_id: str) -> Backup | None:
     """The same, or None."""
-    t = tables.backups
-    row = connection.execute(select(t).where(t.c.id == backup_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": backup_id}).first()
     return None if row is None else read(row)
 
 
 def lock(tx: Tx, backup_id: str) -> Backup | None:
     """The same, and nobody else changes it until this transaction ends."""
-    t = tables.backups
-    row = tx.connection.execute(select(t).where(t.c.id == backup_id).with_for_update()).first()
+    row = tx.connection.execute(_LOCKED, {"of_id": backup_id}).first()
     return None if row is None else read(row)
 
 
 def of_operation(connection: Connection, operation_id: str) -> Backup | None:
     """The backup that an operation makes, or None."""
-    t = tables.backups
-    row = connection.execute(select(t).where(t.c.operation_id == operation_id)).first()
+    row = connection.execute(select(_t).where(_t.c.operation_id == operation_id)).first()
     return None if row is None else read(row)
 
 
@@ -71,8 +74,7 @@ def add(tx: Tx, entry: Backup) -> bool:
 
 def save(tx: Tx, entry: Backup) -> None:
     """Store a changed one."""
-    t = tables.backups
-    tx.connection.execute(update(t).where(t.c.id == entry.id).values(**_columns(entry)))
+    tx.connection.execute(_CHANGE, {"of_id": entry.id, **_columns(entry)})
 
 
 def age_key(tx: Tx, project_id: str) -> AgeKey:

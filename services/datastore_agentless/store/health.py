@@ -18,9 +18,8 @@ HISTORY_DAYS, HISTORY_KEPT = 30, 1000
 
 def of_clusters(connection: Connection, cluster_ids: Collection[str]) -> dict[str, dict[str, Record]]:
     """What is held of clusters' nodes: by the cluster's id, then by the instance's."""
-    t = tables.health
     found: dict[str, dict[str, Record]] = defaultdict(dict)
-    for row in connection.execute(select(t).where(t.c.cluster_id.in_(list(cluster_ids)))):
+    for row in connection.execute(_OF_CLUSTERS, {"of_clusters": list(cluster_ids)}):
         found[row.cluster_id][row.instance_id] = Record(**row._mapping)
     return found
 
@@ -90,5 +89,6 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=lambda one: one.instance_id)
 
 
+_OF_CLUSTERS = select(tables.health).where(tables.health.c.cluster_id.in_(bindparam("of_clusters", expanding=True)))
 _CHANGE = update(tables.health).where(tables.health.c.instance_id == bindparam("of_id"))
 _FORGET_NODES = delete(tables.health).where(tables.health.c.instance_id.in_(bindparam("of_ids", expanding=True)))

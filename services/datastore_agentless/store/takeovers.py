@@ -13,6 +13,7 @@ from shared.errors import NotFound
 _t = tables.takeovers
 _BY_OPERATION = select(_t).where(_t.c.operation_id == bindparam("of_operation"))
 _CHANGE = update(_t).where(_t.c.operation_id == bindparam("of_operation"))
+_UNDER_WAY = select(_t).where(_t.c.cluster_id == bindparam("of_cluster"), _t.c.state != State.ENDED)
 
 
 def get(connection: Connection, operation_id: str) -> Takeover:
@@ -31,9 +32,7 @@ def find(connection: Connection, operation_id: str) -> Takeover | None:
 
 def under_way(connection: Connection, cluster_id: str) -> Takeover | None:
     """The one that a cluster is in the middle of, if there is one. Whoever begins one has locked the cluster."""
-    t = tables.takeovers
-    mine = (t.c.cluster_id == cluster_id, t.c.state != State.ENDED)
-    row = connection.execute(select(t).where(*mine)).first()
+    row = connection.execute(_UNDER_WAY, {"of_cluster": cluster_id}).first()
     return None if row is None else _takeover(row)
 
 

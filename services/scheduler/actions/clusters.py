@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from services.scheduler.store.tables import clusters
 from shared.db import Tx
+
+# Nearly every event asks these: they are put together once.
+_BY_ID = select(clusters).where(clusters.c.id == bindparam("of_id"))
+_LOCKED = _BY_ID.with_for_update()
+_CHANGE = update(clusters).where(clusters.c.id == bindparam("of_id"))
 
 
 def find(tx: Tx, cluster_id: str, project_id: str = "") -> Row[Any]:
@@ -16,7 +21,7 @@ def find(tx: Tx, cluster_id: str, project_id: str = "") -> Row[Any]:
     Of one that an older release has made nothing else may be known than whose it is, and that at first neither.
     """
     tx.insert_new(clusters, id=cluster_id, project_id=project_id, manager="")
-    row = tx.connection.execute(select(clusters).where(clusters.c.id == cluster_id).with_for_update()).one()
+    row = tx.connection.execute(_LOCKED, {"of_id": cluster_id}).one()
     if project_id and not row.project_id:
         return change(tx, cluster_id, project_id=project_id)
     return row
@@ -24,6 +29,5 @@ def find(tx: Tx, cluster_id: str, project_id: str = "") -> Row[Any]:
 
 def change(tx: Tx, cluster_id: str, **values: Any) -> Row[Any]:
     """Change a cluster's row; how it is then."""
-    mine = clusters.c.id == cluster_id
-    tx.connection.execute(update(clusters).where(mine).values(**values))
-    return tx.connection.execute(select(clusters).where(mine)).one()
+    tx.connection.execute(_CHANGE, {"of_id": cluster_id, **values})
+    return tx.connection.execute(_BY_ID, {"of_id": cluster_id}).one()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from sqlalchemy import Row, Select, Table, func, select, update
+from sqlalchemy import Row, Select, Table, bindparam, func, select, update
 
 from services.scheduler.actions.schedules import next_time, store, tell
 from services.scheduler.domain.schedule import Schedule
@@ -16,7 +17,7 @@ from services.scheduler.store.tables import COMPLETED, RUNNING, backups, schedul
 from shared.contracts.backups import FULL, BackupCompleted, BackupFailed
 from shared.contracts.scheduler import BackupDue
 from shared.contracts.schedules import Outcome
-from shared.db import Database, Tx
+from shared.db import Database, Tx, UtcDateTime
 from shared.db.outbox import pause_at
 from shared.errors import Invalid
 
@@ -26,6 +27,19 @@ FIRST_PAUSE, LONGEST_PAUSE, GIVEN_UP = timedelta(seconds=20), timedelta(minutes=
 log = logging.getLogger(__name__)
 
 
+# Asked every few seconds, and nearly always in vain: they are put together once.
+_DUE: Select[Any] = (
+    select(schedules)
+    .where(schedules.c.enabled, schedules.c.next_at <= bindparam("now", type_=UtcDateTime))
+    .limit(bindparam("limit"))
+)
+
+
+@cache
+def _unanswered(table: Table) -> Select[Any]:
+    return select(table).where(table.c.said_at <= bindparam("before", type_=UtcDateTime)).limit(bindparam("limit"))
+
+
 def announce_due(database: Database) -> int:
     """Announce every backup whose time has come and move its schedule on, in one transaction; returns how many.
 
@@ -33,11 +47,11 @@ def announce_due(database: Database) -> int:
     and time, so that two schedulers which race announce the same backup.
     """
     now = database.clock.now()
-    query = select(schedules).where(schedules.c.enabled, schedules.c.next_at <= now).limit(BATCH)
-    if not _any(database, query):
+    if not _any(database, _DUE, now=now):
         return 0
     with database.write() as tx:
-        due = [Schedule(**row._mapping) for row in tx.connection.execute(query.with_for_update(skip_locked=True))]
+        rows = tx.connection.execute(_DUE.with_for_update(skip_locked=True), {"now": now, "limit": BATCH})
+        due = [Schedule(**row._mapping) for row in rows]
         for entry in due:
             _announce(tx, entry, now)
     return len(due)
@@ -88,12 +102,13 @@ def say_again(database: Database) -> int:
 
 def _say_again(database: Database, table: Table, said: Callable[[Row[Any]], tuple[str, datetime]]) -> int:
     now = database.clock.now()
-    query = select(table).where(table.c.said_at <= now - FIRST_PAUSE).limit(BATCH)
-    if not _any(database, query):
+    query, before = _unanswered(table), now - FIRST_PAUSE
+    if not _any(database, query, before=before):
         return 0
     number = 0
     with database.write() as tx:
-        for row in tx.connection.execute(query.with_for_update(skip_locked=True)).all():
+        locked = query.with_for_update(skip_locked=True)
+        for row in tx.connection.execute(locked, {"before": before, "limit": BATCH}).all():
             operation_id, since = said(row)
             if now - since > GIVEN_UP:
                 log.error(
@@ -122,10 +137,10 @@ def ended(tx: Tx, event: BackupCompleted | BackupFailed) -> Schedule | None:
     return Schedule(**row._mapping)
 
 
-def _any(database: Database, query: Select[Any]) -> bool:
+def _any(database: Database, query: Select[Any], **values: Any) -> bool:
     """Whether there is something to do: nearly always there is not, and a look costs less than a transaction that writes."""
     with database.read() as connection:
-        return connection.execute(query.limit(1)).first() is not None
+        return connection.execute(query, {**values, "limit": 1}).first() is not None
 
 
 def _said(tx: Tx, table: Table, row: Row[Any], at: datetime | None) -> None:

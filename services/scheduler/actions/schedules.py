@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from services.scheduler.actions.clusters import find
 from services.scheduler.domain.schedule import KINDS, Schedule
@@ -17,6 +17,12 @@ from shared.contracts.scheduler import ScheduleRemoved, ScheduleSet
 from shared.contracts.schedules import Terms
 from shared.db import Database, Tx
 from shared.errors import FieldError, Invalid, NotFound
+
+# Each change asks these, and each run of a schedule: they are put together once.
+_BY_ID = select(schedules).where(schedules.c.id == bindparam("of_id"))
+_LOCKED = _BY_ID.with_for_update()
+_CHANGE = update(schedules).where(schedules.c.id == bindparam("of_id"))
+_COUNT = _CHANGE.values(sequence=schedules.c.sequence + 1)
 
 
 def add(
@@ -126,8 +132,8 @@ def of_cluster(database: Database, cluster_id: str) -> list[Schedule]:
 
 def tell(tx: Tx, schedule_id: str) -> None:
     """Say how a schedule is by now, unless it is no more."""
-    store(tx, schedule_id, sequence=schedules.c.sequence + 1)
-    entry = Schedule(**tx.connection.execute(select(schedules).where(schedules.c.id == schedule_id)).one()._mapping)
+    tx.connection.execute(_COUNT, {"of_id": schedule_id})
+    entry = Schedule(**tx.connection.execute(_BY_ID, {"of_id": schedule_id}).one()._mapping)
     if entry.removed_at is None:
         tx.emit(
             ScheduleSet(schedule_id=entry.id, cluster_id=entry.cluster_id, project_id=entry.project_id, terms=entry.terms,
@@ -138,7 +144,7 @@ def tell(tx: Tx, schedule_id: str) -> None:
 
 def store(tx: Tx, schedule_id: str, **values: Any) -> None:
     """Change a schedule's row."""
-    tx.connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(**values))
+    tx.connection.execute(_CHANGE, {"of_id": schedule_id, **values})
 
 
 def _remove(tx: Tx, entry: Schedule, version: int) -> None:
@@ -162,4 +168,4 @@ def _columns(terms: Terms) -> dict[str, Any]:
 
 
 def _locked(tx: Tx, schedule_id: str) -> Row[Any] | None:
-    return tx.connection.execute(select(schedules).where(schedules.c.id == schedule_id).with_for_update()).first()
+    return tx.connection.execute(_LOCKED, {"of_id": schedule_id}).first()

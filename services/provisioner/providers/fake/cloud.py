@@ -76,8 +76,9 @@ class Cloud:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=BUSY_SECONDS)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=off")
+        if path is not None:
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=off")
         self._db.executescript(_TABLES)
         if "epoch" not in {row[1] for row in self._db.execute("pragma table_info(servers)")}:
             self._db.execute("alter table servers add column epoch integer not null default 0")
