@@ -20,7 +20,7 @@ from typing import Any  # noqa: E402
 import eventlet.wsgi  # noqa: E402
 
 _CLUSTERS = """select id, name, project_id, status, datastore, flavor, size, volume_gb, endpoint, operation_id, message,
-  deletion_protection, created_at, topology, primary_id, restored_from from clusters where project_id = ? and deleted_at is null
+  deletion_protection, created_at, topology, primary_id, restored_from, restored_to from clusters where project_id = ? and deleted_at is null
   order by created_at desc, id desc limit ?"""
 _NODES = "select cluster_id, id, name, status, addr from instances where cluster_id in ({}) order by name"
 
@@ -46,8 +46,13 @@ def _cluster(row: tuple[Any, ...], nodes: list[dict[str, Any]]) -> dict[str, Any
         "flavor": json.loads(row[5]), "size": row[6], "volume_gb": row[7],
         "topology": json.loads(row[13]) if row[13] else None,
         "endpoint": json.loads(row[8]) if row[8] else None, "instances": nodes, "operation": row[9], "message": row[10],
-        "deletion_protection": bool(row[11]), "restored_from": row[15], "created_at": row[12].replace(" ", "T") + "Z",
+        "deletion_protection": bool(row[11]), "restored_from": row[15], "restored_to": _moment(row[16]),
+        "created_at": _moment(row[12]),
     }  # fmt: skip
+
+
+def _moment(stored: str | None) -> str | None:
+    return stored.replace(" ", "T") + "Z" if stored else None
 
 
 def main() -> None:

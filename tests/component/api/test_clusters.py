@@ -43,7 +43,7 @@ def gone(api: Api, cluster: str, operation: str) -> None:
 def test_a_cluster_is_in_the_list_as_soon_as_it_was_asked_for(api: Api) -> None:
     cluster, operation = api.create("shop", volume_gb=3)
     (listed,) = api.get("/v1/clusters")["clusters"]
-    assert listed | {"health": None} == api.get(f"/v1/clusters/{cluster}")
+    assert listed | {"health": None, "restorable": None} == api.get(f"/v1/clusters/{cluster}")
     assert (listed["name"], listed["status"], listed["operation"], listed["volume_gb"]) == (
         "shop",
         "requested",
@@ -87,7 +87,7 @@ def test_several_nodes_have_a_mode_as_asked_or_as_is_usual(
 ) -> None:
     cluster, _ = api.create("shop", datastore=datastore, size=3, **asked)
     (listed,) = api.get("/v1/clusters")["clusters"]
-    assert listed | {"health": None} == api.get(f"/v1/clusters/{cluster}")
+    assert listed | {"health": None, "restorable": None} == api.get(f"/v1/clusters/{cluster}")
     assert listed["topology"] == {"mode": mode, "failover": "automatic"}
     assert [node["name"] for node in listed["instances"]] == ["shop-1", "shop-2", "shop-3"]
     (wish,) = [row for row in api.rows("outbox") if row.routing_key == "cluster.requested"]

@@ -14,6 +14,7 @@ import yaml
 from shared.clock import ManualClock
 from shared.contracts.backups import BackupVerified
 from shared.contracts.numbers import NUMBERS
+from tests.component.api.test_archives import seen as log_seen
 from tests.component.api.test_node_metrics import FACTS, Labels, scraped, see, serving
 from tests.component.api.test_proving import PROOF, verifying
 from tests.support.api import Api
@@ -44,6 +45,7 @@ def shown(api: Api) -> dict[str, set[str]]:
     for name, datastore in (("one", "pgsql 15"), ("two", "mysql 10.11")):
         size = 2 if datastore.startswith("pgsql") else 1
         cluster = serving(api, name, datastore=datastore, size=size)
+        api.hear(log_seen(cluster, 60))
         api.hear(BackupVerified(**verifying(api, cluster), proof=PROOF))
         see(
             api, cluster, 0, numbers={one.name: 1.0 for one in NUMBERS}, facts=FACTS | {"lag_seconds": 1.0, "behind": 1}
