@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.figures import Outcome
 from bench.installation import Say
-from bench.parts import accept, create, hundred, openstack, pages, ssh, three, watch
+from bench.parts import accept, backups, create, hundred, openstack, pages, ssh, three, watch
 
 Part = Callable[[Say], Outcome]
 
@@ -18,6 +18,7 @@ PARTS: Mapping[str, Part] = {
     "pages": pages.measure,
     "hundred": hundred.measure,
     "watch": watch.measure,
+    "backups": backups.measure,
 }
 # Measured only where it is asked for by name: it needs a cloud.
 BY_NAME: Mapping[str, Part] = {"openstack": openstack.measure}

@@ -8,21 +8,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bench import script
 from bench.figures import Line, Outcome, Target, at_most, median, ratio_at_most
 from bench.hosts import Hosts
 from bench.installation import Broken, Installation, Say, installation, operation_of
-from bench.openssh import Line as Way
+from bench.over_ssh import Node
 from services.datastore_agentless.datastores.base import BaseManager, Topology
 from services.datastore_agentless.datastores.base.topology import STREAMS
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.hosts.base import Job, Result, Script
-from services.datastore_agentless.hosts.base import Target as Host
-from services.datastore_agentless.hosts.runner import ENVIRONMENT, HostRunner
-from services.datastore_agentless.hosts.ssh import Output, SshPool
-from services.datastore_agentless.hosts.transcript import Transcript
 from services.provisioner.domain.instance import Instance as Server
 from shared.contracts.values import Flavor
 from shared.secrets import Secret, generate_password
@@ -39,36 +33,11 @@ DATASTORES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@dataclass(kw_only=True)
-class OverSsh(HostRunner):
-    """Runs scripts over the ssh binary: no fence, no time limit, and a job is a command that is waited for."""
-
-    way: Way
-
-    def follow(self, command: Job) -> Result:
-        done = self._remote(command.script, b"", command.timeout)
-        return Result(done.code, done.stdout.decode(), done.stderr.decode())
-
-    def _remote(self, line: str, stdin: bytes, timeout: float) -> Output:
-        done = self.way.attempt(ENVIRONMENT + line, stdin=stdin.decode(), timeout=timeout)
-        return Output(done.returncode, done.stdout.encode(), done.stderr.encode())
-
-
 @dataclass(frozen=True)
-class Node:
-    """A host of the baseline, prepared: as its manager sees it, the way to it, and as its provider knows it."""
+class Prepared(Node):
+    """A host of the baseline, as its provider knows it."""
 
-    instance: Instance
-    way: Way
     server: Server
-
-    def run(self, work: Script) -> Any:
-        """Run one of the topology's scripts."""
-        host = Host(name=self.instance.name, addr=self.instance.addr, port=22, user=self.way.user, private_key=Secret(""),
-                    known_host="")  # fmt: skip
-        runner = OverSsh(pool=SshPool(), target=host, task_id="benchmark", epoch=1,
-                         transcript=Transcript(host=self.instance.name), way=self.way)  # fmt: skip
-        return runner.execute(work)
 
 
 def measure(say: Say) -> Outcome:
@@ -152,7 +121,7 @@ def _by_scripts(hosts: Hosts, manager: BaseManager, mode: str) -> float:
     return seconds
 
 
-def _prepared(hosts: Hosts, manager: BaseManager, number: int, admin: Secret, replication: Secret) -> Node:
+def _prepared(hosts: Hosts, manager: BaseManager, number: int, admin: Secret, replication: Secret) -> Prepared:
     server, line = hosts.make(f"script-{number}")
     node = Instance(
         id=server.id, cluster_id="benchmark", name=server.name, addr=server.addr, user=server.user,
@@ -164,7 +133,7 @@ def _prepared(hosts: Hosts, manager: BaseManager, number: int, admin: Secret, re
     way.open_master()
     text = script.text(script.write(manager, node))
     way.run("cat > /run/dtrove-bench.sh && sh /run/dtrove-bench.sh", stdin=text)
-    return Node(node, way, server)
+    return Prepared(node, way, server)
 
 
 def _joined(topology: Topology, primary: Node, replica: Node) -> None:
