@@ -25,15 +25,16 @@ class Events:
 
     @serves(query=queries.EventPage, gives=shown.Events, media=(EVENT_STREAM,))
     def on_get(self, request: Request, response: Response) -> None:
-        """The project's events after `since`, oldest first; with `?follow=true` as server-sent events.
+        """The project's events after `since`, oldest first, or with `?latest=` the last ones; with `?follow=true` as server-sent events.
 
         A stream is resumed after the header `Last-Event-ID`.
         """
         asked, project_id = request.context.query, request.context.caller.project_id
-        since = _last_event_id(request) or asked["since"]
+        latest, limit = asked["latest"], asked["latest"] or asked["limit"]
+        since = _last_event_id(request) or (self._before(project_id, latest) if latest else asked["since"])
         if not asked["follow"]:
-            found = self._after(project_id, since, asked["limit"] + 1)
-            shown_now, more = found[: asked["limit"]], len(found) > asked["limit"]
+            found = self._after(project_id, since, limit + 1)
+            shown_now, more = found[:limit], len(found) > limit
             following = f"/v1/events?since={shown_now[-1]['id']}&limit={asked['limit']}" if more else None
             response.media = {"events": shown_now, "next": following}
             return
@@ -47,6 +48,13 @@ class Events:
             return messages, False
 
         Stream(self._context, request.context.credential, project_id, look).answer(response)
+
+    def _before(self, project_id: str, latest: int) -> int:
+        """The id of the event that comes before the last so many; 0 where there are no more than these."""
+        t = tables.events
+        query = select(t.c.id).where(t.c.project_id == project_id).order_by(t.c.id.desc()).offset(latest).limit(1)
+        with self._context.database.read() as connection:
+            return connection.execute(query).scalar() or 0
 
     def _after(self, project_id: str, since: int, limit: int) -> list[dict[str, Any]]:
         t = tables.events

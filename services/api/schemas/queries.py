@@ -110,6 +110,9 @@ class EventPage(Follow):
     limit = _limit()
     since = Count(load_default=0, error_messages={"invalid": "must be the id of an event"},
                   metadata={"description": "the id of the last event that is known"})  # fmt: skip
+    _words = f"must be a number from 0 to {MAX_LIMIT}"
+    latest = Count(load_default=0, validate=validate.Range(0, MAX_LIMIT, error=_words), error_messages={"invalid": _words},
+                   metadata={"description": "begin with so many of the last ones, and leave `since` aside"})  # fmt: skip
 
 
 class FlavorList(Strict):

@@ -12,7 +12,24 @@ import falcon
 from services.api.web.asking import Refused, WsgiApp
 from services.api.web.assets import Assets
 from services.api.web.console import Console
-from services.api.web.pages import backups, clusters, creating, leaving, operations, overview, signing
+from services.api.web.pages import (
+    accounts,
+    admin,
+    backups,
+    catalogue,
+    changing,
+    clusters,
+    creating,
+    events,
+    health,
+    leaving,
+    logs,
+    operations,
+    overview,
+    parameters,
+    schedules,
+    signing,
+)
 from services.api.web.rendering import Pages
 from services.api.web.visits import Forged, SignInNeeded, Visit, Visiting, forget_cookie, sign_in_url
 from shared.clock import Clock
@@ -29,6 +46,16 @@ ROUTES: tuple[Route, ...] = (
     ("/clusters/{cluster_id}/protection", clusters.Cluster, "protection"),
     ("/clusters/{cluster_id}/backups", backups.Backups, "of_cluster"),
     ("/clusters/{cluster_id}/delete", leaving.DeleteCluster, ""),
+    ("/clusters/{cluster_id}/change/{change}", changing.Change, ""),
+    ("/clusters/{cluster_id}/health", health.Health, ""),
+    ("/clusters/{cluster_id}/parameters", parameters.Parameters, ""),
+    ("/clusters/{cluster_id}/parameters/history", parameters.Parameters, "history"),
+    ("/clusters/{cluster_id}/accounts", accounts.Accounts, ""),
+    ("/clusters/{cluster_id}/schedules", schedules.Schedules, ""),
+    ("/clusters/{cluster_id}/schedules/new", schedules.Schedules, "new"),
+    ("/clusters/{cluster_id}/schedules/{schedule_id}", schedules.Schedules, "one"),
+    ("/clusters/{cluster_id}/schedules/{schedule_id}/pause", schedules.Schedules, "pause"),
+    ("/clusters/{cluster_id}/schedules/{schedule_id}/remove", schedules.Schedules, "remove"),
     ("/operations", operations.Operations, ""),
     ("/operations/{operation_id}", operations.Operation, ""),
     ("/operations/{operation_id}/live", operations.Operation, "live"),
@@ -39,6 +66,18 @@ ROUTES: tuple[Route, ...] = (
     ("/backups/{backup_id}", backups.Backup, ""),
     ("/backups/{backup_id}/verify", backups.Backup, "verify"),
     ("/backups/{backup_id}/delete", leaving.DeleteBackup, ""),
+    ("/instances/{instance_id}/logs", logs.Logs, ""),
+    ("/instances/{instance_id}/logs/last", logs.Logs, "last"),
+    ("/instances/{instance_id}/logs/live", logs.Logs, "live"),
+    ("/events", events.Events, ""),
+    ("/events/live", events.Events, "live"),
+    ("/datastores", catalogue.Catalogue, ""),
+    ("/admin", admin.Checks, ""),
+    ("/admin/audit", admin.Audit, ""),
+    ("/admin/projects", admin.Projects, ""),
+    ("/admin/projects/{project_id}", admin.Projects, "one"),
+    ("/admin/tokens", admin.Tokens, ""),
+    ("/admin/tokens/{token_id}/revoke", admin.Tokens, "revoke"),
 )
 OWNED = frozenset(path.split("/")[1] for path, *_ in ROUTES) | {"static"}
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ WsgiApp = Callable[..., Any]
 # What the API learns of the browser's request: from where it came, and over what.
 _KEPT = ("SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_HOST", "HTTP_X_FORWARDED_FOR", "wsgi.version",
          "wsgi.url_scheme", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once")  # fmt: skip
-DATA, OK, MULTIPLE = b"data: ", 200, 300
+DATA, ID, OK, MULTIPLE = b"data: ", b"id: ", 200, 300
 
 
 class Refused(Exception):
@@ -56,9 +56,12 @@ class Asking:
         answer, headers = self._whole(method, path, query, body, key)
         return Sent(answer, headers.get("location", "").rpartition("/")[2])
 
-    def follow(self, path: str, **query: Any) -> Events:
-        """What each server-sent event carries, and None for a sign of life. Raises Refused before the first."""
-        status, _, chunks = self._ask("GET", path, {**query, "follow": "true"})
+    def follow(self, path: str, *, place: str = "", **query: Any) -> Events:
+        """What each server-sent event carries, and None for a sign of life; what comes after `place`, where one is given.
+
+        Raises Refused before the first.
+        """
+        status, _, chunks = self._ask("GET", path, {**query, "follow": "true"}, place=place)
         if status != OK:
             raise Refused(status, _problem(_read(chunks)))
         return Events(chunks)
@@ -73,7 +76,7 @@ class Asking:
         return (json.loads(raw) if raw else None), headers
 
     def _ask(
-        self, method: str, path: str, query: Mapping[str, Any], body: Any = None, key: str = ""
+        self, method: str, path: str, query: Mapping[str, Any], body: Any = None, key: str = "", place: str = ""
     ) -> tuple[int, dict[str, str], Any]:
         raw = b"" if body is None else json.dumps(body).encode()
         environ = {name: self.environ[name] for name in _KEPT if name in self.environ} | {
@@ -88,6 +91,8 @@ class Asking:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {self.token}"
         if key:
             environ["HTTP_IDEMPOTENCY_KEY"] = key
+        if place:
+            environ["HTTP_LAST_EVENT_ID"] = place
         taken: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
@@ -118,26 +123,32 @@ def _problem(raw: bytes) -> dict[str, Any]:
 
 
 class Events(Iterator[Any]):
-    """What each message of a stream carries, None for one that carries nothing.
+    """What each message of a stream carries, None for one that carries nothing; `place` is the id of the last one that had any.
 
     `close` ends what the API streams, for its counts, also where nobody ever read of it.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks, self._data = chunks, _data(chunks)
+        self.place = ""
+        self._chunks, self._carried = chunks, self._read(chunks)
 
     def __next__(self) -> Any:
-        return next(self._data)
+        return next(self._carried)
 
     def close(self) -> None:
         """As WSGI says."""
         _close(self._chunks)
 
+    def _read(self, chunks: Iterable[bytes]) -> Iterator[Any]:
+        rest = b""
+        for chunk in chunks:
+            *messages, rest = (rest + chunk).split(b"\n\n")
+            for message in messages:
+                lines = message.split(b"\n")
+                self.place = next((_after(ID, line).decode() for line in lines if line.startswith(ID)), self.place)
+                data = b"".join(_after(DATA, line) for line in lines if line.startswith(DATA))
+                yield json.loads(data) if data else None
 
-def _data(chunks: Iterable[bytes]) -> Iterator[Any]:
-    rest = b""
-    for chunk in chunks:
-        *messages, rest = (rest + chunk).split(b"\n\n")
-        for message in messages:
-            data = b"".join(line.removeprefix(DATA) for line in message.split(b"\n") if line.startswith(DATA))
-            yield json.loads(data) if data else None
+
+def _after(mark: bytes, line: bytes) -> bytes:
+    return line.removeprefix(mark)

@@ -1,4 +1,4 @@
-"""An operation as it goes on: the API's own stream of it, each change as a piece of a page.
+"""What goes on, as pieces of a page: the API's own stream of it, each of its messages turned into one for a browser.
 
 The format's source: the HTML standard, "Server-sent events".
 """
@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from services.api.web.asking import Events
-from services.api.web.words import DONE
+from falcon import Response
 
+from services.api.web.asking import Events
+
+EVENT_STREAM = "text/event-stream"
 BEGIN, ALIVE, OVER = b"retry: 1000\n\n", b": still here\n\n", b"event: over\ndata:\n\n"
+# What a message of the API's becomes, by what it carries and by its place in the stream; and whether it is the last one.
+Turn = Callable[[Any, str], tuple[bytes, bool]]
 
 
 class Relay(Iterator[bytes]):
-    """Messages `operation` with what `render` makes of each change, at the end one `over`; closing it closes the API's stream."""
+    """Messages as `turn` makes them, at the end one `over`; closing it closes the API's stream."""
 
-    def __init__(self, events: Events, render: Callable[[Any], str]) -> None:
+    def __init__(self, events: Events, turn: Turn) -> None:
         self._events = events
-        self._messages = _messages(events, render)
+        self._messages = _messages(events, turn)
 
     def __next__(self) -> bytes:
         return next(self._messages)
@@ -29,19 +33,29 @@ class Relay(Iterator[bytes]):
         self._events.close()
 
 
-def message(name: str, html: str) -> bytes:
-    """One message; a line of it carries a line of the page."""
+def stream(response: Response, events: Events, turn: Turn) -> None:
+    """Make the response this stream."""
+    response.content_type = EVENT_STREAM
+    # Proxies that gather answers before they pass them on are told not to.
+    response.set_header("X-Accel-Buffering", "no")
+    response.stream = Relay(events, turn)
+
+
+def message(name: str, html: str, place: str = "") -> bytes:
+    """One message; a line of it carries a line of the page. A browser whose line broke comes back with the last `place` it had."""
     lines = "".join(f"data: {line}\n" for line in html.splitlines())
-    return f"event: {name}\n{lines}\n".encode()
+    mark = f"id: {place}\n" if place else ""
+    return f"{mark}event: {name}\n{lines}\n".encode()
 
 
-def _messages(events: Events, render: Callable[[Any], str]) -> Iterator[bytes]:
+def _messages(events: Events, turn: Turn) -> Iterator[bytes]:
     yield BEGIN
-    for operation in events:
-        if operation is None:
+    for carried in events:
+        if carried is None:
             yield ALIVE
             continue
-        yield message("operation", render(operation))
-        if operation["status"] in DONE:
+        said, last = turn(carried, events.place)
+        yield said
+        if last:
             yield OVER
             return

@@ -32,7 +32,7 @@ class Pages:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         self._templates.filters |= {"badge": words.badge, "moment": words.moment, "ago": words.ago, "size": words.size,
-                                    "kind": words.kind, "span": words.span}  # fmt: skip
+                                    "kind": words.kind, "span": words.span, "json": words.indented}  # fmt: skip
         self._templates.globals |= {"asset": assets.url, "may": words.may, "done": words.DONE}
 
     def show(
@@ -42,7 +42,15 @@ class Pages:
         visit: Visit = request.context.visit
         self.plain(response, template, status, who=visit.who, csrf=visit.csrf, path=request.path, **values)
 
-    def live(self, request: falcon.Request, response: falcon.Response, template: str, part: str, **values: Any) -> None:
+    def live(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        template: str,
+        part: str,
+        status: int = 200,
+        **values: Any,
+    ) -> None:
         """Answer with a page whose `live` is a part that asks for itself again and again, or with that part alone.
 
         Who has seen it as it is gets 204, and nothing on his page moves: neither the focus, nor a screen reader's place.
@@ -59,7 +67,7 @@ class Pages:
         if request.get_param(PART):
             response.content_type, response.text = HTML, wrapped
             return
-        self.show(request, response, template, live=wrapped, **values)
+        self.show(request, response, template, status, live=wrapped, **values)
 
     def plain(self, response: falcon.Response, template: str, status: int = 200, **values: Any) -> None:
         """Answer with a page for whoever it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -70,6 +71,11 @@ def size(count: int | None) -> str:
             break
         amount, unit = amount / _KIB, larger
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def indented(value: Any) -> str:
+    """JSON, a line for each thing in it."""
+    return json.dumps(value, indent=1, ensure_ascii=False)
 
 
 def kind(name: str) -> str:

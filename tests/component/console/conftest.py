@@ -58,3 +58,9 @@ def open_browser(api: Api) -> Callable[..., Browser]:
 def member(api: Api, open_browser: Callable[..., Browser]) -> Browser:
     """A browser in which a member is signed in."""
     return open_browser(api.member)
+
+
+@pytest.fixture
+def admin(api: Api, open_browser: Callable[..., Browser]) -> Browser:
+    """A browser in which an administrator is signed in."""
+    return open_browser(api.admin)

@@ -13,7 +13,7 @@ from services.api.app import make_site
 from services.api.domain.limits import Limits
 from services.api.web.app import ROUTES
 from shared.clock import ManualClock
-from tests.component.console.scene import NASTY, Scene, made
+from tests.component.console.scene import NASTY, Scene, made, settle
 from tests.support.api import Api
 from tests.support.browser import Browser
 
@@ -30,12 +30,12 @@ def changes(api: Api) -> list[int]:
 
 
 def test_every_route_of_the_console_is_looked_at_or_sent_to_in_these_tests(api: Api, scene: Scene) -> None:
-    live = f"/operations/{scene.operation}/live"
-    tried = {
-        path.partition("?")[0]
-        for path in (*scene.pages, *(path for path, _ in scene.forms), live, "/sign-in", "/sign-out")
-    }
-    filled = {"cluster_id": scene.cluster, "operation_id": scene.running, "backup_id": scene.backup}
+    live = [f"/operations/{scene.operation}/live", f"/instances/{scene.replica}/logs/live", "/events/live"]
+    elsewhere = ["/sign-in", "/sign-out", f"/instances/{scene.replica}/logs/last"]
+    forms = [path for path, _ in (*scene.forms, *scene.office_forms)]
+    tried = {path.partition("?")[0] for path in (*scene.pages, *scene.offices, *forms, *live, *elsewhere)}
+    filled = {"cluster_id": scene.cluster, "operation_id": scene.running, "backup_id": scene.backup, "change": "stop",
+              "schedule_id": scene.schedule, "instance_id": scene.replica, "project_id": scene.project, "token_id": scene.token}  # fmt: skip
     for path, _, _ in ROUTES:
         others = {
             path.format(**{**filled, "operation_id": one}) for one in (scene.failed, scene.operation, scene.running)
@@ -46,7 +46,7 @@ def test_every_route_of_the_console_is_looked_at_or_sent_to_in_these_tests(api: 
 @pytest.mark.parametrize("role", ["member", "admin"])
 def test_whoever_may_change_things_sees_every_page(api: Api, scene: Scene, open_browser: Open, role: str) -> None:
     browser = open_browser(getattr(api, role))
-    for path in scene.pages:
+    for path in [*scene.pages, *(scene.offices if role == "admin" else ())]:
         page = browser.get(path)
         assert page.status_code == 200, (path, page.text)
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -64,15 +64,38 @@ def test_a_reader_sees_what_there_is_and_no_button_that_changes_it(api: Api, sce
         f"/operations/{scene.failed}",
         f"/backups/{scene.backup}",
         "/backups",
+        *(
+            f"/clusters/{scene.cluster}/{page}"
+            for page in ("health", "parameters", "parameters/history", "accounts", "schedules")
+        ),
     ):
         text = browser.get(path).text
         # To sign out changes nothing but one's own session.
         assert text.count('method="post"') == 1, path
         assert "/delete" not in text
         assert "/clusters/new" not in text
+        assert "/change/" not in text, path
+        assert "/schedules/" not in text, path
     page = browser.get(f"/clusters/{scene.cluster}/delete")
     assert page.status_code == 403
     assert "member" in page.text
+
+
+@pytest.mark.parametrize("role", ["reader", "member"])
+def test_what_administrators_do_is_refused_by_the_api_to_everybody_else(
+    api: Api, scene: Scene, open_browser: Open, role: str
+) -> None:
+    browser = open_browser(getattr(api, role))
+    assert 'href="/admin"' not in browser.get("/").text
+    for path in scene.offices:
+        page = browser.get(path)
+        # Of another project there is nothing, not even a refusal.
+        assert page.status_code == (404 if "/projects/" in path else 403), (path, page.text)
+    before = [len(api.rows(table)) for table in ("tokens", "projects", "quotas")]
+    for path, fields in scene.office_forms:
+        assert browser.post(path, fields).status_code in (403, 404), path
+    assert [len(api.rows(table)) for table in ("tokens", "projects", "quotas")] == before
+    assert browser.get("/admin/projects").text.count('method="post"') == 1
 
 
 def test_a_readers_forms_are_refused_by_the_api(api: Api, scene: Scene, open_browser: Open) -> None:
@@ -106,7 +129,7 @@ def test_without_a_session_every_page_leads_to_the_one_that_signs_in_and_back(
     api: Api, scene: Scene, open_browser: Open
 ) -> None:
     browser = open_browser()
-    for path in [*scene.pages, f"/operations/{scene.operation}/live", "/nowhere"]:
+    for path in [*scene.pages, *scene.offices, f"/operations/{scene.operation}/live", "/events/live", "/nowhere"]:
         page = browser.get(path)
         assert page.status_code == 303, path
         assert page.headers["Location"].startswith("/sign-in")
@@ -145,7 +168,7 @@ def test_a_form_that_no_page_of_this_session_has_made_does_nothing(
     headers: dict[str, Any] = {"Sec-Fetch-Site": "cross-site"} if case == "from another site" else {}
     browser.csrf = {"wrong": "x", "missing": "", "of another session": other.csrf}.get(case, browser.csrf)
     before = changes(api)
-    for path, fields in [*scene.forms, ("/sign-out", {})]:
+    for path, fields in [*scene.forms, *scene.office_forms, ("/sign-out", {})]:
         answer = browser.post(path, fields, **headers)
         assert answer.status_code == 403, path
         assert "nothing was done" in answer.text
@@ -163,12 +186,13 @@ def test_every_form_of_a_member_does_what_it_says(api: Api, scene: Scene, open_b
         if not path.endswith("/verify"):
             answer = browser.post(path, fields)
             assert answer.status_code in (200, 303), (path, answer.text)
+            settle(api, scene.cluster, scene.asleep)
 
 
 def test_words_of_others_are_shown_and_never_run(api: Api, scene: Scene, open_browser: Open) -> None:
-    browser = open_browser(api.member)
+    browser = open_browser(api.admin)
     shown = 0
-    for path in scene.pages:
+    for path in [*scene.pages, *scene.offices]:
         text = browser.get(path).text
         assert NASTY not in text, path
         assert "alert(" not in text.replace("&lt;script&gt;alert(", ""), path

@@ -11,6 +11,7 @@ from uuid import uuid4
 from falcon import Request, Response
 
 from services.api.web.asking import Refused
+from services.api.web.changes.base import number
 from services.api.web.console import Console, asks, form, go
 
 # What the form has, by the names that the API's errors have.
@@ -100,19 +101,13 @@ def wish(given: dict[str, str]) -> dict[str, Any]:
     """The body of a request for a cluster, as the form has it; what was left empty is not said."""
     several = given["size"] != "1"
     asked: dict[str, Any] = {
-        "name": given["name"].strip(), "datastore": given["datastore"], "size": _number(given["size"]),
+        "name": given["name"].strip(), "datastore": given["datastore"], "size": number(given["size"]),
         "flavor": given["flavor"] or None, "deletion_protection": given["deletion_protection"] == "on",
     }  # fmt: skip
     if given["volume_gb"].strip():
-        asked["volume_gb"] = _number(given["volume_gb"])
+        asked["volume_gb"] = number(given["volume_gb"])
     if several:
         asked["topology"] = {"mode": given["topology.mode"] or None, "failover": given["topology.failover"]}
     if given["restore.backup"]:
         asked["restore"] = {"backup": given["restore.backup"]}
     return asked
-
-
-def _number(text: str) -> int | str:
-    """A number; what is none goes to the API as it is, which says what is wrong with it."""
-    digits = text.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 9 else text

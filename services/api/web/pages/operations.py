@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from falcon import Request, Response
 
 from services.api.web.console import Console, asks, go, query
-from services.api.web.live import Relay
+from services.api.web.live import message, stream
 from services.api.web.visits import Visit
+from services.api.web.words import DONE
 
 PER_PAGE = 30
-EVENT_STREAM = "text/event-stream"
 
 
 class Operations:
@@ -46,12 +48,12 @@ class Operation:
         visit: Visit = request.context.visit
         events = visit.asking.follow(f"/v1/operations/{operation_id}")
         pages, who = self._console.pages, visit.who
-        response.content_type = EVENT_STREAM
-        # Proxies that gather answers before they pass them on are told not to.
-        response.set_header("X-Accel-Buffering", "no")
-        response.stream = Relay(
-            events, lambda operation: pages.text("parts/operation.html", operation=operation, who=who, csrf=visit.csrf)
-        )
+
+        def turn(operation: Any, _place: str) -> tuple[bytes, bool]:
+            html = pages.text("parts/operation.html", operation=operation, who=who, csrf=visit.csrf)
+            return message("operation", html), operation["status"] in DONE
+
+        stream(response, events, turn)
 
     def on_get_transcript(self, request: Request, response: Response, operation_id: str) -> None:
         """The commands that ran, without secrets."""

@@ -55,3 +55,16 @@ for (const name of ["htmx:sendError", "htmx:timeout", "htmx:sseError"]) document
 document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.status >= 500) broken(); });
 document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) mended(); });
 for (const name of ["htmx:sseOpen", "htmx:sseClose"]) document.addEventListener(name, mended);
+
+// What is followed would fill the memory: the oldest pieces go. Who looks at the end goes on looking at the end.
+let atEnd = true;
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  const list = event.target;
+  if (list.dataset.most) atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+});
+document.addEventListener("htmx:sseMessage", (event) => {
+  const list = event.target;
+  if (!list.dataset.most) return;
+  while (list.childElementCount > Number(list.dataset.most)) (list.dataset.newest ? list.lastElementChild : list.firstElementChild).remove();
+  if (!list.dataset.newest && atEnd) list.scrollTop = list.scrollHeight;
+});
