@@ -17,7 +17,7 @@ from rich.text import Text
 
 from client.exits import Exit
 from client.http import SILENCE_SECONDS, Api, ApiError
-from client.terminal import err
+from client.terminal import err, print_json
 
 MARKS = {"succeeded": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("–", "yellow"), "waiting": ("…", "cyan"),
          "running": ("▸", "cyan"), "retrying": ("↻", "yellow")}  # fmt: skip
@@ -44,6 +44,17 @@ def follow(api: Api, operation: str, timeout: float | None = None) -> dict[str, 
         explain(ended)
         raise typer.Exit(Exit.FAILED)
     return ended
+
+
+def follow_to(api: Api, path: str, operation: str, timeout: float | None, *, as_json: bool) -> dict[str, Any]:
+    """Follow what makes the thing at `path`; returns that as it is then. As JSON it is printed also where the operation has failed."""
+    try:
+        follow(api, operation, timeout)
+    except typer.Exit:
+        if as_json:
+            print_json(api.get(path))
+        raise
+    return dict(api.get(path))
 
 
 def watch(api: Api, operation: str, timeout: float | None = None) -> dict[str, Any]:

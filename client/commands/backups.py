@@ -15,8 +15,8 @@ from client.http import Api
 from client.plans import ask_plan
 from client.proving import proven, wanted_checks
 from client.restoring import from_backup
-from client.terminal import Column, age, out, print_json, show, show_list, span
-from client.watching import follow
+from client.terminal import Column, age, out, show, show_list, span
+from client.watching import follow, follow_to
 
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = (Column("cluster", "cluster_name", cut=True), Column("status"), Column("kind"), Column("store"), Column("size"),
@@ -41,13 +41,7 @@ def create(
     made, operation = api.send("POST", f"/v1/clusters/{names.cluster(api, cluster)['id']}/backups", body)
     found = made["backup"]
     if wait:
-        try:
-            follow(api, operation, timeout)
-        except typer.Exit:
-            if as_json:
-                print_json(api.get(f"/v1/backups/{found['id']}"))
-            raise
-        found = api.get(f"/v1/backups/{found['id']}")
+        found = follow_to(api, f"/v1/backups/{found['id']}", operation, timeout, as_json=as_json)
     _end(found, operation, as_json, told=wait)
 
 

@@ -16,7 +16,7 @@ from client.downloads import fetch, keep_key
 from client.exits import Exit
 from client.http import Api, ApiError
 from client.terminal import Column, age, err, print_json, show, show_list
-from client.watching import follow
+from client.watching import follow, follow_to
 from shared.contracts.exports import command
 
 app = typer.Typer(no_args_is_help=True)
@@ -56,13 +56,7 @@ def create(
     made, operation = api.send("POST", f"/v1/clusters/{names.cluster(api, cluster)['id']}/exports", body)
     found = made["export"]
     if wait:
-        try:
-            follow(api, operation, timeout)
-        except typer.Exit:
-            if as_json:
-                print_json(api.get(f"/v1/exports/{found['id']}"))
-            raise
-        found = api.get(f"/v1/exports/{found['id']}")
+        found = follow_to(api, f"/v1/exports/{found['id']}", operation, timeout, as_json=as_json)
     _end(found, operation, as_json, told=wait)
 
 

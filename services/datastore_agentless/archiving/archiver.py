@@ -10,12 +10,11 @@ from datetime import timedelta
 
 from services.datastore_agentless.datastores.base.archiving import SPOOLED
 from services.datastore_agentless.domain.archive import Archive
+from services.datastore_agentless.rounds import Rounds
 from services.datastore_agentless.store import archives
-from shared.contracts.base import new_id
-from shared.db import Database
+from shared.db import Database, Tx
 from shared.errors import Cancelled, DtroveError, StaleEpoch
 
-TICK_SECONDS, ERROR_PAUSE = 0.5, 1.0
 ENROL_SECONDS, LEASE_SECONDS = 2.0, 30.0
 # So many turns are made side by side.
 ROOM = 48
@@ -28,42 +27,21 @@ Turn = Callable[[Archive, Callable[[], None]], int | None]
 log = logging.getLogger(__name__)
 
 
-class Archiver:
+class Archiver(Rounds):
     """`turn` is ArchiveLog's; `archived` says which datastores' logs are kept; a cluster is due again after `seconds`."""
+
+    name, rest = "the archiver", 0.5
 
     def __init__(
         self, database: Database, turn: Turn, archived: Callable[[], Collection[str]], seconds: float, worker: str = ""
     ) -> None:
-        self._database, self._turn, self._archived, self._seconds = database, turn, archived, seconds
-        self._worker = worker or new_id()
+        super().__init__(database, worker)
+        self._turn, self._archived, self._seconds = turn, archived, seconds
         self._held: dict[str, Archive] = {}
-        self._bell, self._stopping = threading.Event(), False
         self._enrol_at = self._renew_at = 0.0
 
-    def run(self) -> None:
-        """Keep logs until `stop` is called."""
-        while not self._stopping:
-            pause = TICK_SECONDS
-            try:
-                self.tick()
-            except DtroveError as error:
-                log.warning("logs wait: %s", error)
-                pause = ERROR_PAUSE
-            except Exception:
-                log.exception("who keeps the logs has stumbled")
-                pause = ERROR_PAUSE
-            self._bell.wait(pause)
-            self._bell.clear()
-
-    def stop(self) -> None:
-        """End, and leave to others what is under way here: what runs on hosts is let go of, and begun anew by them."""
-        self._stopping = True
-        self._bell.set()
-        try:
-            with self._database.write() as tx:
-                archives.release(tx, self._worker)
-        except DtroveError as error:
-            log.warning("leases of archives are left to run out: %s", error)
+    def release(self, tx: Tx) -> None:
+        archives.release(tx, self._worker)
 
     def tick(self) -> None:
         """Do what is to be done now; turns go on meanwhile."""

@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.datastore_agentless.domain.health import Judgement
+from services.datastore_agentless.rounds import Rounds
 from services.datastore_agentless.store import watches
 from services.datastore_agentless.store.watches import Watched
 from services.datastore_agentless.watching.filing import Consider, Filing, Seen, nothing
 from services.datastore_agentless.watching.hands import Hands
 from services.datastore_agentless.watching.pace import Pace
-from shared.contracts.base import new_id
-from shared.db import Database
+from shared.db import Database, Tx
 from shared.errors import DtroveError
 
 Look = Callable[[Watched, Hands], Mapping[str, Judgement]]
-TICK_SECONDS, ERROR_PAUSE = 0.25, 1.0
 ENROL_SECONDS, FLUSH_SECONDS = 2.0, 1.0
 # So many clusters that begin to be watched at once are spread over a second.
 ENROL_PER_SECOND = 20
@@ -47,44 +46,23 @@ def lanes() -> tuple[Lane, Lane]:
     return Lane(False, 192, Hands(192, 8)), Lane(True, 96, Hands(96, 8))
 
 
-class Watch:
+class Watch(Rounds):
     """`look` judges a cluster's nodes; `consider` is called when something is wrong (see Filing)."""
+
+    name, rest = "the watch", 0.25
 
     def __init__(
         self, database: Database, look: Look, pace: Pace | None = None, consider: Consider = nothing, worker: str = ""
     ) -> None:
-        self._database, self._look, self._pace = database, look, pace or Pace()
-        self._worker = worker or new_id()
+        super().__init__(database, worker)
+        self._look, self._pace = look, pace or Pace()
         self._filing = Filing(database, self._worker, self._pace, consider)
         self._lanes = lanes()
         self._seen: deque[Seen] = deque()
-        self._bell, self._stopping = threading.Event(), False
         self._enrol_at = self._renew_at = self._flush_at = 0.0
 
-    def run(self) -> None:
-        """Watch until `stop` is called."""
-        while not self._stopping:
-            pause = TICK_SECONDS
-            try:
-                self.tick()
-            except DtroveError as error:
-                log.warning("the watch waits: %s", error)
-                pause = ERROR_PAUSE
-            except Exception:
-                log.exception("the watch stumbled")
-                pause = ERROR_PAUSE
-            self._bell.wait(pause)
-            self._bell.clear()
-
-    def stop(self) -> None:
-        """End, and leave to others what is under way here."""
-        self._stopping = True
-        self._bell.set()
-        try:
-            with self._database.write() as tx:
-                watches.release(tx, self._worker)
-        except DtroveError as error:
-            log.warning("leases of the watch are left to run out: %s", error)
+    def release(self, tx: Tx) -> None:
+        watches.release(tx, self._worker)
 
     def tick(self) -> None:
         """Do what is to be done now; looks go on meanwhile."""
