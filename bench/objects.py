@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ def objects() -> Iterator[str]:
         # Nothing is sent: this is the address that others see.
         asked.connect(("198.51.100.1", 9))
         own = asked.getsockname()[0]
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address=own, port=0, verbose=False)
     server.start()
     try:

@@ -136,7 +136,7 @@ def _rounds(say: Say, dtrove: Installation, name: str, folder: Path, pair: KeyPa
         if not number:
             seconds = Seconds()
     backup, _ = _back_up(dtrove, cluster["id"], "local")
-    seconds.size = backup["size_bytes"]
+    seconds.size = backup["facts"]["size_bytes"]
     dtrove.delete(cluster["id"])
     for number in range(1, ROUNDS + 1):
         say(f"{shown['name']}: back, round {number} of {ROUNDS}")
