@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from services.datastore_agentless import actions, catalogue, dependencies, parameter_plans, planning, resize_plans
+from services.datastore_agentless import (
+    actions,
+    catalogue,
+    dependencies,
+    parameter_plans,
+    planning,
+    resize_plans,
+    upkeep,
+)
 from services.datastore_agentless.datastores.base import BaseManager
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import catalogue as catalogue_store
 from services.datastore_agentless.store import clusters as cluster_store
-from services.datastore_agentless.store import health
 from services.datastore_agentless.store import parameters as parameter_store
 from shared.bus import Keeps, Relay, Steps, Ticker, on, rpc
 from shared.contracts.api import (
@@ -63,27 +70,6 @@ from shared.errors import Retryable
 CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
 
 
-def announce_catalogue() -> None:
-    """Say what datastores there are, at start and from time to time: consumers may be new."""
-    catalogue.seed(dependencies.database(), dependencies.settings().managers)
-
-
-def forget_old() -> None:
-    """Drop events and tasks that were done with long ago."""
-    dependencies.database().forget_old()
-    health.forget_old(dependencies.database())
-
-
-def count_secrets() -> None:
-    """See by which keys secrets are sealed."""
-    dependencies.state().count_secrets()
-
-
-def look_at_stores() -> None:
-    """See whether the stores of backups answer."""
-    dependencies.reaching().look()
-
-
 def _known(cluster_id: str, is_known: bool) -> None:
     """Have an event come again later whose cluster is not known here yet. Raises Retryable."""
     if not is_known:
@@ -106,10 +92,10 @@ class DatastoreService:
 
     relay = Relay(dependencies.relay)
     steps = Steps(dependencies.steps)
-    catalogue_ticker = Ticker(announce_catalogue, CATALOGUE_SECONDS)
-    tidying = Ticker(forget_old, TIDY_SECONDS)
-    counting = Ticker(count_secrets, COUNT_SECONDS)
-    reaching = Ticker(look_at_stores, REACH_SECONDS)
+    catalogue_ticker = Ticker(upkeep.announce_catalogue, CATALOGUE_SECONDS)
+    tidying = Ticker(upkeep.forget_old, TIDY_SECONDS)
+    counting = Ticker(upkeep.count_secrets, COUNT_SECONDS)
+    reaching = Ticker(upkeep.look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
     archiver = Keeps(dependencies.archiver)
 

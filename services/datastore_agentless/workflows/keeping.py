@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from services.datastore_agentless.backup_stores.base import BackupStore, Fetching, Sending
@@ -12,8 +12,10 @@ from services.datastore_agentless.backup_stores.transfer import TRANSFER_SECONDS
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.export import Export
-from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.store import backups
+from services.datastore_agentless.domain.instance import Instance, Status
+from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
+from services.datastore_agentless.hosts.jobs import JobFolder
+from services.datastore_agentless.store import backups, clusters
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.sources import Sources
 from shared.db import Tx
@@ -52,6 +54,14 @@ class Keeping:
     def carried(self, node: Instance, backup: Backup, way: Sending | Fetching) -> AbstractContextManager[Check]:
         """Within this block parts come and go between a node and the store; what it gives raises where they do not any more."""
         return self.store(backup).carried(self.hosts.target(node), backup.key, way)
+
+    def end_job(self, context: StepContext, kept: Backup | Export, what: str) -> None:
+        """End what sends it. A node that does not answer keeps nobody from giving it up: nobody takes its parts."""
+        with self.hosts.database.read() as connection:
+            node = clusters.find_instance(connection, kept.instance_id)
+        if node is not None and node.status == Status.READY:
+            with suppress(HostUnreachable, Failure):
+                self.hosts.run(context, node, _stopped(JobFolder(f"{context.task.id}-{kept.job}"), what))
 
     def watchful(self, context: StepContext, *checks: Check) -> StepContext:
         """The same for a long step, which makes these checks as well, from time to time: to wait for what is gone would take days."""
@@ -100,3 +110,7 @@ def lock(tx: Tx, backup_id: str) -> Backup:
     if found is None:
         raise NotFound(f"there is no backup {backup_id}")
     return found
+
+
+def _stopped(job: JobFolder, what: str) -> Script:
+    yield Run(job.stop(), title=f"end what sends the {what}", timeout=60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -12,9 +11,7 @@ from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.datastores.base.replaying import Place
 from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
-from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
-from services.datastore_agentless.hosts.jobs import JobFolder
+from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows import building_upon, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
@@ -22,7 +19,6 @@ from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, K
 from services.datastore_agentless.workflows.log_chains import noted
 from shared.contracts.backups import FULL, BackupCompleted, BackupStarted
 from shared.db import Tx
-from shared.errors import Failure
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
 
@@ -149,14 +145,7 @@ class SendBackup:
         return Next(save=save, message="the backup is whole")
 
     def _stop(self, context: StepContext) -> Outcome:
-        """End what sends it. A node that does not answer keeps nobody from giving a backup up: nobody takes its parts."""
-        backup = self.keeping.backup(context.task.payload["backup_id"])
-        hosts = self.keeping.hosts
-        with hosts.database.read() as connection:
-            node = clusters.find_instance(connection, backup.instance_id)
-        if node is not None and node.status == Status.READY:
-            with suppress(HostUnreachable, Failure):
-                hosts.run(context, node, _end_job(JobFolder(f"{context.task.id}-{backup.job}")))
+        self.keeping.end_job(context, self.keeping.backup(context.task.payload["backup_id"]), "backup")
         return Next()
 
     def _give_up(self, context: StepContext) -> Outcome:
@@ -192,10 +181,6 @@ class SendBackup:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
         backup = self.keeping.backup(context.task.payload["backup_id"])
         return backup, self.keeping.sources.present(context.task.cluster_id, backup.manifest["taken_from"])
-
-
-def _end_job(job: JobFolder) -> Script:
-    yield Run(job.stop(), title="end what sends the backup", timeout=60)
 
 
 def _ids(backup: Backup) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -12,10 +11,8 @@ from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.datastores.base.exporting import Exporting, counted
 from services.datastore_agentless.domain.backup import State
 from services.datastore_agentless.domain.export import Export
-from services.datastore_agentless.domain.instance import Instance, Status
-from services.datastore_agentless.hosts.base import HostUnreachable, Run, Script
-from services.datastore_agentless.hosts.jobs import JobFolder
-from services.datastore_agentless.store import clusters, exports
+from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.store import exports
 from services.datastore_agentless.workflows import export_manifests, manifests
 from services.datastore_agentless.workflows.keeping import EXPORT, STEP_SECONDS, Keeping
 from shared.contracts.exports import ExportCompleted, ExportFailed, ExportStarted
@@ -131,13 +128,9 @@ class SendExport:
         return Next(save=save, message="the export is whole")
 
     def _stop(self, context: StepContext) -> Outcome:
-        """End what sends it. A node that does not answer keeps nobody from giving it up: nobody takes its parts."""
         with self.keeping.hosts.database.read() as connection:
             export = exports.get(connection, context.task.payload["export_id"])
-            node = clusters.find_instance(connection, export.instance_id)
-        if node is not None and node.status == Status.READY:
-            with suppress(HostUnreachable, Failure):
-                self.keeping.hosts.run(context, node, _end_job(JobFolder(f"{context.task.id}-{export.job}")))
+        self.keeping.end_job(context, export, "export")
         return Next()
 
     def _give_up(self, context: StepContext) -> Outcome:
@@ -164,10 +157,6 @@ class SendExport:
         if manager.exporting is None:
             raise Failure(f"{manager.datastore.name} makes no exports", what_to_do="use the database's own client")
         return manager.exporting
-
-
-def _end_job(job: JobFolder) -> Script:
-    yield Run(job.stop(), title="end what sends the export", timeout=60)
 
 
 def _ids(export: Export) -> dict[str, Any]:
