@@ -34,7 +34,8 @@ class Archive:
 class LogRun:
     """Pieces `first` to `last` of a line, as one node has written them, in the store under `key`; none is younger than `at`.
 
-    `joined` is false where a hole comes before it. `manifest` is what lies beside it.
+    `joined` is false where a hole comes before it. `manifest` is what lies beside it. `begins` and `ends` are how far the engine's
+    history had come at either end, in its own words; empty where numbers tell.
     """
 
     key: str
@@ -48,17 +49,24 @@ class LogRun:
     joined: bool
     stored_bytes: int
     manifest: dict[str, Any] = field(default_factory=dict)
+    begins: str = ""
+    ends: str = ""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Pieces `first` to `last` of a line without a hole, as one node has written them; none is younger than `at`."""
+    """Pieces `first` to `last` of a line without a hole, as one node has written them; none is younger than `at`.
+
+    `begins` and `ends` as of its first and of its last run.
+    """
 
     instance_id: str
     line: str
     first: int
     last: int
     at: datetime
+    begins: str = ""
+    ends: str = ""
 
 
 def bases(found: Iterable[Backup]) -> list[Backup]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -136,7 +137,7 @@ def stretches(connection: Connection, cluster_id: str) -> list[Stretch]:
         n.instance_id, n.line, func.min(n["first"]), func.max(n["last"]), func.max(n.at, type_=UtcDateTime())
     )
     rows = connection.execute(query.group_by(n.instance_id, n.line, n.number).order_by(n.instance_id, n.line, n.number))
-    return [Stretch(*row) for row in rows]
+    return _with_ends(connection, cluster_id, [Stretch(*row) for row in rows])
 
 
 def of_stretch(connection: Connection, cluster_id: str, stretch: Stretch) -> list[LogRun]:
@@ -160,6 +161,20 @@ def join(tx: Tx, key: str) -> None:
 def drop(tx: Tx, key: str) -> None:
     """A run is kept no more."""
     tx.connection.execute(delete(_r).where(_r.c.key == key))
+
+
+def _with_ends(connection: Connection, cluster_id: str, found: list[Stretch]) -> list[Stretch]:
+    """How far the engine's history had come at either end of each, where it says so."""
+    outer = or_(_r.c.first.in_({one.first for one in found}), _r.c.last.in_({one.last for one in found}))
+    query = select(_r.c.instance_id, _r.c.line, _r.c.first, _r.c.last, _r.c.begins, _r.c.ends)
+    rows = connection.execute(query.where(_r.c.cluster_id == cluster_id, _r.c.ends != "", outer)).all()
+    begins = {(row.instance_id, row.line, row.first): row.begins for row in rows}
+    ends = {(row.instance_id, row.line, row.last): row.ends for row in rows}
+    return [
+        replace(one, begins=begins.get((one.instance_id, one.line, one.first), ""),
+                ends=ends.get((one.instance_id, one.line, one.last), ""))
+        for one in found
+    ]  # fmt: skip
 
 
 def _free(now: datetime) -> ColumnElement[bool]:

@@ -361,6 +361,8 @@ log_runs = Table(
     Column("joined", Boolean, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
     Column("manifest", JSON, nullable=False),
+    Column("begins", Text, nullable=False, server_default=""),
+    Column("ends", Text, nullable=False, server_default=""),
     Index("log_runs_cluster", "cluster_id", "at"),
 )
 

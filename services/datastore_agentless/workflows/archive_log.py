@@ -136,10 +136,16 @@ class ArchiveLog:
         self._save(turn.archive)
 
     def _bring(self, turn: Turn, archiving: Archiving, spool: Spool) -> None:
-        """Run after run, oldest line first; the node lets go of each once it is noted, and of what was noted before."""
+        """Run after run, oldest line first; the node lets go of each once it is noted, and of what was noted before.
+
+        Of a line that has just begun the newest piece is always brought: it says that the line goes on from the one before.
+        """
         with self.keeping.hosts.database.read() as connection:
+            newest = archives.newest(connection, turn.archive.cluster_id)
             safe = {one.name for one in spool.pieces
                     if archives.has(connection, turn.archive.cluster_id, turn.node.id, one.line, one.number)}  # fmt: skip
+        if newest is not None:
+            safe |= {one.name for one in spool.pieces[:-1] if one.line != newest.line and archiving.has(newest, one)}
         if safe:
             self._sending.run(turn, archiving.let_go(turn.node, sorted(safe)))
         told = set[str]()

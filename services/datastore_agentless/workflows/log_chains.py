@@ -29,12 +29,13 @@ def of_cluster(connection: Connection, replaying: Replaying, cluster_id: str) ->
 def place_of(backup: Backup) -> Place | None:
     """From which piece on a backup needs the log, as was noted when it was made; None: it was not."""
     noted: dict[str, Any] | None = backup.manifest.get("log")
-    return None if noted is None else Place(noted["line"], noted["number"])
+    return None if noted is None else Place(noted["line"], noted["number"], noted.get("position", ""))
 
 
 def noted(place: Place) -> dict[str, Any]:
     """That, as the manifest of a backup has it."""
-    return {"line": place.line, "number": place.number}
+    told: dict[str, Any] = {"line": place.line, "number": place.number}
+    return {**told, "position": place.position} if place.position else told
 
 
 def told(found: Iterable[Chain], kept: Iterable[Backup]) -> tuple[LogChain, ...]:
@@ -61,7 +62,7 @@ def runs_to(connection: Connection, replaying: Replaying, backup: Backup, moment
             f"backup {backup.id} ended at {backup.manifest['ended']['at']}, after {words}", what_to_do=_OTHERWISE
         )
     reached = None if place is None else reach(of_cluster(connection, replaying, backup.cluster_id), place)
-    if reached is None:
+    if place is None or reached is None:
         raise Failure(f"no log was kept that goes on from backup {backup.id} without a hole", what_to_do=_OTHERWISE)
     until, stretches = reached
     if until < moment:
@@ -70,6 +71,8 @@ def runs_to(connection: Connection, replaying: Replaying, backup: Backup, moment
     runs = list[LogRun]()
     for stretch in stretches:
         for run in archives.of_stretch(connection, backup.cluster_id, stretch):
+            if not replaying.needed(run, place, stretch):
+                continue
             runs.append(run)
             if run.at >= moment + CLOCKS_APART:
                 return runs

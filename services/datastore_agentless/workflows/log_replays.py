@@ -35,25 +35,26 @@ class LogReplays:
 
     keeping: Keeping
 
-    def bring(self, context: StepContext, node: Instance, backup: Backup, moment: datetime) -> str:
-        """Have the log beside the data to come; returns bash that makes data of the backup's stream, and has them take it.
+    def bring(self, context: StepContext, node: Instance, chain: Sequence[Backup], moment: datetime) -> str:
+        """Have the log beside the data to come; returns bash that makes data of the backups' streams, and has them take it.
 
-        Raises Failure where there is no way to the moment, or no room for it on the node.
+        Empty where no log is needed. Raises Failure where there is no way to the moment, or no room for it on the node.
         """
-        replaying, hosts = self._replaying(node), self.keeping.hosts
+        replaying, hosts, backup = self._replaying(node), self.keeping.hosts, chain[-1]
         with hosts.database.read() as connection:
             runs = runs_to(connection, replaying, backup, moment)
             key = backups.identity(connection, backup.project_id)
         if not runs:
-            return self.keeping.dumping(node).receives(node)
+            return ""
         free = cast("int | None", hosts.run(context, node, replaying.free(node)))
         if free is not None:
-            _see_room(node, backup, runs, free)
+            _see_room(node, chain, runs, free)
         for bundle in _bundles(runs):
             context.report(f"fetching the log up to {bundle[-1].at:%Y-%m-%d %H:%M:%S} UTC")
             self._fetch(context, node, replaying, bundle, key.private)
         last = runs[-1]
-        return replaying.receives(node, Replay(moment, last.line, last.manifest["files"][-1]))
+        replay = Replay(moment, last.line, last.manifest["files"][-1], tuple(runs))
+        return replaying.receives(node, replay, len(chain))
 
     def forget(self, context: StepContext, node: Instance) -> None:
         """Keep none of it on the node."""
@@ -91,13 +92,14 @@ def _parts(run: LogRun) -> list[Part]:
     return [Part(**one) for one in run.manifest["parts"]]
 
 
-def _see_room(node: Instance, backup: Backup, runs: Sequence[LogRun], free: int) -> None:
+def _see_room(node: Instance, chain: Sequence[Backup], runs: Sequence[LogRun], free: int) -> None:
     """Raises Failure where the data and the log would fill the volume."""
     log = sum(min(run.manifest["bytes"], SPREAD * run.stored_bytes) for run in runs)
-    need = backup.size_bytes + log + SPARE
+    data = sum(one.size_bytes for one in chain)
+    need = data + log + SPARE
     if free < need:
         raise Failure(
-            f"{node.name} has {free / GB:.1f} GB left, and needs {need / GB:.1f}: {backup.size_bytes / GB:.1f} for the data "
+            f"{node.name} has {free / GB:.1f} GB left, and needs {need / GB:.1f}: {data / GB:.1f} for the data "
             f"and {log / GB:.1f} for the log up to that moment",
             what_to_do=f"delete this cluster, and restore with a volume larger by {(need - free) / GB + 1:.0f} GB or more",
         )

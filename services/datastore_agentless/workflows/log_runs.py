@@ -75,6 +75,7 @@ class LogRuns:
             "recipient": recipient, "line": first.line, "first": first.number, "last": run[-1].number, "files": list(names),
             "bytes": sum(one.size for one in run),
             "at": max(one.at for one in run),
+            **({"begins": first.begins, "ends": run[-1].ends} if run[-1].ends else {}),
         }  # fmt: skip
         job = f"send-log-{archive.epoch}-{first.line}-{first.number}"
         try:
@@ -109,7 +110,7 @@ class LogRuns:
             joined = _joins(tx, archiving, turn, first)
             stored = sum(Part(**one).size for one in told["parts"])
             noted = LogRun(key, archive.cluster_id, turn.node.id, first.line, first.number, told["last"], moment(told["at"]),
-                           turn.backup.store, joined, stored, told)  # fmt: skip
+                           turn.backup.store, joined, stored, told, told.get("begins", ""), told.get("ends", ""))  # fmt: skip
             if not joined:
                 archive.broken_at = tx.database.clock.now()
             archives.save(tx, archive)
@@ -135,7 +136,7 @@ def _joins(tx: Tx, archiving: Archiving, turn: Turn, first: Piece) -> bool:
         return True
     if (newest.line, newest.instance_id) == (first.line, node.id):
         return False
-    return archiving.joins(newest.line, newest.last, first)
+    return archiving.joins(newest, first)
 
 
 def _kept(store: BackupStore, key: str) -> dict[str, Any] | None:

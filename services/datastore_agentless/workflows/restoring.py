@@ -49,7 +49,8 @@ class Restoring:
             key = backups.identity(connection, backup.project_id)
         moment, replays = cluster.restore_time, LogReplays(self.keeping)
         self._see_room(context, node, chain)
-        load = self._load(node, len(chain)) if moment is None else replays.bring(context, node, backup, moment)
+        replayed = "" if moment is None else replays.bring(context, node, chain, moment)
+        load = replayed or self._load(node, len(chain))
         way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.datastore_agentless.domain.archive import LogRun
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Script
 
@@ -30,7 +31,8 @@ SPARED_PERCENT = 10
 class Piece:
     """A finished piece. `line` is what one writer has written without an interruption, `number` counts up by one within it.
 
-    `at` is when it was finished, at the latest, by the host's clock in seconds since 1970; nothing in it is younger.
+    `at` is when it was finished, at the latest, by the host's clock in seconds since 1970; nothing in it is younger. `begins` and
+    `ends` are how far the engine's history had come before it and with it, in the engine's own words; empty where numbers tell.
     """
 
     line: str
@@ -38,6 +40,8 @@ class Piece:
     name: str
     size: int
     at: float
+    begins: str = ""
+    ends: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,22 @@ class Archiving(ABC):
 
     @abstractmethod
     def look(self, node: Instance) -> Script:
-        """See what lies there; returns a Spool. Changes nothing. Raises CommandFailed where what is said cannot be read."""
+        """See what lies there; returns a Spool. Raises CommandFailed where what is said cannot be read.
+
+        An engine that lets a piece grow for as long as it likes is told to finish one that is old enough; nothing else is changed.
+        """
 
     @abstractmethod
     def sends(self, node: Instance, names: Sequence[str]) -> str:
         """What prints these files of the spool as one stream: bash, as `Dumping.sends`."""
 
     @abstractmethod
-    def joins(self, line: str, number: int, first: Piece) -> bool:
-        """Whether a piece goes on, without a hole, where the piece of this number of another line was the last that is safe."""
+    def joins(self, newest: LogRun, first: Piece) -> bool:
+        """Whether a piece goes on, without a hole, where the newest run ended, which is of another line or of another node."""
+
+    def has(self, newest: LogRun, piece: Piece) -> bool:
+        """Whether all that is in a piece is safe already, as that of another line."""
+        return False
 
     @abstractmethod
     def let_go(self, node: Instance, names: Sequence[str]) -> Script:

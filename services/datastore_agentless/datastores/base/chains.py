@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.datastore_agentless.datastores.base.replaying import Place, Replaying
@@ -19,14 +19,14 @@ class Chain:
 
     stretches: tuple[Stretch, ...]
     until: datetime
+    replaying: Replaying
 
     def after(self, place: Place) -> tuple[Stretch, ...] | None:
-        """What there is from a piece on, nothing where that piece is the next to come; None where the chain does not reach it."""
+        """What there is from a place on, nothing where it is the next to come; None where the chain does not reach it."""
         for number, one in enumerate(self.stretches):
-            if one.line == place.line and one.first <= place.number <= one.last:
-                return (replace(one, first=place.number), *self.stretches[number + 1 :])
-        newest = self.stretches[-1]
-        return () if (newest.line, newest.last + 1) == (place.line, place.number) else None
+            if (there := self.replaying.after(place, one)) is not None:
+                return (there, *self.stretches[number + 1 :])
+        return () if self.replaying.comes_next(place, self.stretches[-1]) else None
 
 
 def chains(replaying: Replaying, stretches: Sequence[Stretch], archive: Archive | None) -> list[Chain]:
@@ -40,7 +40,8 @@ def chains(replaying: Replaying, stretches: Sequence[Stretch], archive: Archive 
     found = []
     for number, path in enumerate(ends):
         until = path[-1].at - SETTLED
-        found.append(Chain(path, max(until, vouched) if vouched is not None and number == 0 else until))
+        known = max(until, vouched) if vouched is not None and number == 0 else until
+        found.append(Chain(path, known, replaying))
     return found
 
 
@@ -52,13 +53,5 @@ def reach(found: Iterable[Chain], place: Place) -> tuple[datetime, tuple[Stretch
 
 def _path(replaying: Replaying, last: Stretch, stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
     """All that leads to the end of this one, as far back as it joins; of an older line as much as the newer one goes on from."""
-    mine = [one.first for one in stretches if (one.instance_id, one.line) == (last.instance_id, last.line)]
-    # After a hole within a line nothing joins: whoever has written that line has lost what is missing.
-    if last.first != min(mine):
-        return (last,)
-    before = replaying.came_from(last.line, {one.line for one in stretches})
-    joining = [one for one in stretches if one.line == before and one.first <= last.first <= one.last + 1]
-    if not joining:
-        return (last,)
-    found = max(joining, key=lambda one: (one.last, one.at))
-    return (*_path(replaying, replace(found, last=min(found.last, last.first)), stretches), last)
+    before = replaying.came_from(last, stretches)
+    return (last,) if before is None else (*_path(replaying, before, stretches), last)

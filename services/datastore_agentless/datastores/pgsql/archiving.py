@@ -24,6 +24,7 @@ from services.datastore_agentless.datastores.base.archiving import (
     Piece,
     Spool,
 )
+from services.datastore_agentless.domain.archive import LogRun
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Put, Run, Script, quote
 
@@ -85,9 +86,9 @@ class WriteAheadLog(Archiving):
         """A tar file of them."""
         return f"tar -c -f - -C {quote(self._spool(node))} -- {' '.join(map(quote, names))}"
 
-    def joins(self, line: str, number: int, first: Piece) -> bool:
+    def joins(self, newest: LogRun, first: Piece) -> bool:
         """Numbers go on across lines of one system, and the first of a line begins with what the one before it had of the same number."""
-        return line.partition("-")[0] == first.line.partition("-")[0] and first.number <= number + 1
+        return newest.line.partition("-")[0] == first.line.partition("-")[0] and first.number <= newest.last + 1
 
     def let_go(self, node: Instance, names: Sequence[str]) -> Script:
         """Names on standard input: they may be many. Those that were given up are struck from the list of these."""

@@ -9,13 +9,14 @@ says how it ended in the newest `.history`, and timeline.c, which writes that.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from services.datastore_agentless.datastores.base.dumping import RESTORED
 from services.datastore_agentless.datastores.base.replaying import Place, Replay, Replaying
 from services.datastore_agentless.datastores.pgsql.dumping import AS_POSTGRES, BaseBackup
+from services.datastore_agentless.domain.archive import Stretch
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Run, Script, quote
 
@@ -29,7 +30,10 @@ class LogReplay(Replaying):
     manager: PostgresManager
 
     def needs_from(self, node: Instance) -> Script:
-        """The segment in which the newest checkpoint begins: a backup begins there, or later. On a standby it is a restart point."""
+        """The segment in which the newest checkpoint begins: a backup begins there, or later. On a standby it is a restart point.
+
+        The engine writes down first what it holds in memory, as a backup does that begins.
+        """
         told = yield Run((self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1"), title="see from where on the log is needed",
                          user="postgres", stdin=_CHECKPOINT, timeout=600, sample=_WELL)  # fmt: skip
         try:
@@ -40,23 +44,35 @@ class LogReplay(Replaying):
             raise CommandFailed(f"{node.name} does not say from where on its log is needed: {told.text[:200]!r}", code=1,
                                 what_to_do="look at the database's own log") from error  # fmt: skip
 
-    def came_from(self, line: str, others: Collection[str]) -> str:
-        """The newest older timeline of the same system."""
-        system = line.partition("-")[0]
-        return max((one for one in others if one.partition("-")[0] == system and one < line), default="")
+    def came_from(self, stretch: Stretch, others: Sequence[Stretch]) -> Stretch | None:
+        """What the newest older timeline of the same system has, as far as the first segment; where it reaches that."""
+        mine = [one.first for one in others if (one.instance_id, one.line) == (stretch.instance_id, stretch.line)]
+        # After a hole within a line nothing joins: whoever has written that line has lost what is missing.
+        if stretch.first != min(mine):
+            return None
+        system = stretch.line.partition("-")[0]
+        older = {one.line for one in others if one.line.partition("-")[0] == system and one.line < stretch.line}
+        joining = [
+            one for one in others
+            if one.line == max(older, default="") and one.first <= stretch.first <= one.last + 1
+        ]  # fmt: skip
+        found = max(joining, key=lambda one: (one.last, one.at), default=None)
+        return None if found is None else replace(found, last=min(found.last, stretch.first))
 
-    def free(self, node: Instance) -> Script:
-        """What the volume has left."""
-        where = {"data": quote(self.manager.data_path(node)), "log": self._log(node), "mark": RESTORED}
-        told = yield Run(_FREE.format(**where), title="see how much room there is for the data and the log", changes=False,
-                         sample="begun\n")  # fmt: skip
-        return None if told.text == "begun" else int(told.text)
+    def after(self, place: Place, stretch: Stretch) -> Stretch | None:
+        """From the segment of that number on."""
+        there = stretch.line == place.line and stretch.first <= place.number <= stretch.last
+        return replace(stretch, first=place.number) if there else None
+
+    def comes_next(self, place: Place, newest: Stretch) -> bool:
+        """The segment is the very next."""
+        return (newest.line, newest.last + 1) == (place.line, place.number)
 
     def takes_in(self, node: Instance) -> str:
         """Segments of which little was written, for the time had come, are nearly all zeros, which take no room on the disk."""
         return _TAKE_IN.format(log=self._log(node), run=AS_POSTGRES)
 
-    def receives(self, node: Instance, replay: Replay) -> str:
+    def receives(self, node: Instance, replay: Replay, count: int) -> str:
         """A base backup, recovered with the segments beside it; the newest history then says how that has ended."""
         log, timeline = self._log(node), int(replay.line.rpartition("-")[2], 16)
         moment = replay.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
@@ -66,24 +82,12 @@ class LogReplay(Replaying):
                                moment=quote(f"recovery_target_time={moment}"), last=quote(replay.last))  # fmt: skip
         return BaseBackup(self.manager).recovered(node, lines)
 
-    def forget(self, node: Instance) -> Script:
-        """Remove the folder."""
-        yield Run(f"rm -rf {self._log(node)}", title="remove the log that was replayed", timeout=300)
-
-    def _log(self, node: Instance) -> str:
-        """The folder of the segments, for the shell."""
-        return quote(f"{self.manager.data_path(node)}.log")
-
 
 _CHECKPOINT = """CHECKPOINT;
 SELECT s.system_identifier, pg_size_bytes(current_setting('wal_segment_size')), c.timeline_id, c.redo_lsn
 FROM pg_control_system() AS s, pg_control_checkpoint() AS c;
 """
 _WELL = "7000000000000000001|16777216|1|0/3000028\n"
-
-_FREE = """d={data}
-if [ -e {log} ] || [ -e "$d.restored" ] || [ -e "$d/{mark}" ]; then echo begun
-else df -B1 --output=avail "$(dirname "$d")" | tail -n 1 | tr -d ' '; fi"""
 
 _TAKE_IN = """log={log}; install -d -m 700 -o postgres -g postgres "$log"
 names=$({run} tar -x -v -f - -C "$log")

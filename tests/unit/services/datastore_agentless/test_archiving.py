@@ -6,6 +6,7 @@ import os
 import subprocess
 import tarfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from services.datastore_agentless.datastores.base.archiving import PIECE_SECONDS, SPOOLED, Archiving, Piece, Spool, runs
 from services.datastore_agentless.datastores.pgsql.archiving import WriteAheadLog
 from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
+from services.datastore_agentless.domain.archive import LogRun
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import CommandFailed, Put, Result, Run
@@ -254,11 +256,14 @@ def test_the_command_is_shorter_than_what_releases_before_16_have_room_for_and_t
 
 
 def test_the_first_segment_of_a_line_goes_on_where_another_of_the_same_system_ended() -> None:
-    first = Piece("700-00000002", 8, "000000020000000000000008", 1, 0.0)
-    assert archiving().joins("700-00000001", 7, first)
-    assert archiving().joins("700-00000001", 8, first)
-    assert not archiving().joins("700-00000001", 6, first)
-    assert not archiving().joins("701-00000001", 7, first)
+    def joins(line: str, last: int) -> bool:
+        first = Piece("700-00000002", 8, "000000020000000000000008", 1, 0.0)
+        return archiving().joins(LogRun("k", "c", "n", line, 1, last, datetime.now(UTC), "local", True, 1), first)
+
+    assert joins("700-00000001", 7)
+    assert joins("700-00000001", 8)
+    assert not joins("700-00000001", 6)
+    assert not joins("701-00000001", 7)
 
 
 def test_a_node_that_only_follows_writes_no_line() -> None:

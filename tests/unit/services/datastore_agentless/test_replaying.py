@@ -69,7 +69,7 @@ class Host:
     ) -> subprocess.CompletedProcess[bytes]:
         (self.folder / "with").write_text(with_target)
         (self.folder / "without").write_text(without)
-        return self.bash(self.replaying.receives(self.node, replay), tarred({"pg_wal/x": b"", "pg_replslot/y": b""}))
+        return self.bash(self.replaying.receives(self.node, replay, 1), tarred({"pg_wal/x": b"", "pg_replslot/y": b""}))
 
     @property
     def told(self) -> list[str]:
