@@ -46,8 +46,16 @@ class PageIncrements(Increments):
 
         The mark of a copy is set, too: the binary log of restored data begins after them, and does not say so.
         """
-        return _RECEIVE.format(data=self._data(node), memory=max(node.ram_mb // 4, 100), mark=RESTORED, copied=COPIED_AT,
-                               count=count)  # fmt: skip
+        return self.replayed(node, count, "", "")
+
+    def replayed(self, node: Instance, count: int, before: str, lines: str) -> str:
+        """As `receives`; what is prepared takes a log by these lines before it has the name of restored data. `before` runs first of all.
+
+        They find the folder of the data in `$d`, and in `$at` the global transaction ids that the last backup was made at.
+        """
+        return before + _RECEIVE.format(
+            data=self._data(node), memory=memory(node), mark=RESTORED, copied=COPIED_AT, count=count, lines=lines
+        )
 
     def _sends(self, node: Instance, *, before: str, since: str, least: int) -> str:
         return _SEND.format(backup=BackupCopying(self.manager).sends(node), data=self._data(node), memory=MEMORY,
@@ -55,6 +63,11 @@ class PageIncrements(Increments):
 
     def _data(self, node: Instance) -> str:
         return quote(self.manager.data_path(node))
+
+
+def memory(node: Instance) -> int:
+    """How many MB an engine may have beside the one that serves."""
+    return max(node.ram_mb // 4, 100)
 
 
 def _known(data: str, base: Taken) -> str:
@@ -101,6 +114,6 @@ at=
 for f in "$d/mariadb_backup_binlog_info" "$d/xtrabackup_binlog_info"; do
   [ ! -f "$f" ] || IFS=$'\\t' read -r _ _ at _ < "$f" || true
 done
-echo "$at" > "$d/{copied}"; : > "$d/{mark}"
+{lines}echo "$at" > "$d/{copied}"; : > "$d/{mark}"
 chown -R mysql:mysql "$d"; sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored
 """

@@ -6,11 +6,13 @@ import re
 
 from services.datastore_agentless.datastores.base import BaseManager, scripts
 from services.datastore_agentless.datastores.mysql.accounts import MariaAccounts
+from services.datastore_agentless.datastores.mysql.archiving import BinaryLog
 from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
 from services.datastore_agentless.datastores.mysql.dumping import HotBackup
 from services.datastore_agentless.datastores.mysql.exporting import MariaDbExporting
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.proving import MariaDbProving
+from services.datastore_agentless.datastores.mysql.replaying import BinaryLogReplay
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -63,6 +65,25 @@ class MySQLManager(BaseManager):
         return MariaDbProving(self) if self.is_mariadb else None
 
     @property
+    def archiving(self) -> BinaryLog | None:
+        """MariaDB's, of a version whose tools find their way in a log by global transaction ids."""
+        return BinaryLog(self) if self._replays else None
+
+    @property
+    def replaying(self) -> BinaryLogReplay | None:
+        """As its archive."""
+        return BinaryLogReplay(self) if self._replays else None
+
+    @property
+    def _replays(self) -> bool:
+        """Source: MariaDB's release notes of 10.8, mariadb-binlog's `--start-position`."""
+        return self.is_mariadb and self._version >= (10, 8)
+
+    @property
+    def _version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", self.datastore.version)[:2])
+
+    @property
     def service_name(self) -> str:  # type: ignore[override]
         """The init system's name."""
         return "mariadb" if self.is_mariadb else "mysql"
@@ -104,8 +125,7 @@ class MySQLManager(BaseManager):
         if not instance.cluster_addr:
             return instance.addr
         several = (10, 11) if self.is_mariadb else (8, 0)
-        numbers = [int(part) for part in re.findall(r"\d+", self.datastore.version)[:2]]
-        return f"{instance.addr},{instance.cluster_addr}" if tuple(numbers) >= several else "*"
+        return f"{instance.addr},{instance.cluster_addr}" if self._version >= several else "*"
 
     @staticmethod
     def configured(value: str) -> str:
