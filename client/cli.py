@@ -23,6 +23,7 @@ from client.commands import (
     demo,
     events,
     exports,
+    imports,
     instances,
     local,
     operations,
@@ -58,6 +59,7 @@ app.add_typer(clusters.app, name="cluster", help="Make, look at, change and dele
 clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log in, or no more.")
 app.add_typer(backups.app, name="backup", help="Make, look at, prove, delete and restore backups.")
 app.add_typer(exports.app, name="export", help="Have data in a form that the engine's own tools read, and download it.")
+app.add_typer(imports.app, name="import", help="Have what an export holds in a cluster that serves.")
 app.add_typer(accounts.databases, name="database", help="A cluster's databases.")
 app.add_typer(accounts.users, name="user", help="A cluster's users, their passwords, and what they may.")
 app.add_typer(schedules.app, name="schedule", help="When a cluster is backed up, and for how long that is kept.")

@@ -44,6 +44,11 @@ def exports(incomplete: str) -> list[str]:
     return _offered("/v1/exports", "exports", "id", incomplete, limit=LIMIT)
 
 
+def imports(incomplete: str) -> list[str]:
+    """Ids of the latest imports."""
+    return _offered("/v1/imports", "imports", "id", incomplete, limit=LIMIT)
+
+
 def exports_or_clusters(incomplete: str) -> list[str]:
     """The same, and names of clusters."""
     return exports(incomplete) + clusters(incomplete)

@@ -58,6 +58,14 @@ def export(api: Api, wanted: str, *, by_cluster: bool = True) -> Thing:
     return dict(api.get(f"/v1/exports/{found['id']}"))
 
 
+def imported(api: Api, wanted: str) -> Thing:
+    """An import by its id. Raises ApiError (3)."""
+    found = _by_id(api, f"/v1/imports/{wanted}", wanted)
+    if found is None:
+        raise ApiError(f"there is no import {wanted!r}; `dtrove import list` shows what there is", Exit.NOT_FOUND)
+    return found
+
+
 def datastore(api: Api, wanted: str) -> Thing:
     """A datastore: by id, as `mysql 10.11` or `mysql - 10.11`, or by its manager where that has one version."""
     plain = wanted.replace(" - ", " ").strip()

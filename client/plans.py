@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.filesize import decimal
+
 from client.http import Api
 from client.terminal import out, print_json
 
@@ -19,6 +21,11 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
         print_json(plan)
         return
     console = out()
+    if within := plan.get("contents"):
+        console.print(f"what comes in: {', '.join(within['databases'])}, {within['rows']} rows in {within['tables_total']} tables, "
+                      f"{decimal(within['size_bytes'])}; where it fails, {within['undone']}", markup=False, soft_wrap=True)  # fmt: skip
+        for name in within["there"]:
+            console.print(f"in the way: {name}", style="red", markup=False, soft_wrap=True)
     for host in plan["hosts"]:
         console.print(f"on {host['host']}", style="bold", markup=False)
         for command in host["commands"]:

@@ -9,7 +9,7 @@ from services.api.actions import outside, parked, reminding, schedules
 from services.api.actions.hearing import hear
 from shared.bus import Relay, Ticker, Web, on, on_parked
 from shared.bus.parking import ParkedMessage
-from shared.contracts import archives, backups, exports, external, provisioner, scheduler
+from shared.contracts import archives, backups, exports, external, imports, provisioner, scheduler
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
@@ -86,6 +86,9 @@ class ApiService:
     @on(exports.ExportFailed)
     @on(exports.ExportDeleted)
     @on(exports.ExportDeleteFailed)
+    @on(imports.ImportStarted)
+    @on(imports.ImportCompleted)
+    @on(imports.ImportFailed)
     @on(archives.ArchiveSeen)
     @on(archives.ArchiveBroken)
     @on(databases.LogsRead)

@@ -38,6 +38,7 @@ from services.datastore_agentless.workflows.hand_over import HandOver
 from services.datastore_agentless.workflows.join_node import JoinNode
 from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.leave_node import LeaveNode
+from services.datastore_agentless.workflows.load_import import LoadImport
 from services.datastore_agentless.workflows.on_host import Hosts
 from services.datastore_agentless.workflows.open_access import OpenAccess
 from services.datastore_agentless.workflows.perform import Perform
@@ -135,6 +136,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
         ReadLog(hosts()).workflow(), SendBackup(keeping).workflow(), DeleteBackup(keeping).workflow(),
         ProveBackup(keeping).workflow(), SendExport(keeping).workflow(), DeleteExport(keeping).workflow(),
+        LoadImport(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

@@ -10,6 +10,7 @@ from services.datastore_agentless import (
     actions,
     catalogue,
     dependencies,
+    import_plans,
     parameter_plans,
     planning,
     resize_plans,
@@ -38,6 +39,7 @@ from shared.contracts.api import (
     ExportRequested,
     FailoverChosen,
     FailoverRequested,
+    ImportRequested,
     LogsRequested,
     NodesRemoveRequested,
     NodesRequested,
@@ -271,6 +273,11 @@ class DatastoreService:
         """File an export, or the removal of one."""
         actions.change_exports(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
+    @on(ImportRequested)
+    def request_import(self, event: ImportRequested) -> None:
+        """File an import into a cluster."""
+        actions.request_import(dependencies.database(), event, dependencies.manager_for)
+
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
         """The public half of a cluster's SSH key, made at the first request."""
@@ -373,6 +380,13 @@ class DatastoreService:
         """What changing databases and users would run on a cluster's hosts."""
         manager, cluster, there = _at_hand(spec["cluster_id"])
         return planning.plan_accounts(manager, cluster, there, spec["changes"])
+
+    @rpc
+    def plan_import(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What an import would run on a cluster's primary, what is in it, and what it meets there."""
+        manager, cluster, there = _at_hand(spec["cluster_id"])
+        within, listed = actions.import_at_hand(dependencies.database(), spec)
+        return import_plans.plan_import(manager, cluster, there, within, listed)
 
     @rpc
     def plan_resize(self, spec: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from shared.contracts import (
     datastore_agentless,
     exports,
     external,
+    imports,
     operations,
     provisioner,
     scheduler,
@@ -14,6 +15,6 @@ from shared.contracts import (
 from shared.contracts.base import REGISTRY, Event, dump, event, load, new_id, schema_of, utcnow
 
 __all__ = [
-    "REGISTRY", "Event", "api", "archives", "backups", "datastore_agentless", "dump", "event", "exports", "external", "load", "new_id",
+    "REGISTRY", "Event", "api", "archives", "backups", "datastore_agentless", "dump", "event", "exports", "external", "imports", "load", "new_id",
     "operations", "provisioner", "scheduler", "schema_of", "utcnow",
 ]  # fmt: skip

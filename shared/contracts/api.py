@@ -283,6 +283,18 @@ class ExportDeleteRequested(Event):
     project_id: str
 
 
+@event("import.requested", publisher="api")
+@dataclass(frozen=True, kw_only=True)
+class ImportRequested(Event):
+    """A user wants what an export has in a cluster that serves."""
+
+    operation_id: str
+    import_id: str
+    cluster_id: str
+    project_id: str
+    export_id: str
+
+
 @event("schedule.requested", publisher="api")
 @dataclass(frozen=True, kw_only=True)
 class ScheduleRequested(Event):

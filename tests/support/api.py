@@ -119,6 +119,12 @@ class FakeDatabases:
         assert not any(one["sealed_password"] for one in spec["changes"])
         return self._plan_create({"names": ["shop-1"]}) | {"lost": lost}
 
+    def _plan_import(self, spec: dict[str, Any]) -> dict[str, Any]:
+        contents = {"databases": ["shop"], "chosen_tables": [], "tables": [], "tables_total": 0, "rows": 7, "size_bytes": 9,
+                    "volume_gb": 10, "there": ["shop"], "undone": "the databases that it makes are dropped again"}  # fmt: skip
+        assert set(spec) == {"cluster_id", "export_id"}
+        return self._plan_create({"names": ["shop-1"]}) | {"contents": contents}
+
     def _reseal(self) -> dict[str, Any]:
         return {"resealed": 0, "left": 0, "key": RING.newest}
 
@@ -170,6 +176,12 @@ class FakeProvisioner:
         self.cleaned += ids
         self.found = [one | {"removal": "under_way"} if one["id"] in ids else one for one in self.found]
         return [one for one in self.found if one["id"] in ids]
+
+    def _plan_import(self, spec: dict[str, Any]) -> dict[str, Any]:
+        contents = {"databases": ["shop"], "chosen_tables": [], "tables": [], "tables_total": 0, "rows": 7, "size_bytes": 9,
+                    "volume_gb": 10, "there": ["shop"], "undone": "the databases that it makes are dropped again"}  # fmt: skip
+        assert set(spec) == {"cluster_id", "export_id"}
+        return self._plan_create({"names": ["shop-1"]}) | {"contents": contents}
 
     def _reseal(self) -> dict[str, Any]:
         return {"resealed": 0, "left": 0, "key": RING.newest}

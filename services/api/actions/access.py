@@ -217,7 +217,8 @@ def delete_project(tx: Tx, project_id: str) -> None:
         there = select(t.c.id).where(t.c.project_id == project_id, t.c.status.in_(COUNTED) | (t.c.counted_bytes > 0))
         if tx.connection.execute(there.limit(1)).first() is not None:
             raise Conflict(f"the project still has {noun}", what_to_do="delete them first")
-    for table in (tables.tokens, tables.quotas, tables.parameter_groups, tables.backups, tables.exports):
+    for table in (tables.tokens, tables.quotas, tables.parameter_groups, tables.backups, tables.exports,
+                  tables.imports):  # fmt: skip
         tx.remove(table.c.project_id, project_id)
     tx.remove(tables.projects.c.id, project_id)
 

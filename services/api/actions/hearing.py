@@ -14,6 +14,7 @@ from services.api.actions import (
     definitions,
     export_news,
     health,
+    import_news,
     logins,
     operations,
     parameters,
@@ -41,7 +42,7 @@ from services.api.actions.nodes import (
 from services.api.changes import Changes
 from services.api.store import tables
 from shared.contracts import archives as logs
-from shared.contracts import backups, exports, provisioner
+from shared.contracts import backups, exports, imports, provisioner
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
@@ -162,6 +163,7 @@ def _cluster_deleted(tx: Tx, event: databases.ClusterDeleted) -> None:
     accounts.forget(tx, event.cluster_id)
     backup_news.end_with_cluster(tx, event.cluster_id)
     export_news.end_with_cluster(tx, event.cluster_id)
+    import_news.end_with_cluster(tx, event.cluster_id)
     schedules.forget(tx, event.cluster_id)
     operations.end_with_cluster(tx, event.cluster_id)
 
@@ -233,6 +235,9 @@ _APPLY: dict[type[Event], Apply] = {
     exports.ExportFailed: export_news.failed,
     exports.ExportDeleted: export_news.deleted,
     exports.ExportDeleteFailed: export_news.delete_failed,
+    imports.ImportStarted: import_news.started,
+    imports.ImportCompleted: import_news.completed,
+    imports.ImportFailed: import_news.failed,
     logs.ArchiveSeen: archives.learn,
     logs.ArchiveBroken: archives.broken,
     databases.LogsRead: readings.heard,

@@ -21,6 +21,7 @@ UNNAMED = "unnamed"
 # What goes on, and may begin, though the cluster is on its way out or gone.
 BACKUP, DELETE_BACKUP = "backup", "delete_backup"
 EXPORT, DELETE_EXPORT = "export", "delete_export"
+IMPORT = "import"
 # What makes a cluster of its own, which is gone with the answer.
 VERIFY = "verify_backup"
 BUSY = "another operation is under way on this cluster"
@@ -40,7 +41,8 @@ _END_ALL = update(_o).where(
     _o.c.kind.not_in((DELETE_BACKUP, DELETE_EXPORT)),
 )
 _MAKE_WAY = (
-    update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING), _o.c.kind == BACKUP)
+    update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING),
+                      _o.c.kind.in_((BACKUP, IMPORT)))
     .values(exclusive=False)
 )  # fmt: skip
 _PROJECT_OF_LIVING = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"), _c.c.deleted_at.is_(None))
@@ -73,7 +75,7 @@ def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str, *, excl
 
 
 def make_way(tx: Tx, cluster_id: str) -> None:
-    """A backup that runs is alone on its cluster no longer: whoever has to save the cluster does not wait for it."""
+    """A backup or an import that runs is alone on its cluster no longer: whoever has to save the cluster does not wait for it."""
     tx.connection.execute(_MAKE_WAY, {"of_cluster": cluster_id})
 
 

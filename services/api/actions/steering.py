@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from services.api.actions import backups, exports, operations, parameters, scaling
+from services.api.actions import backups, exports, imports, operations, parameters, scaling
 from services.api.actions.clusters import get, request_delete
 from services.api.actions.feed import announce
 from services.api.actions.operations import operation
@@ -21,6 +21,8 @@ _ASKED_ANEW = {
     operations.DELETE_EXPORT: ("what deletes an export is not retried", "delete the export again"),
     operations.VERIFY: ("what proves a backup is gone with its answer", "verify the backup again"),
 }
+# Whose own row goes on with it.
+_RESUMED = {operations.BACKUP: backups.resume, operations.EXPORT: exports.resume, operations.IMPORT: imports.resume}
 
 
 def cancel(tx: Tx, project_id: str, operation_id: str) -> None:
@@ -59,10 +61,8 @@ def retry(tx: Tx, project_id: str, operation_id: str) -> None:
         raise Conflict("the nodes of this operation are gone", what_to_do="add nodes anew")
     if row.kind == parameters.CHANGE:
         parameters.resume(tx, operation_id, row.cluster_id)
-    elif row.kind == operations.BACKUP:
-        backups.resume(tx, operation_id)
-    elif row.kind == operations.EXPORT:
-        exports.resume(tx, operation_id)
+    elif row.kind in _RESUMED:
+        _RESUMED[row.kind](tx, operation_id)
     operations.resume(tx, operation_id)
     here = update(c).where(c.c.id == row.cluster_id)
     if row.exclusive:

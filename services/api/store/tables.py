@@ -9,6 +9,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaDa
 from services.api.store.archive_table import add_archives
 from services.api.store.backup_table import add_backups
 from services.api.store.export_table import add_exports
+from services.api.store.import_table import add_imports
 from services.api.store.schedule_table import add_schedules
 from services.api.store.session_table import add_sessions
 from shared.db.tables import add_machinery
@@ -384,6 +385,7 @@ accounts = Table(
 # as of the cluster's last one. `said_at` is when the newest word was said of it: an older one, heard later, changes nothing.
 backups = add_backups(metadata)
 exports = add_exports(metadata)
+imports = add_imports(metadata)
 schedules = add_schedules(metadata)
 archives = add_archives(metadata)
 sessions = add_sessions(metadata)

@@ -12,6 +12,7 @@ from services.datastore_agentless.actions.clusters import (
     release_cluster,
 )
 from services.datastore_agentless.actions.exports import change_exports, export_content, export_key
+from services.datastore_agentless.actions.imports import import_at_hand, request_import
 from services.datastore_agentless.actions.keys import credentials, issue_key
 from services.datastore_agentless.actions.nodes import expect_nodes, remove_nodes
 from services.datastore_agentless.actions.parameters import request_parameters
@@ -49,6 +50,7 @@ __all__ = [
     "export_key",
     "fail_cluster",
     "forget_instance",
+    "import_at_hand",
     "issue_key",
     "perform",
     "power_failed",
@@ -60,6 +62,7 @@ __all__ = [
     "request_accounts",
     "request_backup",
     "request_failover",
+    "request_import",
     "request_logs",
     "request_parameters",
     "request_perform",

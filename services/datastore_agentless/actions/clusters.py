@@ -25,6 +25,7 @@ from services.datastore_agentless.store import (
     catalogue,
     clusters,
     health,
+    imports,
     parameters,
     resizes,
     rolls,
@@ -211,6 +212,7 @@ def _delete_when_empty(tx: Tx, cluster_id: str, operation_id: str) -> None:
     parameters.forget(tx, cluster_id)
     rolls.forget(tx, cluster_id)
     accounts.forget(tx, cluster_id)
+    imports.forget(tx, cluster_id)
     resizes.forget(tx, cluster_id)
     watches.forget(tx, cluster_id)
     health.forget_cluster(tx, cluster_id)

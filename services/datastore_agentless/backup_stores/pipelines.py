@@ -141,7 +141,7 @@ echo "size $(counted)"
 RECEIVE = r"""
 mapfile -t given
 exec < /dev/null 4>&1
-identity=${given[0]} urls=("${given[@]:1}")
+identity=${given[0]} login=${given[1]} urls=("${given[@]:2}")
 echo 1 > "$work/next"
 
 # Which part that is, and of which backup where there are several; for people.
@@ -194,7 +194,8 @@ feed() {
 }
 
 # What is loaded may end before the stream does: the rest is read, for whoever writes it must not be cut off.
-open_up() { age -d -i <(printf '%s\n' "$identity") | zstd -d -q -c | { load "$1"; cat > /dev/null; }; }
+unsealed() { if [ -n "$identity" ]; then age -d -i <(printf '%s\n' "$identity"); else cat; fi; }
+open_up() { unsealed | zstd -d -q -c | { load "$1"; cat > /dev/null; }; }
 if [ ${#sizes[@]} = 1 ]; then
   feed | open_up 1
 else

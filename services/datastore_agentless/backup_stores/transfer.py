@@ -68,8 +68,19 @@ class Matter:
     said: str = ""
 
 
-USUAL, A_BACKUP = Manner(), Matter()
 NONE = Secret("")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is received: whether it is sealed, the line that `load` finds in the variable `login`, and what it says where all is well."""
+
+    sealed: bool = True
+    login: Secret = NONE
+    said: str = ""
+
+
+USUAL, A_BACKUP, A_KEY = Manner(), Matter(), Opening()
 NOTHING_SUM = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
@@ -93,20 +104,21 @@ def send(
 
 
 def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Manner = USUAL,
-            title: str = "fetch the backup") -> Script:  # fmt: skip
+            title: str = "fetch the backup", opening: Opening = A_KEY) -> Script:  # fmt: skip
     """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`, which has the stream's number in `$1`.
 
     Of several streams each is given to `load` by itself. `identity` is age's private key: it goes by standard input, which lies in
-    the node's memory for as long as this takes.
+    the node's memory for as long as this takes. Returns what `load` has said to the descriptor 4, each line after `say `.
     """
     key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
-    if not key:
+    if opening.sealed and not key:
         raise Failure("what is to open the backup is no private key of age's")
     script = _script(way, manner, {}, "load", load, _listed(way) + RECEIVE)
-    given = Secret(f"{key}\n{way.urls.reveal()}")
+    given = Secret(f"{key}\n{opening.login.reveal()}\n{way.urls.reveal()}")
     size = sum(part.size for part in way.parts)
-    yield from _done(Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS,
-                         progress=_reader("fetched", size), sample="read 0\n"))  # fmt: skip
+    done = yield from _done(Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS,
+                                progress=_reader("fetched", size), sample=f"{opening.said}read 0\n"))  # fmt: skip
+    return tuple(line.removeprefix("say ") for line in done.split("\n") if line.startswith("say "))
 
 
 def read_sent(output: str) -> Sent:

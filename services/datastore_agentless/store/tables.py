@@ -326,6 +326,20 @@ exports = Table(
     Column("state", String(16), nullable=False),
 )  # fmt: skip
 
+# What is to come into clusters: it goes with them.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    *(Column(f"{name}_id", String(64), nullable=False) for name in ("cluster", "project", "operation", "export", "instance")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("beginnings", Integer, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Index("imports_of_cluster", "cluster_id"),
+)  # fmt: skip
+
 # Whose log is kept, how far, and who is at it. As backups, it may outlive its cluster.
 archives = Table(
     "archives",

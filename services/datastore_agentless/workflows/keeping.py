@@ -23,7 +23,7 @@ from shared.errors import Failure, NotFound
 from shared.workflow import StepContext
 
 BACKUP, SEND, DELETE = "backup_node", "send_backup", "delete_backup"
-EXPORT, DELETE_EXPORT = "send_export", "delete_export"
+EXPORT, DELETE_EXPORT, IMPORT = "send_export", "delete_export", "load_import"
 # A job that begins some hours late, for a store that was away, still has all of its time.
 STEP_SECONDS = TRANSFER_SECONDS + 6 * 3600.0
 CHECK_SECONDS = 10.0

@@ -23,6 +23,8 @@ from tests.component.api.test_exports import made as exported
 from tests.support.api import Api, open_database
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxhc3QtdGVzdC1rZXktb2YtdGhpcy1zdWl0ZS0wMQ"
+# An id that is good, of nothing.
+NIL = "00000000-0000-4000-8000-000000000000"
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/clusters": {"name": "new", "datastore": "pgsql 15"},
     "/v1/instances/{instance_id}/perform": {"name": "x", "commands": ["id"]},
@@ -37,6 +39,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/parameter-groups/{group_id}": {"parameters": {}},
     "/v1/clusters/{cluster_id}/backups": {"store": "local"},
     "/v1/clusters/{cluster_id}/exports": {"databases": ["shop"]},
+    "/v1/clusters/{cluster_id}/imports": {"export": NIL},
     "/v1/clusters/{cluster_id}/resize": {"volume_gb": 20},
     "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
     "/v1/clusters/{cluster_id}/users": {"name": "bob"},
@@ -59,7 +62,7 @@ WRITING = [(path, method, call) for path, method, call in GUARDED if call.role !
 OWNED = [
     (path, method)
     for path, method, call in GUARDED
-    if re.search(r"{(cluster|instance|operation|backup|export)_id}", path)
+    if re.search(r"{(cluster|instance|operation|backup|export|import)_id}", path)
 ]
 
 
@@ -109,10 +112,11 @@ def test_another_projects_things_are_not_there_whatever_the_role(api: Api, path:
     node = api.get(f"/v1/clusters/{cluster}")["instances"][0]["id"]
     active(api, cluster, operation)
     backup, export = completed(api, cluster), exported(api, cluster)
+    imported = api.ask("POST", f"/v1/clusters/{cluster}/imports", {"export": export}).json["import"]["id"]
     stranger = api.token("admin", api.project())
     before = len(api.rows("outbox"))
     ids = {"cluster_id": cluster, "operation_id": operation, "instance_id": node, "backup_id": backup,
-           "export_id": export}  # fmt: skip
+           "export_id": export, "import_id": imported}  # fmt: skip
     answer = asked(api, method, path, stranger, **ids)
     if answer.status_code == 422:
         pytest.fail(f"the test's body for {path} is not good: {answer.text}")

@@ -24,6 +24,7 @@ from shared.contracts.operations import OperationEnded
 from tests.component.api.test_access import BODIES, url
 from tests.component.api.test_backups import completed
 from tests.component.api.test_clusters import PROBLEM, active
+from tests.component.api.test_exports import made as exported
 from tests.component.api.test_scaling import nodes, serves
 from tests.support.api import Api, open_database
 
@@ -63,6 +64,11 @@ def ready_for(api: Api, path: str) -> dict[str, str]:
                 cluster_id=cluster, operation_id="", accounts=LISTED, seen_at=api.database.clock.now()
             )
         )
+    elif path.endswith("/imports"):
+        export = exported(api, cluster)
+        with api.database.write() as tx:
+            named = update(tables.exports).where(tables.exports.c.id == export)
+            tx.connection.execute(named.values(id=BODIES[path]["export"]))
     backup = completed(api, cluster) if path.endswith("/verify") else ""
     api.provisioner.find("server-1")
     message = new_id()

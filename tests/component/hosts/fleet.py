@@ -29,6 +29,7 @@ from services.datastore_agentless.workflows.hand_over import HandOver
 from services.datastore_agentless.workflows.join_node import JoinNode
 from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.leave_node import LeaveNode
+from services.datastore_agentless.workflows.load_import import LoadImport
 from services.datastore_agentless.workflows.on_host import Hosts, ManagerFor
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.datastore_agentless.workflows.prove_backup import ProveBackup
@@ -95,9 +96,10 @@ class Node:
 
 @dataclass
 class Fleet:
-    """All nodes by address. `meanwhile` is called once, before a host does what has this title."""
+    """All nodes by address. `meanwhile` is called once, before a host does what has this title; `says` is what it answers then."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
+    says: dict[str, str] = field(default_factory=dict)
     meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def at(self, addr: str) -> Node:
@@ -160,6 +162,8 @@ class FleetRunner(SimulatedRunner):
         if command.name.startswith("copy-from-"):
             node.standby, node.parted, node.stuck = True, False, False
         done = super().follow(command)
+        if command.title in self.fleet.says:
+            return Result(stdout=self.fleet.says[command.title])
         if command.name.startswith("export-"):
             return Result(stdout=exported())
         return Result(stdout=sent()) if command.name.startswith("send-") else done
@@ -175,6 +179,8 @@ class FleetRunner(SimulatedRunner):
             node.runs = False
 
     def _answer(self, node: Node, title: str) -> str | None:
+        if title in self.fleet.says:
+            return self.fleet.says[title]
         if title in ("see where it stands", "see where it was frozen"):
             return self.fleet.standing(node)
         if title == "see since when the engine lives":
@@ -219,7 +225,7 @@ def workflows(hosts: Hosts, stores: Stores) -> StepEngine:
         *RollNodes(hosts).workflows(), GrowCluster(hosts).workflow(), ResizeNode(hosts).workflow(),
         SendBackup(keeping).workflow(), BackupNode(hosts).workflow(), DeleteBackup(keeping).workflow(),
         ChangeAccounts(hosts).workflow(), ProveBackup(keeping).workflow(),
-        SendExport(keeping).workflow(), DeleteExport(keeping).workflow(),
+        SendExport(keeping).workflow(), DeleteExport(keeping).workflow(), LoadImport(keeping).workflow(),
     )  # fmt: skip
     return StepEngine(hosts.database, {flow.name: flow for flow in flows})
 

@@ -219,7 +219,7 @@ class World:
             export_key=lambda _: {"sealed_key": self.keyring.seal(self.export_key)},
             credentials=lambda _: {"username": "dtrove", "sealed_password": self.keyring.seal(Secret(PASSWORD))},
             create_datastore=self._create_datastore, plan_create=_plan, plan_takeover=self._plan_takeover,
-            plan_parameters=self._plan_parameters,
+            plan_parameters=self._plan_parameters, plan_import=_plan_import,
             plan_roll=self._plan_takeover, plan_resize=self._plan_takeover,
             reseal=lambda: {"resealed": 2, "left": 0, "key": self.keyring.current().newest},
             **{name: partial(self.provisioner.call, name) for name in ("delegate", "delegation", "withdraw_delegation")},
@@ -255,6 +255,12 @@ def _plan(spec: dict[str, Any]) -> dict[str, Any]:
     file = {"path": "/etc/it.conf", "diff": "+port = [1]", "mode": "0644", "owner": "root:root"}
     return {"hosts": [{"host": name, "commands": [command], "files": [file]} for name in spec["names"]], "restarts": [],
             "moves": [], "lost": []}  # fmt: skip
+
+
+def _plan_import(_: dict[str, Any]) -> dict[str, Any]:
+    contents = {"databases": ["shop"], "chosen_tables": [], "tables": [], "tables_total": 1, "rows": 7, "size_bytes": 3_000_000,
+                "volume_gb": 7, "there": ["shop"], "undone": "the databases that it makes are dropped again"}  # fmt: skip
+    return _plan({"names": ["shop-1"]}) | {"lost": ["keys"], "contents": contents}
 
 
 def _count() -> Any:

@@ -20,6 +20,7 @@ from services.datastore_agentless.datastores.base.archiving import Archiving
 from services.datastore_agentless.datastores.base.counting import Counting
 from services.datastore_agentless.datastores.base.dumping import Dumping
 from services.datastore_agentless.datastores.base.exporting import Exporting
+from services.datastore_agentless.datastores.base.importing import Importing
 from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.proving import Proving
 from services.datastore_agentless.datastores.base.replaying import Replaying
@@ -63,6 +64,8 @@ class BaseManager:
     dumping_class: type[Dumping] | None = None
     # How its data become what its own tools read; None: it has no exports.
     exporting_class: type[Exporting] | None = None
+    # How such a stream comes into a cluster that serves; None: by the database's own client alone.
+    importing_class: type[Importing] | None = None
     # What is asked of data that were restored; None: that the engine begins on them is all that is proved.
     proving_class: type[Proving] | None = None
     # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
@@ -122,6 +125,11 @@ class BaseManager:
     def exporting(self) -> Exporting | None:
         """How its data become what others read; None: nobody knows."""
         return self.exporting_class(self) if self.exporting_class else None
+
+    @property
+    def importing(self) -> Importing | None:
+        """How what others read becomes its data; None: nobody knows."""
+        return self.importing_class(self) if self.importing_class else None
 
     @property
     def proving(self) -> Proving | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.datastore_agentless.datastores.mysql.manager import MySQLManager
 
 _OWN = "'information_schema', 'performance_schema', 'sys', 'mysql'"
-_CLIENT = "mysql --protocol=socket -uroot -N -B -r --default-character-set=utf8mb4"
+CLIENT = "mysql --protocol=socket -uroot -N -B -r --default-character-set=utf8mb4"
 
 
 class MariaDbExporting(Exporting):
@@ -36,7 +36,7 @@ class MariaDbExporting(Exporting):
 
     def databases(self, node: Instance, choice: Choice) -> Script:
         """All but the server's own."""
-        told = yield Run(_CLIENT, title="see what databases there are", stdin=_THERE, changes=False,
+        told = yield Run(CLIENT, title="see what databases there are", stdin=_THERE, changes=False,
                          sample=sample(choice, "shop"))  # fmt: skip
         return chosen(choice, named(told.stdout))
 
@@ -46,7 +46,7 @@ class MariaDbExporting(Exporting):
         if choice.tables:
             wanted += f" AND TABLE_NAME IN ({', '.join(map(text, choice.tables))})"
         names = [*databases, *choice.tables]
-        return _SEND.format(client=_CLIENT, count=quote(_COUNT.format(wanted=wanted)), tool=self.tool,
+        return _SEND.format(client=CLIENT, count=quote(COUNT.format(wanted=wanted)), tool=self.tool,
                             many="" if choice.tables else "--databases", names=" ".join(map(quote, names)))  # fmt: skip
 
     def restore(self, choice: Choice) -> str:
@@ -57,7 +57,7 @@ class MariaDbExporting(Exporting):
 _THERE = f"SELECT JSON_OBJECT('database', SCHEMA_NAME) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ({_OWN}) ORDER BY 1;\n"
 
 # Statements are made of names by the server itself, and given back to it.
-_COUNT = """SET SESSION sql_mode = '';
+COUNT = """SET SESSION sql_mode = '';
 SELECT CONCAT('SELECT JSON_OBJECT(''database'', ', QUOTE(TABLE_SCHEMA), ', ''table'', ', QUOTE(TABLE_NAME), ', ''rows'', COUNT(*)) FROM `',
   REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAME, '`', '``'), '`;')
 FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND {wanted} ORDER BY TABLE_SCHEMA, TABLE_NAME;

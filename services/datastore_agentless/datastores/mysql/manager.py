@@ -10,6 +10,7 @@ from services.datastore_agentless.datastores.mysql.archiving import BinaryLog
 from services.datastore_agentless.datastores.mysql.counting import MariaDbCounting
 from services.datastore_agentless.datastores.mysql.dumping import HotBackup
 from services.datastore_agentless.datastores.mysql.exporting import MariaDbExporting
+from services.datastore_agentless.datastores.mysql.importing import MariaDbImporting
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.proving import MariaDbProving
 from services.datastore_agentless.datastores.mysql.replaying import BinaryLogReplay
@@ -58,6 +59,11 @@ class MySQLManager(BaseManager):
     def exporting(self) -> MariaDbExporting | None:
         """MariaDB's; MySQL's own server has other tools."""
         return MariaDbExporting(self) if self.is_mariadb else None
+
+    @property
+    def importing(self) -> MariaDbImporting | None:
+        """MariaDB's own; MySQL's has none here."""
+        return MariaDbImporting(self) if self.is_mariadb else None
 
     @property
     def proving(self) -> MariaDbProving | None:

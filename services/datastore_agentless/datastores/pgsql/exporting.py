@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from services.datastore_agentless.datastores.pgsql.manager import PostgresManager
 
 # The one that is there before any is created.
-_FIRST = "postgres"
+FIRST = "postgres"
 
 
 class PostgresExporting(Exporting):
@@ -41,34 +41,34 @@ class PostgresExporting(Exporting):
 
     def databases(self, node: Instance, choice: Choice) -> Script:
         """All that anybody may connect to, but templates."""
-        psql = (self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", _FIRST)
+        psql = (self.manager.program("psql"), "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", FIRST)
         told = yield Run(psql, title="see what databases there are", user="postgres", stdin=_THERE, changes=False,
-                         sample=sample(choice, _FIRST))  # fmt: skip
+                         sample=sample(choice, FIRST))  # fmt: skip
         return chosen(choice, named(told.stdout))
 
     def sends(self, node: Instance, choice: Choice, databases: Sequence[str]) -> str:
         """One dump after the other; of chosen tables only these, each with its schema or else in `public`."""
-        tables = [_table(one) for one in choice.tables]
+        tables = [table_of(one) for one in choice.tables]
         options = " ".join(f"-t {quote(f'{identifier(schema)}.{identifier(name)}')}" for schema, name in tables)
         some = ", ".join(f"({text(schema)}, {text(name)})" for schema, name in tables)
         return _SEND.format(
             run=as_user("postgres"), psql=self.manager.program("psql"), tool=self.tool, port=self.manager.port,
             names=" ".join(map(quote, databases)), options=f"{options} --strict-names" if tables else "",
-            creates="" if tables or choice.format == CUSTOM else "yes", first=_FIRST,
+            creates="" if tables or choice.format == CUSTOM else "yes", first=FIRST,
             format="-F c -Z 0" if choice.format == CUSTOM else "-F p",
-            count=quote(_COUNT.format(some=f"AND (s.nspname, c.relname) IN ({some})" if tables else "")),
+            count=quote(COUNT.format(some=f"AND (s.nspname, c.relname) IN ({some})" if tables else "")),
         )  # fmt: skip
 
     def restore(self, choice: Choice) -> str:
         """Databases are created by what is read; tables go into one that is there."""
-        into = place(choice.databases[0]) if choice.tables else f"dbname={_FIRST}"
+        into = place(choice.databases[0]) if choice.tables else f"dbname={FIRST}"
         if choice.format == CUSTOM:
-            created = "" if choice.tables or choice.databases[0] == _FIRST else "--create "
+            created = "" if choice.tables or choice.databases[0] == FIRST else "--create "
             return f"pg_restore --exit-on-error {created}-d {quote(into)}"
         return f"psql -qX -v ON_ERROR_STOP=1 -d {quote(into)}"
 
 
-def _table(name: str) -> tuple[str, str]:
+def table_of(name: str) -> tuple[str, str]:
     """A schema, and a table of it."""
     schema, dot, table = name.partition(".")
     return (schema, table) if dot else ("public", name)
@@ -77,7 +77,7 @@ def _table(name: str) -> tuple[str, str]:
 _THERE = "SELECT json_build_object('database', datname) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname;\n"
 
 # Rows of a partitioned table lie in its partitions.
-_COUNT = """SELECT json_build_object('database', current_database(), 'table', s.nspname || '.' || c.relname, 'rows',
+COUNT = """SELECT json_build_object('database', current_database(), 'table', s.nspname || '.' || c.relname, 'rows',
   (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM ONLY %I.%I', s.nspname, c.relname), false, true, '')))[1]::text::bigint)
 FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND s.nspname <> 'information_schema' AND s.nspname !~ '^pg_' {some}

@@ -9,6 +9,7 @@ from services.datastore_agentless.datastores.pgsql.counting import PostgresCount
 from services.datastore_agentless.datastores.pgsql.dumping import BaseBackup
 from services.datastore_agentless.datastores.pgsql.exporting import PostgresExporting
 from services.datastore_agentless.datastores.pgsql.hba import put_hba
+from services.datastore_agentless.datastores.pgsql.importing import PostgresImporting
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.proving import PostgresProving
 from services.datastore_agentless.datastores.pgsql.replaying import LogReplay
@@ -35,6 +36,7 @@ class PostgresManager(BaseManager):
     accounts_class = PostgresAccounts
     dumping_class = BaseBackup
     exporting_class = PostgresExporting
+    importing_class = PostgresImporting
     proving_class = PostgresProving
     archiving_class = WriteAheadLog
     replaying_class = LogReplay

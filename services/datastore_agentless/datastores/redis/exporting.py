@@ -61,7 +61,7 @@ class RedisExporting(Exporting):
         """A snapshot is read by a server that starts, without a log of writes; lines by one that runs."""
         if choice.format == RDB:
             return "install -o redis -g redis -m 660 /dev/stdin /var/lib/redis/dump.rdb"
-        return f"python3 -c {quote(_TO_COMMANDS)} | redis-cli --pipe"
+        return f"python3 -c {quote(TO_COMMANDS)} | redis-cli --pipe"
 
 
 # Once open, the file stays what it is.
@@ -164,7 +164,7 @@ return out
 """
 
 # Of lines on standard input the commands that they stand for, as Redis's protocol has them.
-_TO_COMMANDS = (
+TO_COMMANDS = (
     "import sys,json,base64;"
     'verbs={"string":"SET","list":"RPUSH","set":"SADD","hash":"HSET","zset":"ZADD"};'
     "write=sys.stdout.buffer.write;"

@@ -12,6 +12,7 @@ from services.datastore_agentless.datastores.redis.accounts import RedisAccounts
 from services.datastore_agentless.datastores.redis.counting import RedisCounting
 from services.datastore_agentless.datastores.redis.dumping import Snapshot
 from services.datastore_agentless.datastores.redis.exporting import RedisExporting
+from services.datastore_agentless.datastores.redis.importing import RedisImporting
 from services.datastore_agentless.datastores.redis.parameters import RedisParameters
 from services.datastore_agentless.datastores.redis.proving import RedisProving
 from services.datastore_agentless.datastores.redis.takeover import PING_SECONDS, ROLE_FILE
@@ -39,6 +40,7 @@ class RedisManager(BaseManager):
     accounts_class = RedisAccounts
     dumping_class = Snapshot
     exporting_class = RedisExporting
+    importing_class = RedisImporting
     proving_class = RedisProving
     role_file = ROLE_FILE
     ping_seconds = PING_SECONDS
