@@ -99,7 +99,9 @@ def hosts() -> Hosts:
 def stores() -> Stores:
     """Where backups are kept."""
     chosen = settings()
-    return Stores(chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key))
+    return Stores(
+        chosen.backup_stores, chosen.home, S3Key(chosen.s3_access_key_id, chosen.s3_secret_access_key), chosen
+    )
 
 
 @once

@@ -12,10 +12,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from services.datastore_agentless.backup_stores.naming import parse_stores
+from services.datastore_agentless.backup_stores.naming import in_swift, parse_stores, wants_login
 from services.datastore_agentless.datastores import manager_class
 from services.datastore_agentless.domain.instance import PROPERTIES
 from shared import options
+from shared.cloud import CloudAccount, no_authority, nobody_to_be
 from shared.config import option
 from shared.errors import Failure
 from shared.options import Jump, parse_jump
@@ -85,9 +86,9 @@ def parse_host_key(raw: Any) -> str:
     return str(raw).strip()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One field per option."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(CloudAccount):
+    """One field per option; those of the cloud are for stores in a Swift."""
 
     database_url: str = options.database_url("DATASTORE_DATABASE_URL", "datastore_agentless's")
     amqp_uri: str = options.amqp_uri()
@@ -128,7 +129,8 @@ class Settings:
                               default=30, parse=options.whole(1, 86_400))  # fmt: skip
     backup_stores: tuple[str, ...] = option(
         "DTROVE_BACKUP_STORES", "where backups are kept, as name=url with blanks between, the usual store first: "
-        "file:///folder, or s3://bucket/prefix?endpoint=https://host&region=here; empty: `local`, the folder `backups` in DTROVE_HOME",
+        "file:///folder, s3://bucket/prefix?endpoint=https://host&region=here, or swift://container/prefix?cloud=name (and region, "
+        "interface, endpoint; without a cloud of clouds.yaml: as the OS_* options say); empty: `local`, the folder `backups` in DTROVE_HOME",
         default=(), parse=parse_stores,
     )  # fmt: skip
     s3_access_key_id: str = option(
@@ -152,12 +154,20 @@ class Settings:
 
     @staticmethod
     def wrong_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """The keyring must be there; a jump host needs a key to log in with, and one to be known by; an S3's key has two halves."""
+        """The keyring must be there; a jump host needs a key to log in with, and one to be known by; an S3's key has two halves;
+        a store in a Swift wants somebody to be.
+        """
         yield from options.keyring_is_wrong(chosen)
         halves = ("DTROVE_S3_ACCESS_KEY_ID", "DTROVE_S3_SECRET_ACCESS_KEY")
         if sum(bool(chosen.get(name)) for name in halves) == 1:
             missing = next(name for name in halves if not chosen.get(name))
             yield missing, "is not set: the other half of an S3's key is of no use alone"
+        swift = [one for one in chosen.get("DTROVE_BACKUP_STORES", ()) if in_swift(one)]
+        if swift:
+            yield from no_authority(chosen)
+        wanting = [one.partition("=")[0] for one in swift if wants_login(one)]
+        if wanting:
+            yield from nobody_to_be(chosen, f"the backup store {wanting[0]}")
         for name in ("DTROVE_SSH_JUMP_KEY_FILE", "DTROVE_SSH_JUMP_HOST_KEY"):
             if chosen.get("DTROVE_SSH_JUMP") and chosen.get(name) == "":
                 yield name, "is not set: the jump host of DTROVE_SSH_JUMP cannot be used without it"

@@ -9,9 +9,10 @@ from typing import Any
 from services.provisioner.providers import provider_class
 from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.fake.faults import FAULTS, parse_faults
-from services.provisioner.providers.openstack.settings import OpenStackSettings, wrong_with_openstack
+from services.provisioner.providers.openstack.settings import OpenStackSettings
 from services.provisioner.providers.static import parse_inventory
 from shared import options
+from shared.cloud import no_authority, nobody_to_be
 from shared.config import option
 
 
@@ -81,7 +82,8 @@ class Settings(OpenStackSettings):
                 f"cannot be project: the provider {provider} knows no accounts but the service's own",
             )
         if provider == "openstack":
-            yield from wrong_with_openstack(chosen)
+            yield from no_authority(chosen)
+            yield from nobody_to_be(chosen, "the provider openstack")
 
     @staticmethod
     def unwise_together(chosen: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

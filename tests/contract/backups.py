@@ -13,14 +13,20 @@ from services.datastore_agentless.backup_stores.base import BackupStore, Fetchin
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from services.datastore_agentless.backup_stores.s3.store import S3Store
+from services.datastore_agentless.backup_stores.swift.container import Container
+from services.datastore_agentless.backup_stores.swift.place import SwiftPlace
+from services.datastore_agentless.backup_stores.swift.store import SwiftStore
 from services.datastore_agentless.backup_stores.transfer import Manner, Sent
 from services.datastore_agentless.hosts.base import Script, Target
 from services.datastore_agentless.hosts.runner import HostRunner
 from services.datastore_agentless.hosts.ssh import PoolSettings, SshPool
 from services.datastore_agentless.hosts.transcript import Transcript
+from shared.cloud import CloudAccount
+from shared.config import read
 from shared.secrets import Secret
 from tests.component.hosts.sshd import Sshd
 from tests.support.s3 import BUCKET, S3
+from tests.support.swift import Swift
 
 KEY = "project/cluster/backup"
 MB = 1024 * 1024
@@ -180,6 +186,34 @@ class S3Shelf(Shelf):
 
     def lose(self, parts: tuple[Part, ...], number: int) -> None:
         self.s3.client.delete_object(Bucket=BUCKET, Key=f"dtrove/{KEY}/backup.zst.age")
+
+
+class SwiftShelf(Shelf):
+    """A container, looked at from behind as well; what DTrove has in it begins with `place.prefix`."""
+
+    def __init__(self, place: SwiftPlace) -> None:
+        self.store = SwiftStore("swift", place, part_bytes=5 * MB)
+        self.prefix, self.behind = place.prefix, Container("swift", place)
+
+    def holds(self) -> list[str]:
+        return sorted(self.behind.listed(self.prefix))
+
+    def corrupt(self, parts: tuple[Part, ...], number: int) -> None:
+        name = self._part(number)
+        self.behind.put(name, _changed(self.behind.get(name)))
+
+    def lose(self, parts: tuple[Part, ...], number: int) -> None:
+        self.behind.delete(self._part(number))
+
+    def _part(self, number: int) -> str:
+        listed = self.behind.listed(f"{self.prefix}/{KEY}/")
+        (name,) = [one for one in listed if one.endswith(f"/part-{number:06d}")]
+        return name
+
+
+def shelf_in(swift: Swift, port: int = 0, **options: str) -> SwiftShelf:
+    """A shelf in a Swift of the suite's; `port` is where nodes and the store find it, where not at its own."""
+    return SwiftShelf(SwiftPlace("backups", "d trove", read(CloudAccount, {**swift.options(port), **options})))
 
 
 def _changed(content: bytes) -> bytes:

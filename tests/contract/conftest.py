@@ -8,18 +8,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from services.datastore_agentless.backup_stores.swift.place import SwiftPlace
 from services.provisioner.domain.instance import Instance
 from services.provisioner.providers.local import clean_up
+from shared.cloud import CloudAccount
+from shared.config import read
 from tests.component.hosts.sshd import Sshd
-from tests.contract.backups import LocalShelf, Node, S3Shelf, Shelf
+from tests.contract.backups import LocalShelf, Node, S3Shelf, Shelf, SwiftShelf, shelf_in
 from tests.support import clouds
 from tests.support.installation import ROOT
 from tests.support.pool import Pool, given_hosts
 from tests.support.providers import Rig
 from tests.support.s3 import S3
+from tests.support.swift import Swift
 
 
 @pytest.fixture(scope="package")
@@ -101,9 +106,39 @@ def s3() -> Iterator[S3]:
     made.close()
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture
+def swift() -> Iterator[Swift]:
+    """A Swift of the test's own."""
+    made = Swift()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cloud_shelf() -> Iterator[SwiftShelf]:
+    """A folder of its own in the Swift of the cloud that somebody has named."""
+    account = read(CloudAccount, clouds.options(Path()))
+    made = SwiftShelf(SwiftPlace(clouds.CONTAINER, uuid4().hex, account))
+    yield made
+    for name in made.holds():
+        made.behind.delete(name)
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        "s3",
+        "swift",
+        *([pytest.param("openstack", marks=[pytest.mark.real, pytest.mark.slow])] if clouds.GIVEN else []),
+    ]
+)
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, node: Node) -> Shelf:
     """A backup store of each kind."""
     if request.param == "local":
         return LocalShelf(tmp_path / "store", node)
-    return S3Shelf(request.getfixturevalue("s3"))
+    if request.param == "s3":
+        return S3Shelf(request.getfixturevalue("s3"))
+    if request.param == "swift":
+        return shelf_in(request.getfixturevalue("swift"))
+    made: SwiftShelf = request.getfixturevalue("cloud_shelf")
+    return made

@@ -14,7 +14,7 @@ from services.provisioner.providers.openstack.settings import OpenStackSettings
 from shared.config import read
 
 GIVEN = bool(os.environ.get("OS_CLOUD"))
-MARK = "dtrove-tests"
+MARK = CONTAINER = "dtrove-tests"
 IMAGE = os.environ.get("TEST_IMAGE", "debian-12")
 
 
@@ -74,6 +74,14 @@ def clear(cloud: Connection) -> None:
         if str(together.name).startswith("dtrove-"):
             cloud.compute.delete_server_group(together)
     remove_images(cloud)
+
+
+def remove_container(cloud: Connection) -> None:
+    """Remove what the tests keep in Swift, where the project has such a container."""
+    if CONTAINER in {one.name for one in cloud.object_store.containers()}:
+        for kept in cloud.object_store.objects(CONTAINER):
+            cloud.object_store.delete_object(kept, container=CONTAINER)
+        cloud.object_store.delete_container(CONTAINER)
 
 
 def remove_images(cloud: Connection) -> None:

@@ -45,8 +45,13 @@ ask() {
     # Source: Amazon S3, "Error responses": these two speak of a line that was slow or broke.
     case $said in RequestTimeout*|IncompleteBody*) code=408;; esac
     case $code in
-      408|429) ;;
-      4*) say "the store refuses part $number: $code $said"; exit 3;;
+      # Source: Swift's middleware `ratelimit`: 498 is its word for "too fast".
+      408|429|498) ;;
+      4*)
+        [ -n "$said" ] || said=$(head -c 1000 "$into" | sed 's/<[^>]*>/ /g' | tr -s '[:space:]' ' ' | head -c 300) || true
+        say "the store refuses part $number: $code $said"
+        exit 3
+        ;;
     esac
     [ $((SECONDS - began)) -lt "$patience" ] || {
       say "the store did not take or give part $number within $patience s: $code $said $(head -c 300 "$work/error.$number")"

@@ -7,13 +7,12 @@ multipart upload": up to 10,000 parts of 5 MB to 5 GB, all but the last as large
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.cutting import cut
 from services.datastore_agentless.backup_stores.s3.client import client, in_our_words
 from services.datastore_agentless.backup_stores.s3.place import S3Place
 from shared.errors import Failure, NotFound
@@ -32,25 +31,6 @@ URL_SECONDS = 36 * 3600
 READER_SECONDS = 3600
 # Signing takes a part of a millisecond: after so many others are let in.
 SIGNED_AT_ONCE = 20
-SPARE_PARTS = 8
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How a stream is cut: into `count` parts at most, of `part_bytes`."""
-
-    part_bytes: int
-    count: int
-
-
-def cut(stream_bytes: int, least: int) -> Cut:
-    """Parts of `least` bytes, larger ones where the most that S3 takes would not do; and some to spare.
-
-    What cannot be compressed grows: by a ten-thousandth in zstd, and 16 bytes for each 64 KB in age. Estimates do more.
-    """
-    expected = max(1, math.ceil(stream_bytes * 1.05))
-    size = max(least, math.ceil(expected / (MOST_PARTS - SPARE_PARTS) / MB) * MB)
-    return Cut(size, math.ceil(expected / size) + SPARE_PARTS)
 
 
 class S3Store(BackupStore):
@@ -67,7 +47,7 @@ class S3Store(BackupStore):
                 self._make_room(key)
                 made = self._s3.create_multipart_upload(**self._of(key, STREAM), ContentType="application/octet-stream")
                 token = made["UploadId"]
-        chosen = cut(stream_bytes, self.part_bytes)
+        chosen = cut(stream_bytes, self.part_bytes, MOST_PARTS)
         urls = []
         with in_our_words(self.name, "sign URLs"):
             for number in range(1, chosen.count + 1):

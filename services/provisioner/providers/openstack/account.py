@@ -17,6 +17,7 @@ from openstack.connection import Connection
 from services.provisioner.domain.delegation import Delegation, Kind
 from services.provisioner.providers.base import ProviderError
 from services.provisioner.providers.openstack.settings import OpenStackSettings
+from shared.cloud import login
 
 # What says who somebody is, apart from the project that he works in.
 _PERSON = ("username", "user_id", "password", "user_domain_name", "user_domain_id")
@@ -81,39 +82,9 @@ def _who_is_let_in(region: CloudRegion, lent: Delegation) -> BaseAuthPlugin:
 
 
 def _overrides(chosen: OpenStackSettings) -> dict[str, Any]:
-    asked: dict[str, Any] = {"api_timeout": chosen.call_seconds}
+    asked: dict[str, Any] = {"api_timeout": chosen.call_seconds, **login(chosen)}
     if not chosen.os_cloud:
-        asked |= {
-            "interface": chosen.os_interface,
-            "compute_interface": chosen.os_nova_endpoint_type,
-            **_identity(chosen),
-        }
+        asked["compute_interface"] = chosen.os_nova_endpoint_type
     if chosen.os_nova_bypass_url:
         asked["compute_endpoint_override"] = chosen.os_nova_bypass_url
-    if chosen.os_region_name:
-        asked["region_name"] = chosen.os_region_name
-    if chosen.os_cacert:
-        asked["cacert"] = chosen.os_cacert
     return asked
-
-
-def _identity(chosen: OpenStackSettings) -> dict[str, Any]:
-    # Version 2 of the identity API is gone everywhere: from the bare URL the library finds the one there is.
-    url = chosen.os_auth_url.rstrip("/").removesuffix("/v2.0")
-    if chosen.os_application_credential_id:
-        return {
-            "auth_type": "v3applicationcredential",
-            "auth": {
-                "auth_url": url, "application_credential_id": chosen.os_application_credential_id,
-                "application_credential_secret": chosen.os_application_credential_secret.reveal(),
-            },
-        }  # fmt: skip
-    auth = {
-        "auth_url": url, "username": chosen.os_username, "password": chosen.os_password.reveal(),
-        "user_domain_name": chosen.os_user_domain_name,
-    }  # fmt: skip
-    if chosen.os_project_id:
-        auth["project_id"] = chosen.os_project_id
-    else:
-        auth |= {"project_name": chosen.os_project_name, "project_domain_name": chosen.os_project_domain_name}
-    return {"auth_type": "password", "auth": auth}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,12 +11,17 @@ import pytest
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.cutting import cut
 from services.datastore_agentless.backup_stores.local import LocalStore
-from services.datastore_agentless.backup_stores.naming import S3Key, parse_stores
+from services.datastore_agentless.backup_stores.naming import S3Key, parse_stores, wants_login
 from services.datastore_agentless.backup_stores.s3.place import S3Place
-from services.datastore_agentless.backup_stores.s3.store import MOST_PARTS, S3Store, cut
+from services.datastore_agentless.backup_stores.s3.store import MOST_PARTS, S3Store
 from services.datastore_agentless.backup_stores.stores import Stores
+from services.datastore_agentless.backup_stores.swift.container import Signer, split
+from services.datastore_agentless.backup_stores.swift.place import SwiftPlace
+from services.datastore_agentless.backup_stores.swift.store import SwiftStore
 from services.datastore_agentless.hosts.base import CommandFailed, Job, Progress, Result
+from shared.cloud import CloudAccount
 from shared.errors import Failure
 from shared.secrets import Secret
 
@@ -55,13 +62,39 @@ def test_amazons_own_buckets_have_names_and_others_may_have(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_a_swift_is_asked_as_the_options_say_or_as_a_cloud_of_clouds_yaml_does(tmp_path: Path) -> None:
+    account = CloudAccount(os_username="me", os_region_name="here")
+    named = parse_stores(
+        "a=swift://Back_ups/d/trove b=swift://two?cloud=mine&region=there&interface=internalURL&endpoint=http://x"
+    )
+    assert [wants_login(one) for one in named] == [True, False]
+    stores = Stores(named, tmp_path, account=account)
+    places = [store.place for name in stores.names if isinstance(store := stores.get(name), SwiftStore)]
+    other = CloudAccount(os_username="me", os_cloud="mine", os_region_name="there")
+    assert places == [SwiftPlace("Back_ups", "d/trove", account), SwiftPlace("two", "", other, "internal", "http://x")]
+
+
+@pytest.mark.parametrize("before", ["", "/swift"])
+def test_a_url_of_swift_s_is_signed_from_its_version_on(before: str) -> None:
+    host, account = split(f"https://cloud{before}/v1/AUTH_p/")
+    signer = Signer(host, f"{account}/backups", "PUT", 1_700_000_000, Secret("mykey"))
+    signed = hmac.new(b"mykey", b"PUT\n1700000000\n/v1/AUTH_p/backups/a b/part-1", hashlib.sha256).hexdigest()
+    url = urlsplit(signer.url("a b/part-1", filename="shop 1.sql"))
+    assert url.path == f"{before}/v1/AUTH_p/backups/a%20b/part-1"
+    assert parse_qs(url.query) == {
+        "temp_url_sig": [signed],
+        "temp_url_expires": ["1700000000"],
+        "filename": ["shop 1.sql"],
+    }
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
         ("file:///backups", "is not name=url"),
         ("Local=file:///backups", "is not name=url"),
         ("a=file:///a a=file:///b", "names the store a twice"),
-        ("a=ftp://there", "known are file:///folder and s3://bucket/prefix"),
+        ("a=ftp://there", "known are file:///folder, s3://bucket/prefix and swift://container/prefix"),
         ("a=file://host/folder", "is not file:///folder"),
         ("a=file:///", "is not file:///folder"),
         ("a=file:relative", "is not file:///folder"),
@@ -71,6 +104,14 @@ def test_amazons_own_buckets_have_names_and_others_may_have(tmp_path: Path) -> N
         ("a=s3://bucket?endpoint=minio:9000", "is no http or https URL"),
         ("a=s3://bucket?endpoint=", "is no http or https URL"),
         ("a=s3://bucket?addressing=sideways", "the addressing 'sideways'"),
+        ("a=swift:///prefix", "names no container"),
+        ("a=swift://me:secret@container", "names no container"),
+        (
+            "a=swift://container?key=x",
+            "the unknown option 'key': known are cloud, region, interface and endpoint",
+        ),
+        ("a=swift://container?endpoint=swift:8080", "is no http or https URL"),
+        ("a=swift://container?interface=sideways", "is none of public, internal, admin"),
     ],
 )
 def test_what_names_no_store_is_refused_with_a_sentence(raw: str, words: str) -> None:
@@ -80,7 +121,7 @@ def test_what_names_no_store_is_refused_with_a_sentence(raw: str, words: str) ->
 
 @pytest.mark.parametrize("stream", [0, 1, 64 * MB, 10 * GB, 625 * GB, 50_000 * GB])
 def test_a_stream_fits_into_the_parts_that_s3_takes_with_some_to_spare(stream: int) -> None:
-    made = cut(stream, 64 * MB)
+    made = cut(stream, 64 * MB, MOST_PARTS)
     assert made.part_bytes >= 64 * MB
     assert made.count <= MOST_PARTS
     assert made.part_bytes * made.count >= stream * 1.05 + 2 * made.part_bytes

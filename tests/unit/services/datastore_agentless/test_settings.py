@@ -90,3 +90,20 @@ def test_half_a_key_of_an_s3_is_of_no_use(tmp_path: Path) -> None:
     for given, missing in (("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), ("SECRET_ACCESS_KEY", "ACCESS_KEY_ID")):
         problems = problems_of([Settings], {"DTROVE_HOME": str(tmp_path), f"DTROVE_S3_{given}": "half"})
         assert f"DTROVE_S3_{missing}: is not set: the other half of an S3's key is of no use alone" in problems
+
+
+def test_a_store_in_a_swift_wants_somebody_to_be(tmp_path: Path) -> None:
+    given = {"DTROVE_HOME": str(tmp_path), "DTROVE_BACKUP_STORES": "far=swift://backups"}
+    assert (
+        "OS_PASSWORD: is not set: the backup store far needs it, or OS_APPLICATION_CREDENTIAL_ID, or OS_CLOUD"
+        in problems_of([Settings], given)
+    )
+    for mended in ({"OS_CLOUD": "mine"}, {"DTROVE_BACKUP_STORES": "far=swift://backups?cloud=mine"}):
+        assert not [one for one in problems_of([Settings], given | mended) if "OS_" in one]
+
+
+def test_the_authority_of_a_cloud_is_looked_for_where_a_store_is_in_one(tmp_path: Path) -> None:
+    given = {"DTROVE_HOME": str(tmp_path), "OS_CACERT": str(tmp_path / "none.pem")}
+    assert not [one for one in problems_of([Settings], given) if "OS_CACERT" in one]
+    given["DTROVE_BACKUP_STORES"] = "far=swift://backups?cloud=mine"
+    assert [one for one in problems_of([Settings], given) if "OS_CACERT" in one and "cannot be read" in one]

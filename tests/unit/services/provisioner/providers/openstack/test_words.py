@@ -16,9 +16,10 @@ from services.provisioner.providers.openstack.account import _overrides
 from services.provisioner.providers.openstack.marks import marks, tags
 from services.provisioner.providers.openstack.network import fixed_address
 from services.provisioner.providers.openstack.servers import state_of
-from services.provisioner.providers.openstack.settings import OpenStackSettings, wrong_with_openstack
+from services.provisioner.providers.openstack.settings import OpenStackSettings
 from services.provisioner.providers.openstack.user_data import user_data
 from services.provisioner.providers.openstack.volumes import devices
+from shared.cloud import nobody_to_be
 from shared.config import ConfigInvalid, read
 from shared.contracts.values import Flavor
 from shared.secrets import Secret
@@ -111,7 +112,7 @@ def test_marks_are_the_same_as_metadata_and_as_tags() -> None:
     ({"OS_CLOUD": "mine"}, set()),
 ])  # fmt: skip
 def test_what_is_missing_to_be_somebody_is_named(given: dict[str, str], missing: set[str]) -> None:
-    assert {name for name, _ in wrong_with_openstack(given)} == missing
+    assert {name for name, _ in nobody_to_be(given, "the provider openstack")} == missing
 
 
 def test_options_that_are_wrong_are_all_named_at_once() -> None:
