@@ -36,7 +36,8 @@ test: test-setup fast ## everything: the fast checks and unit tests first, then 
 		--durations=40 --durations-min=15
 
 test-openstack: test-setup ## contract and main job on the OpenStack that OS_CLOUD names, or that RIG=/a/program brings up
-	@sh scripts/openstack.sh .venv/bin/python -m pytest tests/contract/test_providers.py tests/contract/test_addresses.py tests/openstack -k openstack
+	@sh scripts/openstack.sh .venv/bin/python -m pytest tests/contract/test_providers.py tests/contract/test_addresses.py \
+		tests/contract/test_backup_stores.py tests/contract/test_exports.py tests/openstack -k openstack
 
 check: test-setup ## style, types, import rules
 	@sh scripts/check.sh

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback between DTrove and what it speaks to: it passes, cuts, stalls, throttles, refuses.
+"""A TCP proxy, on loopback as a rule, between DTrove and what it speaks to: it passes, cuts, stalls, throttles, refuses.
 
 The faults are those of toxiproxy (reset_peer, timeout, bandwidth, down). That is a server of its own, driven over HTTP; here
 a test orders them by a call, at a byte that it chooses, and a subclass may judge each piece by what stands in it.
@@ -43,10 +43,10 @@ class Pair:
 
 
 class Proxy:
-    """Forwards to `host`:`port` from the port that it listens at. Bytes are counted over all connections."""
+    """Forwards to `host`:`port` from the port that it listens at, at the address `at`. Bytes are counted over all connections."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self._to = host, port
+    def __init__(self, port: int, host: str = "127.0.0.1", *, at: str = "127.0.0.1") -> None:
+        self._to, self._at = (host, port), at
         self.port = 0
         self.accepted = self.sent = self.received = self.cuts = 0
         self._pairs: set[Pair] = set()
@@ -121,7 +121,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
+            self._server = await asyncio.start_server(self._serve, self._at, self.port, backlog=512)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop_listening(self) -> None:
