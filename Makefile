@@ -7,7 +7,7 @@ export DTROVE_PYTHON RIG
 # The suite starts hundreds of Pythons: each would compile all that is ours anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test-setup demo up down test test-openstack check fast faults bench bench-openstack docs lock vendor
+.PHONY: help setup test-setup demo up down test test-openstack check fast schedules faults bench bench-openstack docs lock vendor
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
@@ -31,7 +31,7 @@ up: setup ## start RabbitMQ and the four services in the background
 down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
-test: test-setup fast ## everything: the fast checks and unit tests first, then all others, on real hosts
+test: test-setup fast schedules ## everything: the fast checks and unit tests first, then all others, on real hosts
 	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 		--durations=40 --durations-min=15
 
@@ -44,6 +44,9 @@ check: test-setup ## style, types, import rules
 
 fast: test-setup ## check, and the unit tests on each Python that is here
 	@sh scripts/fast.sh
+
+schedules: test-setup ## thousands of simulated schedules of faults, about four minutes on two cores
+	@.venv/bin/python -W ignore -m tests.simulation
 
 faults: test-setup ## try every fault as often as its figure wants (SEED=n replays one simulated run)
 	@.venv/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(FAULTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import eventlet
 from nameko import config
@@ -16,7 +16,6 @@ from services.api.actions.access import bootstrap
 from services.api.app import make_app, make_site
 from services.api.changes import Changes
 from services.api.http import Context
-from services.api.identity import Keystone, KeystoneJudge, Policy
 from services.api.observer import Ask, Observer
 from services.api.readiness import Readiness
 from services.api.settings import Settings
@@ -31,6 +30,9 @@ from shared.db.reseal import reseal
 from shared.once import once
 from shared.secrets import KeyringFile, keyring_path
 from shared.state import StateOf
+
+if TYPE_CHECKING:
+    from services.api.identity.judge import KeystoneJudge
 
 # A round trip over the bus to each of the others, by a question that costs them little.
 OTHERS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -98,6 +100,10 @@ def keystone() -> KeystoneJudge | None:
     chosen = settings()
     if not chosen.keystone_url:
         return None
+    from services.api.identity.judge import KeystoneJudge
+    from services.api.identity.keystone import Keystone
+    from services.api.identity.policy import Policy
+
     return KeystoneJudge(database(), Keystone(chosen.keystone_url, chosen.keystone_cacert), Policy(chosen.policy_file))
 
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from services.api.domain.limits import BODY_BYTES, Limits
-from services.api.identity.policy import parse_policy_file
+from services.api.identity.policy_file import parse_policy_file
 from shared import options
 from shared.config import option
 

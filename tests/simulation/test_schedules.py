@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -15,10 +14,7 @@ from tests.simulation.breaks import BREAKS, UNREMINDED
 from tests.simulation.chance import STORMS
 
 pytestmark = pytest.mark.slow
-# `make faults` runs all of them; otherwise there are as many as fit into some minutes, on whatever machine this is.
-LONG = "DTROVE_SIMULATION_SEEDS" in os.environ
-SEEDS = int(os.environ.get("DTROVE_SIMULATION_SEEDS", "5000"))
-SECONDS, AT_LEAST = 1800, 300
+SECONDS = 1800
 # So many schedules a break may go unnoticed at most.
 TO_CATCH = 800
 
@@ -37,30 +33,22 @@ def report_of(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def schedules(share: int, seconds: int, *arguments: str) -> dict[str, Any]:
-    """A share of all seeds, or as many of it as `seconds` let in."""
-    limit = [] if LONG else ["--seconds", str(seconds)]
-    report = report_of("--seeds", str(SEEDS // share), *limit, *arguments)
+def schedules(seeds: int, *arguments: str) -> dict[str, Any]:
+    """So many of a kind, or as many of them as twenty seconds let in: `make schedules` has run the common ones, all of them."""
+    report = report_of("--seeds", str(seeds), "--seconds", "20", *arguments)
     assert report["failed"] == [], "replay: python -m tests.simulation --seed N"
     return report
 
 
 @pytest.mark.timeout(SECONDS)
-def test_every_schedule_leaves_every_invariant_whole() -> None:
-    report = schedules(1, 120)
-    assert report["seeds"] == SEEDS if LONG else report["seeds"] >= AT_LEAST
-    assert report["crashes"] > report["seeds"] / 10
-
-
-@pytest.mark.timeout(SECONDS)
 def test_nothing_is_doubled_or_lost_where_processes_die_while_they_mend_what_the_last_death_left() -> None:
-    report = schedules(25, 20, "--first", str(STORMS))
+    report = schedules(200, "--first", str(STORMS))
     assert report["crashes"] > 5 * report["seeds"]
 
 
 @pytest.mark.timeout(SECONDS)
 def test_nothing_depends_on_reminders_as_long_as_the_broker_loses_nothing() -> None:
-    schedules(10, 20, "--first", "100000", "--broken", UNREMINDED)
+    schedules(500, "--first", "100000", "--broken", UNREMINDED)
 
 
 def test_a_seed_is_replayed_exactly() -> None:

@@ -14,7 +14,9 @@ from uuid import uuid4
 import pytest
 
 from services.api.actions.access import Callers, Credential
-from services.api.identity import Keystone, KeystoneJudge, Policy
+from services.api.identity.judge import KeystoneJudge
+from services.api.identity.keystone import Keystone
+from services.api.identity.policy import Policy
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.errors import Forbidden, Unauthorized, Unavailable

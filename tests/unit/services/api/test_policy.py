@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.api.identity import Identity, Policy, parse_policy_file
+from services.api.identity.keystone import Identity
+from services.api.identity.policy import Policy
+from services.api.identity.policy_file import parse_policy_file
 
 
 def somebody(*roles: str, project: str = "p" * 32) -> Identity:

@@ -157,11 +157,12 @@ def test_urls_logins_and_identities_go_by_standard_input_alone() -> None:
         transfer.send(Sending(MB, Secret("https://canary-1")), "dump", "age1x", "send", login=Secret("AUTH canary"))
     )
     identity = Secret("# created\nAGE-SECRET-KEY-1CANARY\n")
-    back = next(transfer.receive(Fetching((), Secret("https://canary-2")), "load", identity, "receive"))
+    opening = transfer.Opening(login=Secret("password=canary"))
+    back = next(transfer.receive(Fetching((), Secret("https://canary-2")), "load", identity, "receive", opening=opening))
     assert isinstance(out, Job)
     assert isinstance(back, Job)
     assert out.stdin == Secret("AUTH canary\nhttps://canary-1")
-    assert back.stdin == Secret("AGE-SECRET-KEY-1CANARY\nhttps://canary-2")
+    assert back.stdin == Secret("AGE-SECRET-KEY-1CANARY\npassword=canary\nhttps://canary-2")
     assert "canary" not in (out.script + back.script).lower()
 
 
