@@ -84,7 +84,7 @@ def test_an_imported_database_is_one_that_users_are_let_into(dtrove: Installatio
     _succeeded(dtrove, operation)
     _succeeded(dtrove, begun(dtrove, cluster, export)["id"])
     assert [one["name"] for one in dtrove.get(f"/v1/clusters/{cluster}/databases")["databases"]] == ["books"]
-    wish = {"name": "ann", "password": "s3cret-enough", "grants": [{"database": "books", "privilege": "all"}]}
+    wish = {"name": "ann", "password": "s3cret-enough", "databases": [{"name": "books", "privilege": "all"}]}
     _succeeded(dtrove, dtrove.ask("POST", f"/v1/clusters/{cluster}/users", wish).json()["id"])
     place = dtrove.get(f"/v1/clusters/{cluster}")["endpoint"]["primary"]
     ann = Sql(f"postgresql://ann:s3cret-enough@{place['host']}:{place['port']}/books")
