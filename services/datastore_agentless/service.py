@@ -14,6 +14,7 @@ from services.datastore_agentless import (
     parameter_plans,
     planning,
     resize_plans,
+    restore_plans,
     upkeep,
 )
 from services.datastore_agentless.datastores.base import BaseManager
@@ -23,6 +24,7 @@ from services.datastore_agentless.store import catalogue as catalogue_store
 from services.datastore_agentless.store import clusters as cluster_store
 from services.datastore_agentless.store import parameters as parameter_store
 from shared.bus import Keeps, Relay, Steps, Ticker, on, rpc
+from shared.contracts import provisioner, restores
 from shared.contracts.api import (
     AccessRequested,
     AccessRevokeRequested,
@@ -51,25 +53,13 @@ from shared.contracts.api import (
     SwitchoverRequested,
 )
 from shared.contracts.base import dump, load
-from shared.contracts.provisioner import (
-    AddressMoved,
-    AddressMoveFailed,
-    InstanceActive,
-    InstanceDeleted,
-    InstanceFailed,
-    InstanceFenced,
-    InstancePowered,
-    InstancePowerFailed,
-    InstanceResized,
-    InstanceResizeFailed,
-)
 from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS, PURGE_SECONDS = 300.0, 3600.0, 20.0, 60.0, 600.0
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -96,6 +86,7 @@ class DatastoreService:
     steps = Steps(dependencies.steps)
     catalogue_ticker = Ticker(upkeep.announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(upkeep.forget_old, TIDY_SECONDS)
+    purging = Ticker(upkeep.purge_restores, PURGE_SECONDS)
     counting = Ticker(upkeep.count_secrets, COUNT_SECONDS)
     reaching = Ticker(upkeep.look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
@@ -109,8 +100,8 @@ class DatastoreService:
             dependencies.keyring().open,
         )  # fmt: skip
 
-    @on(InstanceActive)
-    def prepare_node(self, event: InstanceActive) -> None:
+    @on(provisioner.InstanceActive)
+    def prepare_node(self, event: provisioner.InstanceActive) -> None:
         """File the preparation of a server that came up."""
         if not actions.prepare_node(dependencies.database(), event):
             raise Retryable(f"instance {event.instance_id} is not known here yet")
@@ -160,9 +151,9 @@ class DatastoreService:
         """File the growing of a cluster's volumes, and the change of its servers."""
         _known(event.cluster_id, actions.request_resize(dependencies.database(), event))
 
-    @on(InstanceResized)
-    @on(InstanceResizeFailed)
-    def size_changed(self, event: InstanceResized | InstanceResizeFailed) -> None:
+    @on(provisioner.InstanceResized)
+    @on(provisioner.InstanceResizeFailed)
+    def size_changed(self, event: provisioner.InstanceResized | provisioner.InstanceResizeFailed) -> None:
         """Keep what the provider says of a volume, or of a server that has become another."""
         actions.size_changed(dependencies.database(), event)
 
@@ -171,33 +162,33 @@ class DatastoreService:
         """Keep who decides over a cluster's failovers."""
         _known(event.cluster_id, actions.choose_policy(dependencies.database(), event))
 
-    @on(InstanceFenced)
-    def take_over(self, event: InstanceFenced) -> None:
+    @on(provisioner.InstanceFenced)
+    def take_over(self, event: provisioner.InstanceFenced) -> None:
         """File the promotion of another node."""
         actions.take_over(dependencies.database(), event)
 
-    @on(InstancePowered)
-    def take_back(self, event: InstancePowered) -> None:
+    @on(provisioner.InstancePowered)
+    def take_back(self, event: provisioner.InstancePowered) -> None:
         """File the return of a node that was off."""
         actions.take_back(dependencies.database(), event)
 
-    @on(InstancePowerFailed)
-    def power_failed(self, event: InstancePowerFailed) -> None:
+    @on(provisioner.InstancePowerFailed)
+    def power_failed(self, event: provisioner.InstancePowerFailed) -> None:
         """End what needed the server off, or on."""
         actions.power_failed(dependencies.database(), event)
 
-    @on(AddressMoved)
-    def address_moved(self, event: AddressMoved) -> None:
+    @on(provisioner.AddressMoved)
+    def address_moved(self, event: provisioner.AddressMoved) -> None:
         """Keep where a cluster's own address leads."""
         actions.address_moved(dependencies.database(), event, dependencies.manager_for)
 
-    @on(AddressMoveFailed)
-    def address_move_failed(self, event: AddressMoveFailed) -> None:
+    @on(provisioner.AddressMoveFailed)
+    def address_move_failed(self, event: provisioner.AddressMoveFailed) -> None:
         """End what waits for it."""
         actions.address_move_failed(dependencies.database(), event)
 
-    @on(InstanceFailed)
-    def fail_cluster(self, event: InstanceFailed) -> None:
+    @on(provisioner.InstanceFailed)
+    def fail_cluster(self, event: provisioner.InstanceFailed) -> None:
         """Fail the cluster with its server."""
         _known(event.cluster_id, actions.fail_cluster(dependencies.database(), event))
 
@@ -206,8 +197,8 @@ class DatastoreService:
         """Stop all work on a cluster."""
         actions.release_cluster(dependencies.database(), event)
 
-    @on(InstanceDeleted)
-    def forget_instance(self, event: InstanceDeleted) -> None:
+    @on(provisioner.InstanceDeleted)
+    def forget_instance(self, event: provisioner.InstanceDeleted) -> None:
         """Forget a server, and the cluster with its last one."""
         _known(event.cluster_id, actions.forget_instance(dependencies.database(), event))
 
@@ -277,6 +268,13 @@ class DatastoreService:
     def request_import(self, event: ImportRequested) -> None:
         """File an import into a cluster."""
         actions.request_import(dependencies.database(), event, dependencies.manager_for)
+
+    @on(restores.ClusterRestoreRequested)
+    @on(restores.RestoreConfirmRequested)
+    @on(restores.RestoreUndoRequested)
+    def request_restore(self, event: actions.RestoreWish) -> None:
+        """File a restore in place, or what becomes of one."""
+        actions.request_restore(dependencies.database(), event, dependencies.manager_for)
 
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
@@ -394,6 +392,11 @@ class DatastoreService:
         manager, cluster, there = _at_hand(spec["cluster_id"])
         flavor = load(Flavor, spec["flavor"]) if spec["flavor"] else None
         return resize_plans.plan_resize(manager, cluster, there, spec["volume_gb"], flavor)
+
+    @rpc
+    def plan_restore(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What a restore in place, its undoing or its confirmation would run on a cluster's hosts."""
+        return restore_plans.plan_restore(*_at_hand(spec["cluster_id"]), spec["action"], spec.get("told", ""))
 
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:
