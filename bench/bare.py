@@ -20,7 +20,8 @@ from typing import Any  # noqa: E402
 import eventlet.wsgi  # noqa: E402
 
 _CLUSTERS = """select id, name, project_id, status, datastore, flavor, size, volume_gb, endpoint, operation_id, message,
-  deletion_protection, created_at, topology, primary_id, restored_from, restored_to from clusters where project_id = ? and deleted_at is null
+  deletion_protection, created_at, topology, primary_id, restored_from, restored_to,
+  restored_in_place from clusters where project_id = ? and deleted_at is null
   order by created_at desc, id desc limit ?"""
 _NODES = "select cluster_id, id, name, status, addr from instances where cluster_id in ({}) order by name"
 
@@ -47,6 +48,7 @@ def _cluster(row: tuple[Any, ...], nodes: list[dict[str, Any]]) -> dict[str, Any
         "topology": json.loads(row[13]) if row[13] else None,
         "endpoint": json.loads(row[8]) if row[8] else None, "instances": nodes, "operation": row[9], "message": row[10],
         "deletion_protection": bool(row[11]), "restored_from": row[15], "restored_to": _moment(row[16]),
+        "restored_in_place": json.loads(row[17]) if row[17] else None,
         "created_at": _moment(row[12]),
     }  # fmt: skip
 

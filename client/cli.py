@@ -31,6 +31,7 @@ from client.commands import (
     parameter_groups,
     parameters,
     parked,
+    restores,
     rolls,
     schedules,
     secrets,
@@ -54,6 +55,7 @@ console.register(app)
 check.register(app)
 audit.register(app)
 rolls.register(clusters.app)
+restores.register(clusters.app)
 parameters.register(clusters.app, catalogue.datastores)
 app.add_typer(clusters.app, name="cluster", help="Make, look at, change and delete clusters.")
 clusters.app.add_typer(accounts.root, name="root", help="Let the superuser log in, or no more.")

@@ -120,7 +120,7 @@ def show_cluster(cluster: ClusterName, as_json: Json = False) -> None:
         show(found, as_json)
         return
     there = {name: value for name, value in found.items() if name not in ("instances", "health")}
-    show(there | {"restorable": archives.moments(found.get("restorable"))}, as_json)
+    show(there | {"restorable": archives.moments(found.get("restorable")), "restored_in_place": _kept(found)}, as_json)
     if found["instances"]:
         out().print(drawn(found))
 
@@ -288,6 +288,16 @@ def _follow_the_end(api: Api, cluster_id: str, timeout: float | None) -> None:
     if left["status"] != "deleting":
         raise ApiError(f"cluster {left['name']}: {left['message']}", Exit.CONFLICT)
     follow(api, left["operation"], timeout)
+
+
+def _kept(cluster: dict[str, Any]) -> str | None:
+    """What is kept of before a restore in place, as a sentence."""
+    kept = cluster.get("restored_in_place")
+    if not kept:
+        return None
+    where = next((one["name"] for one in cluster["instances"] if one["id"] == kept["instance"]), kept["instance"])
+    return (f"of backup {kept['backup']}; what it had before is kept on {where} until {kept['purge_at']}: "
+            f"dtrove cluster restore {cluster['name']} --confirm, or --undo")  # fmt: skip
 
 
 def _topology(mode: str | None, policy: str | None) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from services.api.actions import outside, parked, reminding, schedules
 from services.api.actions.hearing import hear
 from shared.bus import Relay, Ticker, Web, on, on_parked
 from shared.bus.parking import ParkedMessage
-from shared.contracts import archives, backups, exports, external, imports, provisioner, scheduler
+from shared.contracts import archives, backups, exports, external, imports, provisioner, restores, scheduler
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
@@ -89,6 +89,9 @@ class ApiService:
     @on(imports.ImportStarted)
     @on(imports.ImportCompleted)
     @on(imports.ImportFailed)
+    @on(restores.ClusterRestored)
+    @on(restores.ClusterRestoreUndone)
+    @on(restores.ClusterRestoreConfirmed)
     @on(archives.ArchiveSeen)
     @on(archives.ArchiveBroken)
     @on(databases.LogsRead)

@@ -46,11 +46,13 @@ from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.datastore_agentless.workflows.prove_backup import ProveBackup
 from services.datastore_agentless.workflows.read_log import ReadLog
 from services.datastore_agentless.workflows.resize_node import ResizeNode
+from services.datastore_agentless.workflows.restore_in_place import RestoreInPlace
 from services.datastore_agentless.workflows.roll import RollNodes
 from services.datastore_agentless.workflows.send_backup import SendBackup
 from services.datastore_agentless.workflows.send_export import SendExport
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
+from services.datastore_agentless.workflows.undo_restore import UndoRestore
 from shared.bus import RpcCaller
 from shared.config import read
 from shared.db import Database, Sealed, Subscribe, Tx, migrate
@@ -130,6 +132,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
     base = database()
     access, joining, leaving = OpenAccess(hosts()), JoinNode(hosts()), LeaveNode(hosts())
     keeping = Keeping(hosts(), stores())
+    undoing = UndoRestore(keeping)
     flows = (
         PrepareNode(hosts(), stores()).workflow(), joining.workflow(), joining.again(), leaving.leave(), leaving.dismiss(),
         HandOver(hosts()).workflow(), FailOver(hosts()).workflow(), TakeOver(hosts()).workflow(),
@@ -138,7 +141,7 @@ def steps() -> tuple[StepEngine, int, Subscribe]:
         Perform(hosts()).workflow(), BackupNode(hosts()).workflow(), access.grant(), access.revoke(),
         ReadLog(hosts()).workflow(), SendBackup(keeping).workflow(), DeleteBackup(keeping).workflow(),
         ProveBackup(keeping).workflow(), SendExport(keeping).workflow(), DeleteExport(keeping).workflow(),
-        LoadImport(keeping).workflow(),
+        LoadImport(keeping).workflow(), RestoreInPlace(keeping).workflow(), undoing.undo(), undoing.drop(),
     )  # fmt: skip
     return StepEngine(base, {flow.name: flow for flow in flows}), settings().workers, base.on_tasks
 

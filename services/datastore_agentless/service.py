@@ -14,6 +14,7 @@ from services.datastore_agentless import (
     parameter_plans,
     planning,
     resize_plans,
+    restore_plans,
     upkeep,
 )
 from services.datastore_agentless.datastores.base import BaseManager
@@ -23,53 +24,15 @@ from services.datastore_agentless.store import catalogue as catalogue_store
 from services.datastore_agentless.store import clusters as cluster_store
 from services.datastore_agentless.store import parameters as parameter_store
 from shared.bus import Keeps, Relay, Steps, Ticker, on, rpc
-from shared.contracts.api import (
-    AccessRequested,
-    AccessRevokeRequested,
-    AccountsRequested,
-    BackupDeleteRequested,
-    BackupRequested,
-    ClusterDeleteRequested,
-    ClusterRequested,
-    ClusterResizeRequested,
-    ClusterRestartRequested,
-    ClusterStartRequested,
-    ClusterStopRequested,
-    ExportDeleteRequested,
-    ExportRequested,
-    FailoverChosen,
-    FailoverRequested,
-    ImportRequested,
-    LogsRequested,
-    NodesRemoveRequested,
-    NodesRequested,
-    OperationCancelRequested,
-    OperationReminded,
-    OperationRetryRequested,
-    ParametersRequested,
-    PerformRequested,
-    SwitchoverRequested,
-)
+from shared.contracts import api, provisioner, restores
 from shared.contracts.base import dump, load
-from shared.contracts.provisioner import (
-    AddressMoved,
-    AddressMoveFailed,
-    InstanceActive,
-    InstanceDeleted,
-    InstanceFailed,
-    InstanceFenced,
-    InstancePowered,
-    InstancePowerFailed,
-    InstanceResized,
-    InstanceResizeFailed,
-)
 from shared.contracts.scheduler import BackupDue, BackupExpired
 from shared.contracts.values import Flavor
 from shared.db.outbox import repeat
 from shared.db.reseal import reseal
 from shared.errors import Retryable
 
-CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS = 300.0, 3600.0, 20.0, 60.0
+CATALOGUE_SECONDS, TIDY_SECONDS, COUNT_SECONDS, REACH_SECONDS, PURGE_SECONDS = 300.0, 3600.0, 20.0, 60.0, 600.0
 
 
 def _known(cluster_id: str, is_known: bool) -> None:
@@ -96,163 +59,164 @@ class DatastoreService:
     steps = Steps(dependencies.steps)
     catalogue_ticker = Ticker(upkeep.announce_catalogue, CATALOGUE_SECONDS)
     tidying = Ticker(upkeep.forget_old, TIDY_SECONDS)
+    purging = Ticker(upkeep.purge_restores, PURGE_SECONDS)
     counting = Ticker(upkeep.count_secrets, COUNT_SECONDS)
     reaching = Ticker(upkeep.look_at_stores, REACH_SECONDS)
     watch = Keeps(dependencies.watch)
     archiver = Keeps(dependencies.archiver)
 
-    @on(ClusterRequested)
-    def expect_cluster(self, event: ClusterRequested) -> None:
+    @on(api.ClusterRequested)
+    def expect_cluster(self, event: api.ClusterRequested) -> None:
         """Record a cluster and the nodes to come."""
         actions.expect_cluster(
             dependencies.database(), event, lambda entry: dependencies.manager_for(entry).admin_user,
             dependencies.keyring().open,
         )  # fmt: skip
 
-    @on(InstanceActive)
-    def prepare_node(self, event: InstanceActive) -> None:
+    @on(provisioner.InstanceActive)
+    def prepare_node(self, event: provisioner.InstanceActive) -> None:
         """File the preparation of a server that came up."""
         if not actions.prepare_node(dependencies.database(), event):
             raise Retryable(f"instance {event.instance_id} is not known here yet")
 
-    @on(NodesRequested)
-    def expect_nodes(self, event: NodesRequested) -> None:
+    @on(api.NodesRequested)
+    def expect_nodes(self, event: api.NodesRequested) -> None:
         """Record nodes to come."""
         _known(event.cluster_id, actions.expect_nodes(dependencies.database(), event))
 
-    @on(NodesRemoveRequested)
-    def remove_nodes(self, event: NodesRemoveRequested) -> None:
+    @on(api.NodesRemoveRequested)
+    def remove_nodes(self, event: api.NodesRemoveRequested) -> None:
         """File the leaving of nodes."""
         _known(event.cluster_id, actions.remove_nodes(dependencies.database(), event))
 
-    @on(SwitchoverRequested)
-    def request_switchover(self, event: SwitchoverRequested) -> None:
+    @on(api.SwitchoverRequested)
+    def request_switchover(self, event: api.SwitchoverRequested) -> None:
         """File the handing over of a cluster's writes."""
         _known(event.cluster_id, actions.request_switchover(dependencies.database(), event))
 
-    @on(FailoverRequested)
-    def request_failover(self, event: FailoverRequested) -> None:
+    @on(api.FailoverRequested)
+    def request_failover(self, event: api.FailoverRequested) -> None:
         """File the proof that a primary is dead."""
         _known(event.cluster_id, actions.request_failover(dependencies.database(), event))
 
-    @on(ParametersRequested)
-    def request_parameters(self, event: ParametersRequested) -> None:
+    @on(api.ParametersRequested)
+    def request_parameters(self, event: api.ParametersRequested) -> None:
         """File a change of a cluster's parameters."""
         _known(event.cluster_id, actions.request_parameters(dependencies.database(), event))
 
-    @on(ClusterStartRequested)
-    def start_cluster(self, event: ClusterStartRequested) -> None:
+    @on(api.ClusterStartRequested)
+    def start_cluster(self, event: api.ClusterStartRequested) -> None:
         """File the start of a cluster's nodes."""
         _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
 
-    @on(ClusterStopRequested)
-    def stop_cluster(self, event: ClusterStopRequested) -> None:
+    @on(api.ClusterStopRequested)
+    def stop_cluster(self, event: api.ClusterStopRequested) -> None:
         """File the stop of a cluster's nodes."""
         _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
 
-    @on(ClusterRestartRequested)
-    def restart_cluster(self, event: ClusterRestartRequested) -> None:
+    @on(api.ClusterRestartRequested)
+    def restart_cluster(self, event: api.ClusterRestartRequested) -> None:
         """File the restart of a cluster's nodes."""
         _known(event.cluster_id, actions.request_roll(dependencies.database(), event))
 
-    @on(ClusterResizeRequested)
-    def resize_cluster(self, event: ClusterResizeRequested) -> None:
+    @on(api.ClusterResizeRequested)
+    def resize_cluster(self, event: api.ClusterResizeRequested) -> None:
         """File the growing of a cluster's volumes, and the change of its servers."""
         _known(event.cluster_id, actions.request_resize(dependencies.database(), event))
 
-    @on(InstanceResized)
-    @on(InstanceResizeFailed)
-    def size_changed(self, event: InstanceResized | InstanceResizeFailed) -> None:
+    @on(provisioner.InstanceResized)
+    @on(provisioner.InstanceResizeFailed)
+    def size_changed(self, event: provisioner.InstanceResized | provisioner.InstanceResizeFailed) -> None:
         """Keep what the provider says of a volume, or of a server that has become another."""
         actions.size_changed(dependencies.database(), event)
 
-    @on(FailoverChosen)
-    def choose_policy(self, event: FailoverChosen) -> None:
+    @on(api.FailoverChosen)
+    def choose_policy(self, event: api.FailoverChosen) -> None:
         """Keep who decides over a cluster's failovers."""
         _known(event.cluster_id, actions.choose_policy(dependencies.database(), event))
 
-    @on(InstanceFenced)
-    def take_over(self, event: InstanceFenced) -> None:
+    @on(provisioner.InstanceFenced)
+    def take_over(self, event: provisioner.InstanceFenced) -> None:
         """File the promotion of another node."""
         actions.take_over(dependencies.database(), event)
 
-    @on(InstancePowered)
-    def take_back(self, event: InstancePowered) -> None:
+    @on(provisioner.InstancePowered)
+    def take_back(self, event: provisioner.InstancePowered) -> None:
         """File the return of a node that was off."""
         actions.take_back(dependencies.database(), event)
 
-    @on(InstancePowerFailed)
-    def power_failed(self, event: InstancePowerFailed) -> None:
+    @on(provisioner.InstancePowerFailed)
+    def power_failed(self, event: provisioner.InstancePowerFailed) -> None:
         """End what needed the server off, or on."""
         actions.power_failed(dependencies.database(), event)
 
-    @on(AddressMoved)
-    def address_moved(self, event: AddressMoved) -> None:
+    @on(provisioner.AddressMoved)
+    def address_moved(self, event: provisioner.AddressMoved) -> None:
         """Keep where a cluster's own address leads."""
         actions.address_moved(dependencies.database(), event, dependencies.manager_for)
 
-    @on(AddressMoveFailed)
-    def address_move_failed(self, event: AddressMoveFailed) -> None:
+    @on(provisioner.AddressMoveFailed)
+    def address_move_failed(self, event: provisioner.AddressMoveFailed) -> None:
         """End what waits for it."""
         actions.address_move_failed(dependencies.database(), event)
 
-    @on(InstanceFailed)
-    def fail_cluster(self, event: InstanceFailed) -> None:
+    @on(provisioner.InstanceFailed)
+    def fail_cluster(self, event: provisioner.InstanceFailed) -> None:
         """Fail the cluster with its server."""
         _known(event.cluster_id, actions.fail_cluster(dependencies.database(), event))
 
-    @on(ClusterDeleteRequested)
-    def release_cluster(self, event: ClusterDeleteRequested) -> None:
+    @on(api.ClusterDeleteRequested)
+    def release_cluster(self, event: api.ClusterDeleteRequested) -> None:
         """Stop all work on a cluster."""
         actions.release_cluster(dependencies.database(), event)
 
-    @on(InstanceDeleted)
-    def forget_instance(self, event: InstanceDeleted) -> None:
+    @on(provisioner.InstanceDeleted)
+    def forget_instance(self, event: provisioner.InstanceDeleted) -> None:
         """Forget a server, and the cluster with its last one."""
         _known(event.cluster_id, actions.forget_instance(dependencies.database(), event))
 
-    @on(OperationCancelRequested)
-    def cancel_operation(self, event: OperationCancelRequested) -> None:
+    @on(api.OperationCancelRequested)
+    def cancel_operation(self, event: api.OperationCancelRequested) -> None:
         """Stop the work under an operation."""
         actions.cancel_operation(dependencies.database(), event)
 
-    @on(OperationRetryRequested)
-    def retry_operation(self, event: OperationRetryRequested) -> None:
+    @on(api.OperationRetryRequested)
+    def retry_operation(self, event: api.OperationRetryRequested) -> None:
         """Go on from the step that failed."""
         actions.retry_operation(dependencies.database(), event)
 
-    @on(OperationReminded)
-    def say_again(self, event: OperationReminded) -> None:
+    @on(api.OperationReminded)
+    def say_again(self, event: api.OperationReminded) -> None:
         """Announce once more what was announced of an operation."""
         repeat(dependencies.database(), event.operation_id)
 
-    @on(PerformRequested)
-    def request_perform(self, event: PerformRequested) -> None:
+    @on(api.PerformRequested)
+    def request_perform(self, event: api.PerformRequested) -> None:
         """File commands to run."""
         actions.request_perform(dependencies.database(), event)
 
-    @on(LogsRequested)
-    def request_logs(self, event: LogsRequested) -> None:
+    @on(api.LogsRequested)
+    def request_logs(self, event: api.LogsRequested) -> None:
         """File the reading of a log, or keep one up."""
         actions.request_logs(dependencies.database(), event)
 
-    @on(AccessRequested)
-    def request_access(self, event: AccessRequested) -> None:
+    @on(api.AccessRequested)
+    def request_access(self, event: api.AccessRequested) -> None:
         """File the opening of an instance for a person's key."""
         actions.request_access(dependencies.database(), event)
 
-    @on(AccessRevokeRequested)
-    def end_access(self, event: AccessRevokeRequested) -> None:
+    @on(api.AccessRevokeRequested)
+    def end_access(self, event: api.AccessRevokeRequested) -> None:
         """File its shutting."""
         actions.request_access(dependencies.database(), event)
 
-    @on(AccountsRequested)
-    def request_accounts(self, event: AccountsRequested) -> None:
+    @on(api.AccountsRequested)
+    def request_accounts(self, event: api.AccountsRequested) -> None:
         """File a change of databases and users."""
         _known(event.cluster_id, actions.request_accounts(dependencies.database(), event, dependencies.keyring().open))
 
-    @on(BackupRequested)
-    def request_backup(self, event: BackupRequested) -> None:
+    @on(api.BackupRequested)
+    def request_backup(self, event: api.BackupRequested) -> None:
         """File a backup."""
         actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
@@ -261,22 +225,29 @@ class DatastoreService:
         """File a backup whose time has come."""
         actions.request_backup(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
-    @on(BackupDeleteRequested)
+    @on(api.BackupDeleteRequested)
     @on(BackupExpired)
-    def delete_backup(self, event: BackupDeleteRequested | BackupExpired) -> None:
+    def delete_backup(self, event: api.BackupDeleteRequested | BackupExpired) -> None:
         """File the removal of a backup."""
         actions.delete_backup(dependencies.database(), event)
 
-    @on(ExportRequested)
-    @on(ExportDeleteRequested)
-    def change_exports(self, event: ExportRequested | ExportDeleteRequested) -> None:
+    @on(api.ExportRequested)
+    @on(api.ExportDeleteRequested)
+    def change_exports(self, event: api.ExportRequested | api.ExportDeleteRequested) -> None:
         """File an export, or the removal of one."""
         actions.change_exports(dependencies.database(), event, dependencies.manager_for, dependencies.stores())
 
-    @on(ImportRequested)
-    def request_import(self, event: ImportRequested) -> None:
+    @on(api.ImportRequested)
+    def request_import(self, event: api.ImportRequested) -> None:
         """File an import into a cluster."""
         actions.request_import(dependencies.database(), event, dependencies.manager_for)
+
+    @on(restores.ClusterRestoreRequested)
+    @on(restores.RestoreConfirmRequested)
+    @on(restores.RestoreUndoRequested)
+    def request_restore(self, event: actions.RestoreWish) -> None:
+        """File a restore in place, or what becomes of one."""
+        actions.request_restore(dependencies.database(), event, dependencies.manager_for)
 
     @rpc
     def issue_key(self, cluster_id: str) -> dict[str, str]:
@@ -394,6 +365,11 @@ class DatastoreService:
         manager, cluster, there = _at_hand(spec["cluster_id"])
         flavor = load(Flavor, spec["flavor"]) if spec["flavor"] else None
         return resize_plans.plan_resize(manager, cluster, there, spec["volume_gb"], flavor)
+
+    @rpc
+    def plan_restore(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What a restore in place, its undoing or its confirmation would run on a cluster's hosts."""
+        return restore_plans.plan_restore(*_at_hand(spec["cluster_id"]), spec["action"], spec.get("told", ""))
 
     @rpc
     def perform(self, instance_id: str, name: str, *cmds: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.datastore_agentless import catalogue, dependencies
+from services.datastore_agentless import actions, catalogue, dependencies
 from services.datastore_agentless.store import health
 
 
@@ -15,6 +15,11 @@ def forget_old() -> None:
     """Drop events and tasks that were done with long ago."""
     dependencies.database().forget_old()
     health.forget_old(dependencies.database())
+
+
+def purge_restores() -> None:
+    """Have go what was there before restores that nobody has confirmed or undone in time."""
+    actions.purge(dependencies.database())
 
 
 def count_secrets() -> None:

@@ -10,11 +10,12 @@ from shared.contracts import (
     imports,
     operations,
     provisioner,
+    restores,
     scheduler,
 )
 from shared.contracts.base import REGISTRY, Event, dump, event, load, new_id, schema_of, utcnow
 
 __all__ = [
     "REGISTRY", "Event", "api", "archives", "backups", "datastore_agentless", "dump", "event", "exports", "external", "imports", "load", "new_id",
-    "operations", "provisioner", "scheduler", "schema_of", "utcnow",
+    "operations", "provisioner", "restores", "scheduler", "schema_of", "utcnow",
 ]  # fmt: skip

@@ -167,6 +167,13 @@ def others_open(tx: Tx, task: Task) -> bool:
     return tx.connection.execute(select(t.c.id).where(*alike).limit(1)).first() is not None
 
 
+def is_open(connection: Connection, database: Database, cluster_id: str, kind: str) -> bool:
+    """Whether a task of this kind is not at its end on a cluster."""
+    t = database.tasks
+    there = (t.c.cluster_id == cluster_id, t.c.kind == kind, t.c.status == OPEN)
+    return connection.execute(select(t.c.id).where(*there).limit(1)).first() is not None
+
+
 def open_tasks(connection: Connection, database: Database, cluster_id: str) -> int:
     """How many tasks of a cluster are not at their end."""
     t = database.tasks

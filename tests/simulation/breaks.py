@@ -28,6 +28,7 @@ from shared.workflow import Next, Workflow
 from tests.simulation import hosts, run
 from tests.simulation.broker import Broker
 from tests.simulation.chance import Plan
+from tests.simulation.restores import PLOT as RESTORE_PLOT
 from tests.simulation.storage import SimDatabase
 from tests.simulation.weather import WEIGHTS
 
@@ -201,6 +202,8 @@ NOTICED = {
 
 # Not a break: reminders only bring back what a broker has lost, so without losses nothing may depend on them.
 UNREMINDED = "unreminded"
+# Nor is this: nothing but restores in place, which are no plot of the others, so that those stay what their seeds have made them.
+IN_PLACE = "in place"
 
 
 @contextmanager
@@ -209,6 +212,8 @@ def broken_by(name: str) -> Iterator[None]:
     with ExitStack() as stack:
         if name == UNREMINDED:
             _without_reminders(lambda _stack: None)(stack)
+        elif name == IN_PLACE:
+            stack.enter_context(patch.object(run, "PLOTS", (RESTORE_PLOT,)))
         elif name:
             BREAKS[name](stack)
         yield

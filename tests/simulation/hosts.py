@@ -18,6 +18,7 @@ from services.datastore_agentless.hosts.simulated import SimulatedHost
 from shared.errors import Retryable, StaleEpoch
 from tests.simulation.topology import ASK, ROLE_FILE, Roles, SimTopology
 from tests.support.keeping import SomeDumping, sent
+from tests.support.places import BROUGHT, Places
 
 LATENCY, LOOK_SECONDS = 0.01, 2.0
 
@@ -46,6 +47,7 @@ class SimHost(SimulatedHost):
     """A host and what it has seen."""
 
     running: dict[str, RunningJob] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
 
 @dataclass
@@ -92,6 +94,11 @@ class SimRunner(Driver):
             told = self.fleet.roles.standing(self.target.addr)
             self._return()
             return Result(code=1, stderr="it does not run") if told is None else Result(stdout=told)
+        told = host.places.answer(command, runs=False)
+        if told is not None:
+            self.fleet.breaches += [f"I11: {one} data are nowhere on {self.target.addr}" for one in host.places.lost]
+            self._return()
+            return Result(stdout=told)
         sample = host.public_key + "\n" if "ssh-keygen" in command.line else command.sample
         self._return()
         return Result(code=0 if 0 in command.ok_codes else command.ok_codes[0], stdout=sample)
@@ -142,6 +149,8 @@ class SimRunner(Driver):
                 self.fleet.breaches.append(f"I3: job {name} was started {self.fleet.starts[name]} times")
             ends_at = self.clock.monotonic() + self.fleet.job_seconds
             printed = sent() if command.name.startswith("send-") else f"simulated: {command.title}\n"
+            if command.name.startswith("receive"):
+                host.places.beside["restored"] = BROUGHT
             host.running[name] = RunningJob(ends_at, Result(code=0, stdout=printed))
         self._return()
 

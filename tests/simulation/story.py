@@ -18,6 +18,8 @@ from shared.contracts.base import new_id
 from shared.contracts.scheduler import BackupDue
 from shared.db import Tx
 from shared.errors import Conflict, DtroveError, NotFound, Unavailable
+from tests.simulation.restores import PLOT as RESTORE_PLOT
+from tests.simulation.restores import Restores
 from tests.simulation.storage import SimDatabase, rows
 from tests.simulation.takeovers import Takeovers
 from tests.simulation.weather import FINAL_FAULTS
@@ -118,7 +120,13 @@ class Story:
         self.ended = True
 
     def _size(self, plot: str) -> int:
-        several = {"three nodes": (3,), "grow": (1, 2), "switch over": (2, 3), "fail over": (2, 3)}
+        several = {
+            "three nodes": (3,),
+            "grow": (1, 2),
+            "switch over": (2, 3),
+            "fail over": (2, 3),
+            RESTORE_PLOT: (1, 2),
+        }
         return int(self.world.chance.choice(several.get(plot, (1,))))
 
     def _awake_in(self) -> float:
@@ -150,6 +158,8 @@ class Story:
             self._schedule(cluster_id)
         elif plot == "grow":
             self._grow(cluster_id)
+        elif plot == RESTORE_PLOT:
+            Restores(self, cluster_id).happen()
         elif plot in ("switch over", "fail over"):
             Takeovers(self, cluster_id).happen(plot)
 

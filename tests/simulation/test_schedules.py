@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.breaks import BREAKS, UNREMINDED
+from tests.simulation.breaks import BREAKS, IN_PLACE, UNREMINDED
 from tests.simulation.chance import STORMS
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,11 @@ def test_nothing_is_doubled_or_lost_where_processes_die_while_they_mend_what_the
 @pytest.mark.timeout(SECONDS)
 def test_nothing_depends_on_reminders_as_long_as_the_broker_loses_nothing() -> None:
     schedules(500, "--first", "100000", "--broken", UNREMINDED)
+
+
+@pytest.mark.timeout(SECONDS)
+def test_a_restore_in_place_never_loses_what_was_there_and_ends_with_one_or_the_other() -> None:
+    schedules(25, 20, "--first", "200000", "--broken", IN_PLACE)
 
 
 def test_a_seed_is_replayed_exactly() -> None:

@@ -114,6 +114,9 @@ class FakeDatabases:
     def _plan_roll(self, spec: dict[str, Any]) -> dict[str, Any]:
         return self._plan_create({"names": [spec["action"]]})
 
+    def _plan_restore(self, spec: dict[str, Any]) -> dict[str, Any]:
+        return self._plan_create({"names": [spec["action"]]}) | {"moves": [spec["told"]] if spec.get("told") else []}
+
     def _plan_accounts(self, spec: dict[str, Any]) -> dict[str, Any]:
         lost = [f"database {one['database']}" for one in spec["changes"] if one["action"] == "delete_database"]
         assert not any(one["sealed_password"] for one in spec["changes"])

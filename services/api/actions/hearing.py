@@ -22,6 +22,7 @@ from services.api.actions import (
     proving,
     readings,
     resizing,
+    restoring_in_place,
     rolls,
     scaling,
     schedules,
@@ -42,7 +43,7 @@ from services.api.actions.nodes import (
 from services.api.changes import Changes
 from services.api.store import tables
 from shared.contracts import archives as logs
-from shared.contracts import backups, exports, imports, provisioner
+from shared.contracts import backups, exports, imports, provisioner, restores
 from shared.contracts import datastore_agentless as databases
 from shared.contracts.base import Event, dump
 from shared.contracts.operations import OperationBegun, OperationEnded, OperationProgressed
@@ -238,6 +239,9 @@ _APPLY: dict[type[Event], Apply] = {
     imports.ImportStarted: import_news.started,
     imports.ImportCompleted: import_news.completed,
     imports.ImportFailed: import_news.failed,
+    restores.ClusterRestored: restoring_in_place.restored,
+    restores.ClusterRestoreUndone: restoring_in_place.undone,
+    restores.ClusterRestoreConfirmed: restoring_in_place.confirmed,
     logs.ArchiveSeen: archives.learn,
     logs.ArchiveBroken: archives.broken,
     databases.LogsRead: readings.heard,

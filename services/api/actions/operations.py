@@ -22,6 +22,7 @@ UNNAMED = "unnamed"
 BACKUP, DELETE_BACKUP = "backup", "delete_backup"
 EXPORT, DELETE_EXPORT = "export", "delete_export"
 IMPORT = "import"
+RESTORE = "restore_cluster"
 # What makes a cluster of its own, which is gone with the answer.
 VERIFY = "verify_backup"
 BUSY = "another operation is under way on this cluster"
@@ -42,7 +43,7 @@ _END_ALL = update(_o).where(
 )
 _MAKE_WAY = (
     update(_o).where(_o.c.cluster_id == bindparam("of_cluster"), _o.c.status.in_(RUNNING),
-                      _o.c.kind.in_((BACKUP, IMPORT)))
+                      _o.c.kind.in_((BACKUP, IMPORT, RESTORE)))
     .values(exclusive=False)
 )  # fmt: skip
 _PROJECT_OF_LIVING = select(_c.c.project_id).where(_c.c.id == bindparam("of_id"), _c.c.deleted_at.is_(None))
@@ -75,7 +76,7 @@ def start_operation(tx: Tx, kind: str, cluster_id: str, project_id: str, *, excl
 
 
 def make_way(tx: Tx, cluster_id: str) -> None:
-    """A backup or an import that runs is alone on its cluster no longer: whoever has to save the cluster does not wait for it."""
+    """A backup, an import or a restore in place that runs is alone on its cluster no longer: whoever has to save the cluster does not wait for it."""
     tx.connection.execute(_MAKE_WAY, {"of_cluster": cluster_id})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,12 +53,27 @@ def look(
     return _found(connection, project_id, asked, datastore, flavor, locks=False)
 
 
+def in_place(connection: Connection, cluster: Row[Any], asked: dict[str, Any], *, locks: bool) -> Source:
+    """What is to take the place of a cluster's data: a backup, or a moment of its own log. Raises Invalid. The node looks for room."""
+    return _sought(
+        connection, cluster.project_id, {**asked, "cluster": cluster.id}, locks=locks,
+        objections=lambda backup: _other_engine(backup, cluster.datastore["manager"], cluster.datastore["version"], "restore.backup"),
+    )  # fmt: skip
+
+
 def _found(
     connection: Connection, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, locks: bool
 ) -> Source | None:  # fmt: skip
     choice = asked["restore"]
     if choice is None:
         return None
+    return _sought(connection, project_id, choice, locks=locks,
+                   objections=lambda backup: _objections(backup, asked, datastore, flavor))  # fmt: skip
+
+
+def _sought(
+    connection: Connection, project_id: str, choice: dict[str, Any], *, locks: bool, objections: Callable[[Row[Any]], list[FieldError]]
+) -> Source:  # fmt: skip
     time = choice.get("time")
     moment = None if time is None else time.astimezone(UTC)
     wanted = choice.get("backup")
@@ -70,7 +86,7 @@ def _found(
     if backup.status != Status.COMPLETED:
         words = f"is {backup.status}: only what is completed can be restored"
         raise _refused(FieldError("restore.backup", words))
-    errors = _objections(backup, asked, datastore, flavor)
+    errors = objections(backup)
     if moment is not None and (words := _out_of_reach(connection, backup, moment)):
         errors.append(FieldError("restore.time", words))
     if errors:
@@ -136,9 +152,10 @@ def _out_of_reach(connection: Connection, backup: Row[Any], moment: datetime) ->
 
 
 def _objections(backup: Row[Any], asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any]) -> list[FieldError]:
-    errors, was = [], backup.datastore
-    if (was["manager"], was["version"]) != (datastore.manager, datastore.version):
-        errors.append(FieldError("datastore", f"must be `{was['manager']} {was['version']}`, of which the backup is"))
+    was = backup.datastore
+    there = f"must be `{was['manager']} {was['version']}`, of which the backup is"
+    alike = (was["manager"], was["version"]) == (datastore.manager, datastore.version)
+    errors = [] if alike else [FieldError("datastore", there)]
     had_gb = backup.volume_gb or backup.flavor.get("disk_gb", 0)
     field, words = too_small(had_gb, asked["volume_gb"], flavor.disk_gb)
     if words:
@@ -146,6 +163,13 @@ def _objections(backup: Row[Any], asked: dict[str, Any], datastore: Row[Any], fl
     there = "come with the backup: make others once the cluster is active"
     errors += [FieldError(name, there) for name in ("databases", "users") if asked[name]]
     return errors
+
+
+def _other_engine(backup: Row[Any], manager: str, version: str, field: str) -> list[FieldError]:
+    was = backup.datastore
+    if (was["manager"], was["version"]) == (manager, version):
+        return []
+    return [FieldError(field, f"is of `{was['manager']} {was['version']}`, and the cluster of `{manager} {version}`")]
 
 
 def _span(seconds: float) -> str:

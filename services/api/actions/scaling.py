@@ -74,6 +74,10 @@ def _see_it_can_go(connection: Connection, row: Row[Any], node: Row[Any]) -> Non
     if node.id == row.primary_id or row.size == 1:
         raise Conflict(f"instance {node.name} is the primary: all others follow it",
                        what_to_do="switch over to another node first, or delete the cluster")  # fmt: skip
+    kept = row.restored_in_place
+    if kept and kept["instance"] == node.id:
+        raise Conflict(f"what {row.name} had before it was restored lies on {node.name}",
+                       what_to_do="confirm or undo that restore first")  # fmt: skip
     if (row.topology or {}).get("mode") == "sync" and node.status == "active" and replicas(connection, row) == 1:
         raise Conflict(f"a write to {row.name} waits until a replica has it, and {node.name} is its only one",
                        what_to_do="add a node first")  # fmt: skip

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 # Steps of an operation whose like has never run here: every one weighs the same.
 FIRST_GUESS = {"create_cluster": 11, "delete_cluster": 2, "add_nodes": 5, "remove_node": 1, "backup": 5, "delete_backup": 2,
                "verify_backup": 12, "export": 5, "delete_export": 2, "import": 5, "perform": 1, "start_cluster": 2, "stop_cluster": 1,
-               "restart_cluster": 4, "resize_cluster": 3}  # fmt: skip
+               "restart_cluster": 4, "resize_cluster": 3,
+               "restore_cluster": 6, "undo_restore": 6, "confirm_restore": 1}  # fmt: skip
 
 
 def first_weights(kind: str, size: int) -> dict[str, float]:

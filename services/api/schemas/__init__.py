@@ -26,10 +26,11 @@ from services.api.schemas.requests import (
     Switchover,
     TokenCreate,
 )
+from services.api.schemas.restores import RestoreInPlace
 
 __all__ = [
     "AccessOpen", "BackupCreate", "BackupVerify", "ClusterCreate", "ClusterPatch", "DatastoreCreate", "DatastorePatch", "DelegationPut", "Empty",
     "Failover", "NodesAdd", "OrphansClean", "ParametersChange", "ParametersPut", "ParametersRollback", "Perform", "ProjectCreate",
-    "QuotasPut", "Resize", "Restart", "SessionCreate", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
+    "QuotasPut", "Resize", "Restart", "RestoreInPlace", "SessionCreate", "Switchover", "TokenCreate", "accept", "accept_query", "queries", "requests", "shown",
     "shown_parameters",
 ]  # fmt: skip

@@ -11,13 +11,11 @@ from marshmallow import fields, validate
 from services.api.domain.masking import is_secret_parameter
 from services.api.schemas.accounts import DatabaseCreate, UserCreate
 from services.api.schemas.base import ID, Strict, flag, label, whole
+from services.api.schemas.restores import LAST_MOMENT, RestoreChoice
 
 POLICIES = ("automatic", "manual")
 ROLES = ("reader", "member", "admin")
 DELEGATIONS = ("application_credential", "trust")
-FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
-LAST_MOMENT = datetime(2200, 1, 1, tzinfo=UTC)
-_MOMENT_WORDS = "must be a moment between 2000 and 2200"
 _PACKAGE = validate.Regexp(
     r"^[a-z0-9][a-z0-9+.:=~-]{0,127}\Z", error="must be the name of a package, also name=version"
 )
@@ -78,32 +76,6 @@ class TopologyChoice(Strict):
         load_default="automatic", validate=validate.OneOf(POLICIES),
         metadata={"description": "automatic: a primary that is proven dead is replaced without being asked"},
     )  # fmt: skip
-
-
-class RestoreChoice(Strict):
-    """What a cluster is to begin with: its databases, users and data are those of the backup, or of a moment after it."""
-
-    backup = fields.String(
-        load_default=None, allow_none=True, validate=validate.Regexp(ID, error="must be a UUID"),
-        metadata={"description": "a completed one of this project, of the same datastore", "format": "uuid"},
-    )  # fmt: skip
-    cluster = fields.String(
-        load_default=None, allow_none=True, validate=validate.Length(1, 255),
-        metadata={"description": "in place of a backup: whose data, by id or name, also where it is gone; the best backup is chosen"},
-    )  # fmt: skip
-    time = fields.AwareDateTime(
-        load_default=None, allow_none=True, validate=validate.Range(FIRST_MOMENT, LAST_MOMENT, error=_MOMENT_WORDS),
-        metadata={"description": "what was committed by then, by the database's clock, and nothing later; null: the backup's own end"},
-    )  # fmt: skip
-
-    @ma.validates_schema(skip_on_field_errors=True)
-    def _is_one(self, data: dict[str, Any], **_: Any) -> None:
-        if data["backup"] is None and data["cluster"] is None:
-            raise ma.ValidationError("is required, or a `cluster` and a `time`", "backup")
-        if data["backup"] is not None and data["cluster"] is not None:
-            raise ma.ValidationError("must be left out where a backup is named", "cluster")
-        if data["cluster"] is not None and data["time"] is None:
-            raise ma.ValidationError("is required with a cluster: or name one of its backups", "time")
 
 
 class ClusterCreate(Strict):

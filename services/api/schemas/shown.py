@@ -98,6 +98,17 @@ class Instance(Shown):
     message = text()
 
 
+class RestoredInPlace(Shown):
+    """A restore in place that is neither confirmed nor undone: what the cluster had before is kept on an instance until `purge_at`."""
+
+    restore = identity()
+    backup = identity()
+    time = moment(null=True)
+    instance = identity()
+    restored_at = moment()
+    purge_at = moment()
+
+
 class Cluster(Shown):
     """A cluster."""
 
@@ -117,6 +128,7 @@ class Cluster(Shown):
     deletion_protection = fields.Boolean(required=True)
     restored_from = identity(null=True)
     restored_to = moment(null=True)
+    restored_in_place = one(RestoredInPlace, null=True)
     created_at = moment()
 
 

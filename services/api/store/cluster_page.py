@@ -15,9 +15,10 @@ from sqlalchemy.types import NullType
 from services.api.store import tables, views
 from shared.db.types import UtcDateTime, in_utc
 
-JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint")
+JSON_COLUMNS = ("datastore", "flavor", "topology", "endpoint", "restored_in_place")
 COLUMNS = ("id", "name", "project_id", "status", "datastore", "flavor", "size", "volume_gb", "topology", "endpoint",
-           "primary_id", "operation_id", "message", "deletion_protection", "restored_from", "restored_to", "created_at")  # fmt: skip
+           "primary_id", "operation_id", "message", "deletion_protection", "restored_from", "restored_to", "restored_in_place",
+           "created_at")  # fmt: skip
 TIME_COLUMNS = ("restored_to", "created_at")
 NODE_COLUMNS = ("id", "name", "status", "addr")
 _AGE = itemgetter(COLUMNS.index("created_at"), COLUMNS.index("id"))
@@ -111,6 +112,7 @@ def _rendered(cluster: tuple[Any, ...], nodes: tuple[tuple[Any, ...], ...]) -> s
         topology=json.loads(row.topology) if row.topology else None,
         endpoint=json.loads(row.endpoint) if row.endpoint else None, created_at=_moment(row.created_at),
         restored_to=_moment(row.restored_to) if row.restored_to else None,
+        restored_in_place=json.loads(row.restored_in_place) if row.restored_in_place else None,
     )  # fmt: skip
     return json.dumps(views.cluster(read, [_Node(*node) for node in nodes]))
 
@@ -139,6 +141,7 @@ class _Cluster(NamedTuple):
     deletion_protection: bool
     restored_from: str | None
     restored_to: Any
+    restored_in_place: Any
     created_at: Any
 
 

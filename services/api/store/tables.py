@@ -109,6 +109,8 @@ clusters = Table(
     Column("restored_from", String(64)),
     Column("restored_to", UtcDateTime),
     Column("final_backup", String(64)),
+    # The restore in place that is neither confirmed nor undone.
+    Column("restored_in_place", JSON(none_as_null=True)),
     # The backup that it is to prove, where it is for nothing else: then nobody is shown it in a list.
     Column("proves", String(64)),
     Column("topology", JSON),

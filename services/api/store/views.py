@@ -57,7 +57,8 @@ def cluster(row: Any, nodes: Sequence[Any]) -> dict[str, Any]:
         "flavor": row.flavor, "size": row.size, "volume_gb": row.volume_gb, "topology": topology(row.topology),
         "endpoint": endpoint(row.endpoint), "instances": there,
         "operation": row.operation_id, "message": row.message, "deletion_protection": row.deletion_protection,
-        "restored_from": row.restored_from, "restored_to": stamp(row.restored_to), "created_at": stamp(row.created_at),
+        "restored_from": row.restored_from, "restored_to": stamp(row.restored_to), "restored_in_place": row.restored_in_place,
+        "created_at": stamp(row.created_at),
     }  # fmt: skip
 
 

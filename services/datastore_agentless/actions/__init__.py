@@ -25,6 +25,7 @@ from services.datastore_agentless.actions.requests import (
     retry_operation,
 )
 from services.datastore_agentless.actions.resizes import request_resize, size_changed
+from services.datastore_agentless.actions.restores import RestoreWish, purge, request_restore
 from services.datastore_agentless.actions.rolls import request_roll
 from services.datastore_agentless.actions.takeovers import (
     choose_policy,
@@ -36,6 +37,7 @@ from services.datastore_agentless.actions.takeovers import (
 )
 
 __all__ = [
+    "RestoreWish",
     "address_move_failed",
     "address_moved",
     "cancel_operation",
@@ -55,6 +57,7 @@ __all__ = [
     "perform",
     "power_failed",
     "prepare_node",
+    "purge",
     "release_cluster",
     "remove_nodes",
     "renew_backup",
@@ -67,6 +70,7 @@ __all__ = [
     "request_parameters",
     "request_perform",
     "request_resize",
+    "request_restore",
     "request_roll",
     "request_switchover",
     "retry_operation",

@@ -12,7 +12,7 @@ from services.datastore_agentless.domain.backup import Backup, State, source
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.store import backups, catalogue, clusters, health
+from services.datastore_agentless.store import backups, catalogue, clusters, health, restores
 from services.datastore_agentless.workflows.keeping import BACKUP, DELETE, SEND
 from services.datastore_agentless.workflows.on_host import ManagerFor
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
@@ -77,10 +77,11 @@ def delete_backup(database: Database, event: BackupDeleteRequested | BackupExpir
                                   operation_id=event.operation_id))  # fmt: skip
             return
         above = backups.built_upon(tx.connection, backup.id) if backup.state == State.COMPLETED else None
-        if above is not None:
-            problem = Problem(
-                step="delete", message=f"the backup {above} builds upon this one", what_to_do="delete that one first"
-            )
+        words = "" if above is None else f"the backup {above} builds upon this one"
+        if restores.reads(tx.connection, backup.id):
+            words = "a cluster is just being given its data"
+        if words:
+            problem = Problem(step="delete", message=words, what_to_do="wait for that, or delete that one first")
             tx.emit(BackupDeleteFailed(backup_id=backup.id, cluster_id=backup.cluster_id, operation_id=event.operation_id,
                                        problem=problem, kept=True))  # fmt: skip
             return
@@ -110,6 +111,7 @@ def _begin(tx: Tx, event: BackupRequested | BackupDue, manager_for: ManagerFor, 
         created_at=tx.database.clock.now(), cluster_name=cluster.name, kind=event.kind, instance_id=node.id,
         schedule_id=event.schedule_id if isinstance(event, BackupDue) else "", store=store if keeps else "",
         key=f"{cluster.project_id}/{cluster.id}/{event.backup_id}" if keeps else "",
+        manifest={"history": cluster.history} if cluster.history else {},
         datastore={"manager": entry.manager, "version": entry.version, "name": entry.name},
     )  # fmt: skip
     if not backups.add(tx, backup):

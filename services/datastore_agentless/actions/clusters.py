@@ -28,6 +28,7 @@ from services.datastore_agentless.store import (
     imports,
     parameters,
     resizes,
+    restores,
     rolls,
     takeovers,
     watches,
@@ -213,6 +214,7 @@ def _delete_when_empty(tx: Tx, cluster_id: str, operation_id: str) -> None:
     rolls.forget(tx, cluster_id)
     accounts.forget(tx, cluster_id)
     imports.forget(tx, cluster_id)
+    restores.forget(tx, cluster_id)
     resizes.forget(tx, cluster_id)
     watches.forget(tx, cluster_id)
     health.forget_cluster(tx, cluster_id)

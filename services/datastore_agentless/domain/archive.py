@@ -16,7 +16,8 @@ class Archive:
 
     `begun` says which server of an instance, by its id, has a spool. `broken_at` is when a hole was found that no full backup has
     been begun after; `trouble` a sentence on why the archive is not as it should be, empty where it is; `renewed_at` when DTrove
-    has last asked for a full backup by itself; `stale` whether a cluster that serves would lose more than it should. `epoch` counts who has worked on it.
+    has last asked for a full backup by itself; `stale` whether a cluster that serves would lose more than it should. `epoch` counts who has
+    worked on it. `history` is which data it is of, as the cluster has it.
     """
 
     cluster_id: str
@@ -28,6 +29,7 @@ class Archive:
     trouble: str = ""
     renewed_at: datetime | None = None
     stale: bool = False
+    history: str = ""
 
 
 @dataclass
@@ -35,7 +37,7 @@ class LogRun:
     """Pieces `first` to `last` of a line, as one node has written them, in the store under `key`; none is younger than `at`.
 
     `joined` is false where a hole comes before it. `manifest` is what lies beside it. `begins` and `ends` are how far the engine's
-    history had come at either end, in its own words; empty where numbers tell.
+    history had come at either end, in its own words; empty where numbers tell. `history` is which data of the cluster it is of.
     """
 
     key: str
@@ -51,6 +53,7 @@ class LogRun:
     manifest: dict[str, Any] = field(default_factory=dict)
     begins: str = ""
     ends: str = ""
+    history: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ class Stretch:
     ends: str = ""
 
 
-def bases(found: Iterable[Backup]) -> list[Backup]:
-    """The full backups that a log can build upon, or that are being made; the oldest first. A manager's own are not among them."""
-    there = [one for one in found if one.key and one.state in (State.MAKING, State.COMPLETED)]
+def bases(found: Iterable[Backup], history: str) -> list[Backup]:
+    """The full backups of these data that a log can build upon, or that are being made; the oldest first. A manager's own are not among them."""
+    there = [
+        one for one in found if one.key and one.state in (State.MAKING, State.COMPLETED) and one.history == history
+    ]
     return sorted(there, key=lambda one: one.created_at)
 
 

@@ -99,6 +99,12 @@ class Backup:
         return Taken(**told) if told else None
 
     @property
+    def history(self) -> str:
+        """Which data of its cluster it has: see Cluster."""
+        told: str = self.manifest.get("history", "")
+        return told
+
+    @property
     def manifest_bytes(self) -> bytes:
         """The manifest as it is kept beside the parts."""
         return json.dumps(self.manifest, indent=2, sort_keys=True).encode()

@@ -50,6 +50,7 @@ class Cluster:
     from when it is to lead to another one until it does.
     `restore_id` is the backup that it begins with, empty for none; `restored_server` the server that has the data of it;
     `restore_time` the moment up to which these take the log of after the backup, None for the backup's own.
+    `history` says which data these are: empty for those that it has grown up with, else the restore in place that has brought them.
     `proof` is what that backup is to be proved by, where the cluster is for nothing else; empty for a user's cluster.
     """
 
@@ -76,6 +77,7 @@ class Cluster:
     restored_server: str = ""
     restore_time: datetime | None = None
     proof: dict[str, Any] = field(default_factory=dict)
+    history: str = ""
     status: Status = Status.EXPECTED
 
     def leads(self, instance_id: str) -> bool:

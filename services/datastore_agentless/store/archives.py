@@ -19,7 +19,7 @@ from shared.db.types import UtcDateTime
 from shared.errors import StaleEpoch
 
 _a, _r = tables.archives, tables.log_runs
-_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble", "renewed_at", "stale")
+_OWN = ("cluster_id", "project_id", "epoch", "begun", "until", "broken_at", "trouble", "renewed_at", "stale", "history")
 
 
 def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[tuple[str, str]]:
@@ -36,7 +36,27 @@ def unarchived(connection: Connection, datastore_ids: Collection[str]) -> list[t
 def enrol(tx: Tx, cluster_id: str, project_id: str) -> None:
     """Have a cluster's log kept from now on."""
     tx.insert_new(
-        _a, **vars(Archive(cluster_id, project_id, epoch=floor(tx))), due_at=tx.database.clock.now(), worker=""
+        _a, **vars(Archive(cluster_id, project_id, epoch=floor(tx), history=_history(tx.connection, cluster_id))),
+        due_at=tx.database.clock.now(), worker="",
+    )  # fmt: skip
+
+
+def begin_anew(tx: Tx, cluster_id: str, history: str) -> None:
+    """What a cluster's archive is of from now on: whoever has it in hand notes nothing any more, and what was known of other data counts no
+    more. The cluster's row is held.
+    """
+    fresh: dict[str, Any] = {
+        "begun": {},
+        "until": None,
+        "broken_at": None,
+        "trouble": "",
+        "renewed_at": None,
+        "stale": False,
+        "history": history,
+    }
+    anew = update(_a).where(_a.c.cluster_id == cluster_id)
+    tx.connection.execute(
+        anew.values(epoch=_a.c.epoch + 1, worker="", leased_until=None, due_at=tx.database.clock.now(), **fresh)
     )
 
 
@@ -95,15 +115,24 @@ def find(connection: Connection, cluster_id: str) -> Archive | None:
     return None if row is None else _archive(row)
 
 
-def older(connection: Connection, cluster_id: str, than: datetime | None, limit: int) -> list[LogRun]:
+def histories(connection: Connection, cluster_id: str) -> list[str]:
+    """Of which data there are runs."""
+    return list(
+        connection.execute(
+            select(_r.c.history).where(_r.c.cluster_id == cluster_id).distinct().order_by("history")
+        ).scalars()
+    )
+
+
+def older(connection: Connection, cluster_id: str, history: str, than: datetime | None, limit: int) -> list[LogRun]:
     """Runs with nothing in them that is as young as that, the oldest first; None: any."""
-    query = select(_r).where(_r.c.cluster_id == cluster_id).order_by(_r.c.at).limit(limit)
+    query = select(_r).where(*_of(cluster_id, history)).order_by(_r.c.at).limit(limit)
     return [_run(row) for row in connection.execute(query if than is None else query.where(_r.c.at < than))]
 
 
-def newest(connection: Connection, cluster_id: str) -> LogRun | None:
+def newest(connection: Connection, cluster_id: str, history: str) -> LogRun | None:
     """The run that was written last, or None."""
-    query = select(_r).where(_r.c.cluster_id == cluster_id)
+    query = select(_r).where(*_of(cluster_id, history))
     row = connection.execute(query.order_by(_r.c.at.desc(), _r.c.line.desc(), _r.c.last.desc()).limit(1)).first()
     return None if row is None else _run(row)
 
@@ -113,20 +142,20 @@ def add(tx: Tx, entry: LogRun) -> None:
     tx.connection.execute(insert(_r).values(**vars(entry)))
 
 
-def has(connection: Connection, cluster_id: str, instance_id: str, line: str, number: int) -> bool:
+def has(connection: Connection, cluster_id: str, history: str, instance_id: str, line: str, number: int) -> bool:
     """Whether a piece of a line is safe, as this node has written it."""
-    mine = (_r.c.cluster_id == cluster_id, _r.c.instance_id == instance_id, _r.c.line == line)
+    mine = (*_of(cluster_id, history), _r.c.instance_id == instance_id, _r.c.line == line)
     query = select(_r.c.key).where(*mine, _r.c.first <= number, _r.c.last >= number).limit(1)
     return connection.execute(query).first() is not None
 
 
-def stretches(connection: Connection, cluster_id: str) -> list[Stretch]:
-    """What there is of a cluster's log, without its holes: a few, however many runs there are."""
+def stretches(connection: Connection, cluster_id: str, history: str) -> list[Stretch]:
+    """What there is of a cluster's log of these data, without its holes: a few, however many runs there are."""
     before = func.lag(_r.c.last).over(partition_by=(_r.c.instance_id, _r.c.line), order_by=_r.c.first)
     begins = case((_r.c.first <= before + 1, 0), else_=1).label("begins")
     marked = (
         select(_r.c.instance_id, _r.c.line, _r.c.first, _r.c.last, _r.c.at, begins)
-        .where(_r.c.cluster_id == cluster_id)
+        .where(*_of(cluster_id, history))
         .subquery()
     )
     m = marked.c
@@ -137,19 +166,19 @@ def stretches(connection: Connection, cluster_id: str) -> list[Stretch]:
         n.instance_id, n.line, func.min(n["first"]), func.max(n["last"]), func.max(n.at, type_=UtcDateTime())
     )
     rows = connection.execute(query.group_by(n.instance_id, n.line, n.number).order_by(n.instance_id, n.line, n.number))
-    return _with_ends(connection, cluster_id, [Stretch(*row) for row in rows])
+    return _with_ends(connection, _of(cluster_id, history), [Stretch(*row) for row in rows])
 
 
-def of_stretch(connection: Connection, cluster_id: str, stretch: Stretch) -> list[LogRun]:
+def of_stretch(connection: Connection, cluster_id: str, history: str, stretch: Stretch) -> list[LogRun]:
     """The runs that hold the pieces of a stretch, in order."""
-    mine = (_r.c.cluster_id == cluster_id, _r.c.instance_id == stretch.instance_id, _r.c.line == stretch.line)
+    mine = (*_of(cluster_id, history), _r.c.instance_id == stretch.instance_id, _r.c.line == stretch.line)
     query = select(_r).where(*mine, _r.c.last >= stretch.first, _r.c.first <= stretch.last).order_by(_r.c.first)
     return [_run(row) for row in connection.execute(query)]
 
 
-def unjoined(connection: Connection, cluster_id: str) -> list[LogRun]:
+def unjoined(connection: Connection, cluster_id: str, history: str) -> list[LogRun]:
     """The runs that a hole comes before."""
-    query = select(_r).where(_r.c.cluster_id == cluster_id, _r.c.joined.is_(False)).order_by(_r.c.at)
+    query = select(_r).where(*_of(cluster_id, history), _r.c.joined.is_(False)).order_by(_r.c.at)
     return [_run(row) for row in connection.execute(query)]
 
 
@@ -163,11 +192,21 @@ def drop(tx: Tx, key: str) -> None:
     tx.connection.execute(delete(_r).where(_r.c.key == key))
 
 
-def _with_ends(connection: Connection, cluster_id: str, found: list[Stretch]) -> list[Stretch]:
+def _of(cluster_id: str, history: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (_r.c.cluster_id == cluster_id, _r.c.history == history)
+
+
+def _history(connection: Connection, cluster_id: str) -> str:
+    """Which data a cluster has; it may be unknown here."""
+    c = tables.clusters
+    return connection.execute(select(c.c.history).where(c.c.id == cluster_id)).scalar_one_or_none() or ""
+
+
+def _with_ends(connection: Connection, of: tuple[ColumnElement[bool], ...], found: list[Stretch]) -> list[Stretch]:
     """How far the engine's history had come at either end of each, where it says so."""
     outer = or_(_r.c.first.in_({one.first for one in found}), _r.c.last.in_({one.last for one in found}))
     query = select(_r.c.instance_id, _r.c.line, _r.c.first, _r.c.last, _r.c.begins, _r.c.ends)
-    rows = connection.execute(query.where(_r.c.cluster_id == cluster_id, _r.c.ends != "", outer)).all()
+    rows = connection.execute(query.where(*of, _r.c.ends != "", outer)).all()
     begins = {(row.instance_id, row.line, row.first): row.begins for row in rows}
     ends = {(row.instance_id, row.line, row.last): row.ends for row in rows}
     return [

@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
 )
 
+from services.datastore_agentless.store.restore_table import add_restores
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
 
@@ -79,6 +80,8 @@ clusters = Table(
     Column("restore_time", UtcDateTime),
     # What that backup is to be proved by, where the cluster is for nothing else.
     Column("proof", JSON),
+    # Which data these are: empty for those that it has grown up with, else the restore in place that has brought them.
+    Column("history", String(64), nullable=False, default="", server_default=""),
     Column("status", String(16), nullable=False),
 )
 
@@ -340,6 +343,9 @@ imports = Table(
     Index("imports_of_cluster", "cluster_id"),
 )  # fmt: skip
 
+# Data that took the place of others in clusters: what was there before is kept for a while.
+restores = add_restores(metadata)
+
 # Whose log is kept, how far, and who is at it. As backups, it may outlive its cluster.
 archives = Table(
     "archives",
@@ -354,6 +360,7 @@ archives = Table(
     # When DTrove has last asked for a full backup by itself.
     Column("renewed_at", UtcDateTime),
     Column("stale", Boolean, nullable=False, default=False, server_default=false()),
+    Column("history", String(64), nullable=False, default="", server_default=""),
     Column("due_at", UtcDateTime, nullable=False),
     Column("worker", String(64), nullable=False),
     Column("leased_until", UtcDateTime),
@@ -377,6 +384,8 @@ log_runs = Table(
     Column("manifest", JSON, nullable=False),
     Column("begins", Text, nullable=False, server_default=""),
     Column("ends", Text, nullable=False, server_default=""),
+    # Of which data of the cluster it is: those of before a restore in place are others.
+    Column("history", String(64), nullable=False, default="", server_default=""),
     Index("log_runs_cluster", "cluster_id", "at"),
 )
 

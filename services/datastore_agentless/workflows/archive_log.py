@@ -15,16 +15,16 @@ from sqlalchemy import Connection
 
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.archiving import SPOOLED, Archiving, Spool, runs
-from services.datastore_agentless.datastores.base.chains import SETTLED, Chain, chains
-from services.datastore_agentless.domain.archive import Archive, bases, mended
+from services.datastore_agentless.datastores.base.chains import SETTLED, Chain
+from services.datastore_agentless.domain.archive import Archive, LogRun, bases, mended
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import GOING, Instance, Status
 from services.datastore_agentless.store import archives, backups, catalogue, clusters
 from services.datastore_agentless.workflows.keeping import Keeping
-from services.datastore_agentless.workflows.log_chains import told, wants_base
+from services.datastore_agentless.workflows.log_chains import of_cluster, told, wants_base
 from services.datastore_agentless.workflows.log_runs import Check, LogRuns, Turn, moment, subject
-from shared.contracts.archives import ArchiveBroken, ArchiveSeen
+from shared.contracts.archives import ArchiveBroken, ArchiveSeen, LogChain
 from shared.db import Tx
 from shared.errors import Cancelled, DtroveError, Failure, StaleEpoch
 
@@ -55,14 +55,17 @@ class ArchiveLog:
         with self.keeping.hosts.database.read() as connection:
             cluster = clusters.find_cluster(connection, archive.cluster_id)
             nodes = clusters.instances(connection, archive.cluster_id)
-            based_on = bases(backups.of_cluster(connection, archive.cluster_id))
+            known = backups.of_cluster(connection, archive.cluster_id)
+        based_on = bases(known, archive.history)
         before = _told(archive)
         ready = [node for node in nodes if node.status == Status.READY]
         if cluster is None or cluster.status != ClusterStatus.ACTIVE:
             ready = []
         troubles = list[str]()
-        self._drop_useless(archive, based_on, troubles)
+        self._drop_useless(archive, known, troubles)
         if not based_on:
+            if any(bases(known, one) for one in {backup.history for backup in known}):
+                return self._wait_for_base(archive, known, serves=bool(ready))
             return None if self._end(archive, nodes, ready, check, troubles) else 0
         if mended(archive, based_on):
             archive.broken_at = None
@@ -72,20 +75,30 @@ class ArchiveLog:
                 brought += self._of_node(Turn(archive, node, based_on[-1], check), troubles)
         archive.trouble = "; ".join(troubles)
         with self.keeping.hosts.database.write() as tx:
-            based_on = bases(backups.of_cluster(tx.connection, archive.cluster_id)) or based_on
-            self._conclude(tx, archive, based_on, serves=bool(ready))
+            known = backups.of_cluster(tx.connection, archive.cluster_id)
+            self._conclude(tx, archive, bases(known, archive.history) or based_on, serves=bool(ready))
             if brought or _told(archive) != before:
-                chained = told(self._chains(tx.connection, archive, based_on[-1]), based_on)
-                tx.emit(ArchiveSeen(**_told(archive), chains=chained))
+                tx.emit(ArchiveSeen(**_told(archive), chains=self._chained(tx.connection, known)))
             if archive.broken_at not in (None, before["broken_at"]):
                 tx.emit(
                     ArchiveBroken(cluster_id=archive.cluster_id, project_id=archive.project_id, until=archive.until)
                 )
         return brought
 
+    def _wait_for_base(self, archive: Archive, known: Sequence[Backup], *, serves: bool) -> int:
+        """Data that took the place of others have no full backup yet: one is asked for, like those of the others, and no log kept before."""
+        with self.keeping.hosts.database.write() as tx:
+            if serves and self._may_renew(archive):
+                archive.renewed_at = self._now()
+                former = sorted((one for one in known if bases([one], one.history)), key=lambda one: one.created_at)
+                self.renew(tx, former)
+                tx.emit(ArchiveSeen(**_told(archive), chains=self._chained(tx.connection, known)))
+            archives.save(tx, archive)
+        return 0
+
     def _conclude(self, tx: Tx, archive: Archive, based_on: Sequence[Backup], *, serves: bool) -> None:
         """Store what a turn has come to: whether a hole was filled, whether the log is stale, and whether a full backup is needed."""
-        found = self._chains(tx.connection, archive, based_on[-1])
+        found = self._chains(tx.connection, based_on[-1])
         wants = wants_base(found, based_on)
         if archive.broken_at is not None and _fill(tx, archive, found) and not wants:
             archive.broken_at = None
@@ -97,12 +110,19 @@ class ArchiveLog:
             self.renew(tx, based_on)
         archives.save(tx, archive)
 
-    def _chains(self, connection: Connection, archive: Archive, backup: Backup) -> list[Chain]:
+    def _chains(self, connection: Connection, backup: Backup) -> list[Chain]:
+        """Those of the data that a backup is of."""
         entry = catalogue.find(connection, "", backup.datastore["manager"], backup.datastore["version"])
         replaying = None if entry is None else self.keeping.hosts.manager_for(entry).replaying
-        return (
-            [] if replaying is None else chains(replaying, archives.stretches(connection, archive.cluster_id), archive)
-        )
+        return [] if replaying is None else of_cluster(connection, replaying, backup.cluster_id, backup.history)
+
+    def _chained(self, connection: Connection, known: Sequence[Backup]) -> tuple[LogChain, ...]:
+        """From which backups a log goes on, also of data that gave way to others."""
+        found = list[LogChain]()
+        for history in sorted({one.history for one in known}):
+            if based_on := bases(known, history):
+                found += told(self._chains(connection, based_on[-1]), based_on)
+        return tuple(sorted(found, key=lambda one: one.until))
 
     def _may_renew(self, archive: Archive) -> bool:
         return archive.renewed_at is None or self._now() - archive.renewed_at > RENEWED_AT_MOST
@@ -140,10 +160,11 @@ class ArchiveLog:
 
         Of a line that has just begun the newest piece is always brought: it says that the line goes on from the one before.
         """
+        of = (turn.archive.cluster_id, turn.archive.history)
         with self.keeping.hosts.database.read() as connection:
-            newest = archives.newest(connection, turn.archive.cluster_id)
+            newest = archives.newest(connection, *of)
             safe = {one.name for one in spool.pieces
-                    if archives.has(connection, turn.archive.cluster_id, turn.node.id, one.line, one.number)}  # fmt: skip
+                    if archives.has(connection, *of, turn.node.id, one.line, one.number)}  # fmt: skip
         if newest is not None:
             safe |= {one.name for one in spool.pieces[:-1] if one.line != newest.line and archiving.has(newest, one)}
         if safe:
@@ -163,7 +184,7 @@ class ArchiveLog:
         Of a line of which nothing is safe yet, nobody knows whether it goes on without a hole.
         """
         with self.keeping.hosts.database.read() as connection:
-            newest = archives.newest(connection, archive.cluster_id)
+            newest = archives.newest(connection, archive.cluster_id, archive.history)
         if archive.broken_at is not None or not spool.line or (newest is not None and newest.line != spool.line):
             return
         known = [one for one in (archive.until, newest.at - SETTLED if newest else None) if one is not None]
@@ -172,11 +193,14 @@ class ArchiveLog:
             known.append(moment(spool.covers + (0.0 if spool.at else self._now().timestamp())))
         archive.until = max(known, default=None)
 
-    def _drop_useless(self, archive: Archive, based_on: Sequence[Backup], troubles: list[str]) -> None:
-        """Runs that end before the oldest backup was begun: nobody builds upon them. A node's clock may be off."""
-        oldest = based_on[0].created_at - CLOCKS_APART if based_on else None
+    def _drop_useless(self, archive: Archive, known: Sequence[Backup], troubles: list[str]) -> None:
+        """Runs that end before the oldest backup of their data was begun: nobody builds upon them. A node's clock may be off."""
+        useless = list[LogRun]()
         with self.keeping.hosts.database.read() as connection:
-            useless = archives.older(connection, archive.cluster_id, oldest, DROPPED_AT_ONCE)
+            for history in archives.histories(connection, archive.cluster_id):
+                based_on = bases(known, history)
+                oldest = based_on[0].created_at - CLOCKS_APART if based_on else None
+                useless += archives.older(connection, archive.cluster_id, history, oldest, DROPPED_AT_ONCE)
         for run in useless:
             with _noting(troubles, run.store):
                 self.keeping.stores.get(run.store).remove(run.key)
@@ -197,7 +221,7 @@ class ArchiveLog:
         archive.until, archive.broken_at, archive.trouble, archive.stale = None, None, "; ".join(troubles), False
         with self.keeping.hosts.database.write() as tx:
             keeps = any(archive.begun.get(node.id) == node.server for node in nodes if node.status not in GOING)
-            left = keeps or bool(troubles) or archives.newest(tx.connection, archive.cluster_id) is not None
+            left = keeps or bool(troubles) or bool(archives.histories(tx.connection, archive.cluster_id))
             if left:
                 archives.save(tx, archive)
             else:
@@ -241,7 +265,7 @@ def _noting(troubles: list[str], where: str) -> Iterator[None]:
 def _fill(tx: Tx, archive: Archive, found: Sequence[Chain]) -> bool:
     """Whether runs that did not join when they came do by now, as where a former primary has come back with what was missing."""
     filled = [
-        run for run in archives.unjoined(tx.connection, archive.cluster_id)
+        run for run in archives.unjoined(tx.connection, archive.cluster_id, archive.history)
         for number, one in enumerate(found[0].stretches if found else ())
         if (one.instance_id, one.line) == (run.instance_id, run.line) and one.first <= run.first <= one.last
         and (number or run.first > one.first)

@@ -24,6 +24,7 @@ from shared.workflow import StepContext
 
 BACKUP, SEND, DELETE = "backup_node", "send_backup", "delete_backup"
 EXPORT, DELETE_EXPORT, IMPORT = "send_export", "delete_export", "load_import"
+RESTORE, UNDO, DROP = "restore_in_place", "undo_restore", "drop_aside"
 # A job that begins some hours late, for a store that was away, still has all of its time.
 STEP_SECONDS = TRANSFER_SECONDS + 6 * 3600.0
 CHECK_SECONDS = 10.0

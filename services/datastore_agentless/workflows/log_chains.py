@@ -21,9 +21,11 @@ CLOCKS_APART = timedelta(minutes=1)
 _OTHERWISE = "see `dtrove backup list` for the moments that can be restored, or restore a backup as it is"
 
 
-def of_cluster(connection: Connection, replaying: Replaying, cluster_id: str) -> list[Chain]:
-    """Every chain of a cluster's log, also where the cluster is gone; the one that was written last at first."""
-    return chains(replaying, archives.stretches(connection, cluster_id), archives.find(connection, cluster_id))
+def of_cluster(connection: Connection, replaying: Replaying, cluster_id: str, history: str) -> list[Chain]:
+    """Every chain of a cluster's log of these data, also where the cluster is gone; the one that was written last at first."""
+    archive = archives.find(connection, cluster_id)
+    mine = archive if archive is not None and archive.history == history else None
+    return chains(replaying, archives.stretches(connection, cluster_id, history), mine)
 
 
 def place_of(backup: Backup) -> Place | None:
@@ -61,7 +63,9 @@ def runs_to(connection: Connection, replaying: Replaying, backup: Backup, moment
         raise Failure(
             f"backup {backup.id} ended at {backup.manifest['ended']['at']}, after {words}", what_to_do=_OTHERWISE
         )
-    reached = None if place is None else reach(of_cluster(connection, replaying, backup.cluster_id), place)
+    reached = (
+        None if place is None else reach(of_cluster(connection, replaying, backup.cluster_id, backup.history), place)
+    )
     if place is None or reached is None:
         raise Failure(f"no log was kept that goes on from backup {backup.id} without a hole", what_to_do=_OTHERWISE)
     until, stretches = reached
@@ -70,7 +74,7 @@ def runs_to(connection: Connection, replaying: Replaying, backup: Backup, moment
                       what_to_do=_OTHERWISE)  # fmt: skip
     runs = list[LogRun]()
     for stretch in stretches:
-        for run in archives.of_stretch(connection, backup.cluster_id, stretch):
+        for run in archives.of_stretch(connection, backup.cluster_id, backup.history, stretch):
             if not replaying.needed(run, place, stretch):
                 continue
             runs.append(run)

@@ -35,10 +35,13 @@ class LogReplays:
 
     keeping: Keeping
 
-    def bring(self, context: StepContext, node: Instance, chain: Sequence[Backup], moment: datetime) -> str:
+    def bring(
+        self, context: StepContext, node: Instance, chain: Sequence[Backup], moment: datetime, job: str = "receive"
+    ) -> str:
         """Have the log beside the data to come; returns bash that makes data of the backups' streams, and has them take it.
 
-        Empty where no log is needed. Raises Failure where there is no way to the moment, or no room for it on the node.
+        `job` is what the names begin with of those that fetch it. Empty where no log is needed. Raises Failure where there
+        is no way to the moment, or no room for it on the node.
         """
         replaying, hosts, backup = self._replaying(node), self.keeping.hosts, chain[-1]
         with hosts.database.read() as connection:
@@ -51,25 +54,43 @@ class LogReplays:
             _see_room(node, chain, runs, free)
         for bundle in _bundles(runs):
             context.report(f"fetching the log up to {bundle[-1].at:%Y-%m-%d %H:%M:%S} UTC")
-            self._fetch(context, node, replaying, bundle, key.private)
+            self._fetch(context, node, replaying, bundle, key.private, job)
         last = runs[-1]
         replay = Replay(moment, last.line, last.manifest["files"][-1], tuple(runs))
         return replaying.receives(node, replay, len(chain))
+
+    def room(self, node: Instance, chain: Sequence[Backup], moment: datetime) -> int:
+        """How many bytes the log takes beside the data, about. Raises Failure where there is no way to the moment."""
+        with self.keeping.hosts.database.read() as connection:
+            return _size(runs_to(connection, self._replaying(node), chain[-1], moment)) + SPARE
+
+    def jobs(self, node: Instance, chain: Sequence[Backup], moment: datetime, job: str) -> list[str]:
+        """The names of what fetches it. Raises Failure where there is no way to the moment any more."""
+        with self.keeping.hosts.database.read() as connection:
+            runs = runs_to(connection, self._replaying(node), chain[-1], moment)
+        return [_named(bundle, job) for bundle in _bundles(runs)]
 
     def forget(self, context: StepContext, node: Instance) -> None:
         """Keep none of it on the node."""
         self.keeping.hosts.run(context, node, self._replaying(node).forget(node))
 
     def _fetch(
-        self, context: StepContext, node: Instance, replaying: Replaying, bundle: Sequence[LogRun], identity: Any
+        self,
+        context: StepContext,
+        node: Instance,
+        replaying: Replaying,
+        bundle: Sequence[LogRun],
+        identity: Any,
+        job: str,
     ) -> None:
-        first, last = bundle[0], bundle[-1]
+        first = bundle[0]
         store = self.keeping.stores.get(first.store)
         way = store.fetching_all([(run.key, _parts(run)) for run in bundle])
-        job = f"receive-log-{first.line}-{first.first}-{last.line}-{last.last}"
         with store.carried(self.keeping.hosts.target(node), first.key, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well)
-            script = transfer.receive(way, replaying.takes_in(node), identity, job, title="fetch the log")
+            script = transfer.receive(
+                way, replaying.takes_in(node), identity, _named(bundle, job), title="fetch the log"
+            )
             self.keeping.hosts.run(watchful, node, script)
 
     def _replaying(self, node: Instance) -> Replaying:
@@ -88,13 +109,22 @@ def _bundles(runs: Sequence[LogRun]) -> Iterator[list[LogRun]]:
             yield of_store[begin : begin + AT_ONCE]
 
 
+def _named(bundle: Sequence[LogRun], job: str) -> str:
+    first, last = bundle[0], bundle[-1]
+    return f"{job}-log-{first.line}-{first.first}-{last.line}-{last.last}"
+
+
+def _size(runs: Sequence[LogRun]) -> int:
+    return sum(min(run.manifest["bytes"], SPREAD * run.stored_bytes) for run in runs)
+
+
 def _parts(run: LogRun) -> list[Part]:
     return [Part(**one) for one in run.manifest["parts"]]
 
 
 def _see_room(node: Instance, chain: Sequence[Backup], runs: Sequence[LogRun], free: int) -> None:
     """Raises Failure where the data and the log would fill the volume."""
-    log = sum(min(run.manifest["bytes"], SPREAD * run.stored_bytes) for run in runs)
+    log = _size(runs)
     data = sum(one.size_bytes for one in chain)
     need = data + log + SPARE
     if free < need:

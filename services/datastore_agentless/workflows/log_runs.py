@@ -60,7 +60,8 @@ class LogRuns:
     def send(self, turn: Turn, archiving: Archiving, run: Sequence[Piece], names: Sequence[str]) -> LogRun:
         """Bring one run to the store, and note it; one that is there already, of a turn that was cut off, is noted as it is."""
         archive, first, store = turn.archive, run[0], self.keeping.store(turn.backup)
-        key = f"{archive.project_id}/{archive.cluster_id}/log/{first.line}/{turn.node.id}/{first.number:012d}"
+        of = f"{archive.history}/" if archive.history else ""
+        key = f"{archive.project_id}/{archive.cluster_id}/log/{of}{first.line}/{turn.node.id}/{first.number:012d}"
         at_most = int((sum(one.size + _PER_FILE for one in run) + _END) * (1 + ADDED_SHARE)) + ADDED_BYTES
         try:
             way = store.begin(key, at_most)
@@ -110,7 +111,7 @@ class LogRuns:
             joined = _joins(tx, archiving, turn, first)
             stored = sum(Part(**one).size for one in told["parts"])
             noted = LogRun(key, archive.cluster_id, turn.node.id, first.line, first.number, told["last"], moment(told["at"]),
-                           turn.backup.store, joined, stored, told, told.get("begins", ""), told.get("ends", ""))  # fmt: skip
+                           turn.backup.store, joined, stored, told, told.get("begins", ""), told.get("ends", ""), archive.history)  # fmt: skip
             if not joined:
                 archive.broken_at = tx.database.clock.now()
             archives.save(tx, archive)
@@ -130,9 +131,9 @@ def moment(seconds: float) -> datetime:
 
 def _joins(tx: Tx, archiving: Archiving, turn: Turn, first: Piece) -> bool:
     """Whether a piece comes right after what is safe. The first of all begins a chain."""
-    cluster_id, node = turn.archive.cluster_id, turn.node
-    newest = archives.newest(tx.connection, cluster_id)
-    if newest is None or archives.has(tx.connection, cluster_id, node.id, first.line, first.number - 1):
+    of, node = (turn.archive.cluster_id, turn.archive.history), turn.node
+    newest = archives.newest(tx.connection, *of)
+    if newest is None or archives.has(tx.connection, *of, node.id, first.line, first.number - 1):
         return True
     if (newest.line, newest.instance_id) == (first.line, node.id):
         return False

@@ -1,4 +1,4 @@
-"""Has the node that leads a new cluster begin with the data of a backup; its replicas copy from it as always."""
+"""Brings the data of a backup to a node: the one that leads a new cluster begins with them, and its replicas copy from it as always."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import accounts, backups, catalogue, clusters
 from services.datastore_agentless.workflows import building_upon, manifests
-from services.datastore_agentless.workflows.keeping import Keeping
+from services.datastore_agentless.workflows.keeping import Check, Keeping
 from services.datastore_agentless.workflows.log_replays import LogReplays
 from shared.db import Tx
 from shared.errors import Failure
@@ -23,8 +23,20 @@ from shared.workflow import Next, Outcome, StepContext
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which data: a backup of a project's, and up to which moment they take the log of after it, None for not at all. `job` names
+    what fetches them on their node.
+    """
+
+    backup_id: str
+    project_id: str
+    moment: datetime | None = None
+    job: str = "receive"
+
+
+@dataclass(frozen=True)
 class Restoring:
-    """One step of making a node, which runs between the start of its own engine and the proof that it answers."""
+    """One step of making a node, which runs between the start of its own engine and the proof that it answers; and `bring` for others."""
 
     keeping: Keeping
 
@@ -38,27 +50,13 @@ class Restoring:
             cluster = clusters.cluster(connection, node.cluster_id)
         if not _is_due(cluster, node):
             return Next()
-        chain = self._chain(cluster)
-        backup = chain[-1]
-        manager, dumping = hosts.manager(node), self.keeping.dumping(node)
-        upon = f", and the {len(chain) - 1} that it builds upon," if len(chain) > 1 else ""
-        context.report(f"fetching backup {backup.id}{upon} from {backup.store}")
-        hosts.run(context, node, manager.install_packages(node, transfer.PACKAGES))
-        hosts.run(context, node, dumping.ready(node))
-        with hosts.database.read() as connection:
-            key = backups.identity(connection, backup.project_id)
-        moment, replays = cluster.restore_time, LogReplays(self.keeping)
-        self._see_room(context, node, chain)
-        replayed = "" if moment is None else replays.bring(context, node, chain, moment)
-        load = replayed or self._load(node, len(chain))
-        way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
-        with self.keeping.carried(node, backup, way) as goes_well:
-            watchful = self.keeping.watchful(context, goes_well)
-            hosts.run(watchful, node, transfer.receive(way, load, key.private, "receive"))
+        manager, dumping, moment = hosts.manager(node), self.keeping.dumping(node), cluster.restore_time
+        wanted = Wanted(cluster.restore_id, cluster.project_id, moment)
+        message = self.bring(context, node, wanted)
         context.report("starting the database on the data of the backup")
         hosts.run(context, node, dumping.take_over(node))
         if moment is not None:
-            replays.forget(context, node)
+            LogReplays(self.keeping).forget(context, node)
         # The logins are those of the cluster that was backed up, until the administrator's is set.
         hosts.run(context, node, manager.secure(node))
 
@@ -72,13 +70,36 @@ class Restoring:
                 # Nothing to change, yet to be listed and told, once all nodes are there: databases and users came with the data.
                 accounts.add(tx, context.task.operation_id, cluster.id, [])
 
-        return Next(save=save, message=_told(backup, moment))
+        return Next(save=save, message=message)
 
-    def _chain(self, cluster: Cluster) -> list[Backup]:
-        """The backup, behind all that it builds upon. Raises Failure where one of them cannot be restored."""
+    def bring(self, context: StepContext, node: Instance, wanted: Wanted, *checks: Check) -> str:
+        """Have the data whole beside those that serve on the node, which `take_over` or an exchange believes; returns what they are.
+
+        `checks` are made from time to time. Raises Failure where there is no such backup any more, or it is of another datastore.
+        """
+        hosts, chain = self.keeping.hosts, self.chain(node, wanted)
+        backup, dumping = chain[-1], self.keeping.dumping(node)
+        upon = f", and the {len(chain) - 1} that it builds upon," if len(chain) > 1 else ""
+        context.report(f"fetching backup {backup.id}{upon} from {backup.store}")
+        hosts.run(context, node, hosts.manager(node).install_packages(node, transfer.PACKAGES))
+        hosts.run(context, node, dumping.ready(node))
+        with hosts.database.read() as connection:
+            key = backups.identity(connection, backup.project_id)
+        moment, replays = wanted.moment, LogReplays(self.keeping)
+        self._see_room(context, node, chain)
+        replayed = "" if moment is None else replays.bring(context, node, chain, moment, wanted.job)
+        load = replayed or self._load(node, len(chain))
+        way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
+        with self.keeping.carried(node, backup, way) as goes_well:
+            watchful = self.keeping.watchful(context, goes_well, *checks)
+            hosts.run(watchful, node, transfer.receive(way, load, key.private, wanted.job))
+        return _told(backup, moment)
+
+    def chain(self, node: Instance, wanted: Wanted) -> list[Backup]:
+        """The backup, behind all that it builds upon. Raises Failure where one of them cannot be restored on the node."""
         with self.keeping.hosts.database.read() as connection:
-            entry = catalogue.datastore(connection, cluster.datastore_id)
-            return backups.chain(connection, cluster.restore_id, cluster.project_id, entry)
+            entry = catalogue.datastore(connection, clusters.cluster(connection, node.cluster_id).datastore_id)
+            return backups.chain(connection, wanted.backup_id, wanted.project_id, entry)
 
     def _load(self, node: Instance, count: int) -> str:
         if count == 1:

@@ -57,7 +57,10 @@ class SendBackup:
             backup.instance_id = node.id
             # What there was of an earlier attempt is gone.
             backup.become(State.MAKING)
-            backup.manifest = {"taken_from": taken}
+            backup.manifest = {
+                "taken_from": taken,
+                **({"history": scene.cluster.history} if scene.cluster.history else {}),
+            }
             building_upon.build(tx, backup, found)
             backups.save(tx, backup)
 

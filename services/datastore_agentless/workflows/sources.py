@@ -52,7 +52,8 @@ class Sources:
         node = rather or source(cluster, nodes, scene.health, scene.now)
         if node is None:
             raise Retryable(f"cluster {cluster.name} has no node that is ready")
-        taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id}
+        taken = {"instance": node.id, "name": node.name, "server": node.server, "primary": cluster.primary_id,
+                 "history": cluster.history}  # fmt: skip
         return node, taken
 
     def present(self, cluster_id: str, taken: dict[str, Any]) -> Instance:
@@ -67,6 +68,9 @@ class Sources:
             raise Failure(f"{node.name} serves no more: nothing can be taken from it", what_to_do=_AGAIN)
         if moving is not None or cluster.primary_id != taken["primary"]:
             raise Failure("another node has become the primary meanwhile", what_to_do=_AGAIN)
+        # What an older release has begun says nothing of it.
+        if taken.get("history", cluster.history) != cluster.history:
+            raise Failure("the cluster has other data by now than when this was begun", what_to_do=_AGAIN)
         if seen is not None and seen.verdict == Verdict.HOST_DOWN:
             dead = (self.database.clock.now() - seen.since).total_seconds()
             if dead > DEAD_SECONDS:

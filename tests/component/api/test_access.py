@@ -41,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/clusters/{cluster_id}/exports": {"databases": ["shop"]},
     "/v1/clusters/{cluster_id}/imports": {"export": NIL},
     "/v1/clusters/{cluster_id}/resize": {"volume_gb": 20},
+    "/v1/clusters/{cluster_id}/restore": {"backup": NIL},
     "/v1/clusters/{cluster_id}/databases": {"name": "orders"},
     "/v1/clusters/{cluster_id}/users": {"name": "bob"},
     "/v1/clusters/{cluster_id}/users/{user}/grants": {"database": "shop", "privilege": "read"},

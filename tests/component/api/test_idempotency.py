@@ -25,6 +25,7 @@ from tests.component.api.test_access import BODIES, url
 from tests.component.api.test_backups import completed
 from tests.component.api.test_clusters import PROBLEM, active
 from tests.component.api.test_exports import made as exported
+from tests.component.api.test_restoring_in_place import restored
 from tests.component.api.test_scaling import nodes, serves
 from tests.support.api import Api, open_database
 
@@ -69,6 +70,13 @@ def ready_for(api: Api, path: str) -> dict[str, str]:
         with api.database.write() as tx:
             named = update(tables.exports).where(tables.exports.c.id == export)
             tx.connection.execute(named.values(id=BODIES[path]["export"]))
+    elif path.endswith("/restore"):
+        made = completed(api, cluster)
+        with api.database.write() as tx:
+            named = update(tables.backups).where(tables.backups.c.id == made)
+            tx.connection.execute(named.values(id=BODIES[path]["backup"]))
+    elif "/restore/" in path:
+        api.hear(restored(cluster, completed(api, cluster), node))
     backup = completed(api, cluster) if path.endswith("/verify") else ""
     api.provisioner.find("server-1")
     message = new_id()

@@ -6,6 +6,7 @@ import pytest
 
 from shared.contracts import datastore_agentless as databases
 from tests.component.api.test_clusters import active, gone
+from tests.component.api.test_restoring_in_place import restored
 from tests.component.console.scene import PROBLEM, Scene, made, progressed
 from tests.support.api import PASSWORD, Api
 from tests.support.browser import Browser, found
@@ -64,6 +65,18 @@ def test_a_clusters_page_draws_its_nodes_and_tells_how_to_reach_it(scene: Scene,
     for title in ("psql", "Python (psycopg)", "Node (pg)", "JDBC"):
         assert f"<summary>{title}</summary>" in text
     assert PASSWORD not in text
+
+
+def test_a_clusters_page_says_until_when_is_kept_what_it_had_before_it_was_restored(
+    api: Api, scene: Scene, member: Browser
+) -> None:
+    path = f"/clusters/{scene.cluster}"
+    assert "in place of its own" not in member.get(path).text
+    node = api.get(f"/v1{path}")["instances"][0]["id"]
+    api.hear(restored(scene.cluster, scene.backup, node))
+    text = member.get(path).text
+    assert f'href="/backups/{scene.backup}">a backup</a> in place of its own' in text
+    assert "--confirm, or --undo" in text
 
 
 def test_a_login_is_shown_when_it_is_asked_for_and_that_is_written_down(

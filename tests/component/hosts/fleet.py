@@ -34,11 +34,13 @@ from services.datastore_agentless.workflows.on_host import Hosts, ManagerFor
 from services.datastore_agentless.workflows.prepare_node import PrepareNode
 from services.datastore_agentless.workflows.prove_backup import ProveBackup
 from services.datastore_agentless.workflows.resize_node import ResizeNode
+from services.datastore_agentless.workflows.restore_in_place import RestoreInPlace
 from services.datastore_agentless.workflows.roll import RollNodes
 from services.datastore_agentless.workflows.send_backup import SendBackup
 from services.datastore_agentless.workflows.send_export import SendExport
 from services.datastore_agentless.workflows.start_node import StartNode
 from services.datastore_agentless.workflows.take_over import TakeOver
+from services.datastore_agentless.workflows.undo_restore import UndoRestore
 from shared.contracts.api import (
     FailoverRequested,
     OperationCancelRequested,
@@ -58,6 +60,7 @@ from shared.engine import StepEngine
 from tests.component.hosts.wishes import admin_user, manager_for, said, up, wish
 from tests.support.held import HeldClock
 from tests.support.keeping import MemoryStore, MemoryStores, exported, sent
+from tests.support.places import BROUGHT, Places
 
 FROZEN = "have it only read from its next start"
 OWN = "10.9.0.250"
@@ -87,6 +90,7 @@ class Node:
     received: int = 1000
     told: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    places: Places = field(default_factory=Places)
 
     @property
     def writes(self) -> bool:
@@ -140,10 +144,12 @@ class FleetRunner(SimulatedRunner):
             return Result(code=2, stderr="psql: connection refused")
         if command.title == "start postgresql":
             node.began += node.starts and not node.runs
+            node.places.served += [node.places.serve] if node.starts and not node.runs else []
             node.runs = node.starts
             return Result(code=0 if node.starts else 1, stderr="" if node.starts else "could not read pg_control")
         self._change(node, command.title)
-        said = self._answer(node, command.title)
+        said = node.places.answer(command, node.runs)
+        said = self._answer(node, command.title) if said is None else said
         return super().run(command) if said is None else Result(stdout=said)
 
     def put(self, command: Put) -> Result:
@@ -161,6 +167,8 @@ class FleetRunner(SimulatedRunner):
         node.ran.append(command.script)
         if command.name.startswith("copy-from-"):
             node.standby, node.parted, node.stuck = True, False, False
+        if command.name.startswith("receive-"):
+            node.places.beside["restored"] = BROUGHT
         done = super().follow(command)
         if command.title in self.fleet.says:
             return Result(stdout=self.fleet.says[command.title])
@@ -226,6 +234,7 @@ def workflows(hosts: Hosts, stores: Stores) -> StepEngine:
         SendBackup(keeping).workflow(), BackupNode(hosts).workflow(), DeleteBackup(keeping).workflow(),
         ChangeAccounts(hosts).workflow(), ProveBackup(keeping).workflow(),
         SendExport(keeping).workflow(), DeleteExport(keeping).workflow(), LoadImport(keeping).workflow(),
+        RestoreInPlace(keeping).workflow(), UndoRestore(keeping).undo(), UndoRestore(keeping).drop(),
     )  # fmt: skip
     return StepEngine(hosts.database, {flow.name: flow for flow in flows})
 

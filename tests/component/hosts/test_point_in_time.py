@@ -34,6 +34,11 @@ def ask(stage: Stage, backup: str = "b") -> None:
 @pytest.fixture
 def log(database: Database) -> Log:
     """A cluster of two nodes, whose log is kept from before its backup `b` on, which needs it from segment 5 on."""
+    return kept_from(database, 5)
+
+
+def kept_from(database: Database, segment_number: int) -> Log:
+    """The same, from another segment on."""
     stage, spools = Stage(database, manager_for=keeps).serve(nodes=2), dict[str, SpoolOn]()
     stage.hosts = SpoolHosts(
         database, SshPool(), keeps, simulated=stage.hosts.simulated, fleet=stage.fleet, spools=spools
@@ -41,7 +46,7 @@ def log(database: Database) -> Log:
     stage.engine = workflows(stage.hosts, stage.stores)
     ask(stage)
     made = Log(stage, spools)
-    made["c-0"].begins = 5
+    made["c-0"].begins = segment_number
     made.turn()
     stage.settle()
     return made

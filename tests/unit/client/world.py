@@ -221,6 +221,7 @@ class World:
             create_datastore=self._create_datastore, plan_create=_plan, plan_takeover=self._plan_takeover,
             plan_parameters=self._plan_parameters, plan_import=_plan_import,
             plan_roll=self._plan_takeover, plan_resize=self._plan_takeover,
+            plan_restore=self._plan_takeover,
             reseal=lambda: {"resealed": 2, "left": 0, "key": self.keyring.current().newest},
             **{name: partial(self.provisioner.call, name) for name in ("delegate", "delegation", "withdraw_delegation")},
             orphans=partial(self.provisioner.call, "orphans"), clean_orphans=partial(self.provisioner.call, "clean_orphans"),

@@ -47,6 +47,10 @@ class Dumping(ABC):
     packages: Sequence[str] = ()
     # What lies in the data's folder and is not sent.
     unsent: Sequence[str] = ()
+    # What belongs to the data, and goes with them where others take their place: by its ending, where it lies beside their folder, as
+    # `archive` does in `<data>.archive`; and files elsewhere.
+    beside: Sequence[str] = ()
+    outside: Sequence[str] = ()
     # Why there are no incremental backups, as the end of a sentence about the datastore; empty where there are `increments`.
     full_only: str = "has no incremental backups: each of them is a full one"
 

@@ -30,6 +30,7 @@ class BaseBackup(Dumping):
     """Works on a primary and on a standby alike, as the server's superuser over its socket. Blocks' checksums are verified."""
 
     manager: PostgresManager
+    beside = ("archive",)
     # pg_basebackup's own increments begin with version 17, and want a server that has summarized its log.
     full_only = (
         "has no incremental backups: PostgreSQL itself makes such from version 17 on alone; its log fills the time between full "
@@ -118,7 +119,7 @@ install -d -m 700 -o postgres -g postgres "$d"
 for f in postgresql.auto.conf recovery.signal; do install -m 600 -o postgres -g postgres /dev/null "$d/$f"; done
 recover() {{
 {run} {program} --single -D "$d" -c config_file={config} -c data_directory="$d" -c hot_standby=off -c archive_mode=off \\
-  -c logging_collector=off -c log_destination=stderr -c exit_on_error=on "$@" template1 >/dev/null <<'END'
+  -c logging_collector=off -c log_destination=stderr -c synchronous_standby_names= -c exit_on_error=on "$@" template1 >/dev/null <<'END'
 UPDATE pg_subscription SET subenabled = false
 UPDATE pg_authid SET rolpassword = NULL WHERE rolname = '{user}'
 END

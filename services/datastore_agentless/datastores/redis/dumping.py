@@ -50,6 +50,7 @@ class Snapshot(Dumping):
     """Works on a primary and on a replica alike, as the administrator."""
 
     manager: RedisManager
+    outside = (ACCESS_FILE,)
     full_only = "has no incremental backups: a snapshot of Redis is always a whole one"
 
     def login(self, node: Instance) -> Secret:
