@@ -116,7 +116,11 @@ class BackupCompleted(Event):
 @event("backup.failed", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class BackupFailed(Event):
-    """A backup could not be made; what there was of it is gone, or goes."""
+    """A backup could not be made; what there was of it is gone, or goes.
+
+    With `damaged` it was whole, and its store was found not to have it as it was, or one that it builds upon: what is left of it
+    stays there, and `operation_id` is of what has found that. Should it be fetched whole after all, `backup.completed` is said again.
+    """
 
     backup_id: str
     cluster_id: str
@@ -152,6 +156,7 @@ class BackupDeleteFailed(Event):
 class BackupVerified(Event):
     """A backup was restored, and its data have passed every check."""
 
+    damaged: bool = False
     backup_id: str
     cluster_id: str
     proof_id: str

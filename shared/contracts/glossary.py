@@ -17,6 +17,7 @@ MEANINGS = {
     "address": "the cluster's own, which leads to its primary; null: none",
     "author": "who wants it: a user of Keystone's, or the id of a token",
     "after": "a place in the log that was told before; empty: its end",
+    "damaged": "whether it was whole, and its store was found not to have it any more as it was",
     "base_id": "the backup that it builds upon; empty for a full one",
     "begun_at": "what was acknowledged before this moment of the engine's is in it; empty: not known",
     "ended_at": "nothing from after this moment of the engine's is in it; empty: not known",

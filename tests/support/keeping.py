@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from services.datastore_agentless.backup_stores.base import BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import BackupStore, Content, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores.base.dumping import Dumping, Mark
 from services.datastore_agentless.datastores.base.increments import Increments
@@ -91,7 +91,7 @@ class MemoryStore(BackupStore):
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         self._ask("fetching")
         if key not in self.kept or any(part.number in self.lost for part in parts):
-            raise Failure(f"the store has not all parts of {key}", what_to_do="restore another backup")
+            raise Damaged(f"the store has not all parts of {key}", key=key)
         return Fetching(parts=parts, urls=Secret(SECRET_URL))
 
     def content(self, key: str, parts: Sequence[Part], name: str) -> Content:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from services.api.domain.backups import Status, too_small
+from services.api.domain.backups import Status, too_small, was_damaged
 from services.api.store import archives, tables
 from services.api.store.views import stamp
 from shared.contracts.values import RestoreRef
@@ -40,9 +40,14 @@ class Source:
                 f"{ended:%Y-%m-%d %H:%M:%S} UTC and its log of the {_span((self.time - ended).total_seconds())} after it")  # fmt: skip
 
 
-def lock(tx: Tx, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any]) -> Source | None:
-    """What is to be restored, of a backup that nobody deletes until this transaction ends; None where nothing is. Raises Invalid."""
-    return _found(tx.connection, project_id, asked, datastore, flavor, locks=True)
+def lock(
+    tx: Tx, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, proves: bool = False
+) -> Source | None:
+    """What is to be restored, of a backup that nobody deletes until this transaction ends; None where nothing is. Raises Invalid.
+
+    For a proof it may be one that was found damaged.
+    """
+    return _found(tx.connection, project_id, asked, datastore, flavor, locks=True, proves=proves)
 
 
 def look(
@@ -53,7 +58,8 @@ def look(
 
 
 def _found(
-    connection: Connection, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, locks: bool
+    connection: Connection, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, locks: bool,
+    proves: bool = False,
 ) -> Source | None:  # fmt: skip
     choice = asked["restore"]
     if choice is None:
@@ -67,7 +73,7 @@ def _found(
     backup: Row[Any] | None = connection.execute(query.with_for_update() if locks else query).first()
     if backup is None:
         raise _refused(FieldError("restore.backup", f"there is no backup {wanted}"))
-    if backup.status != Status.COMPLETED:
+    if backup.status != Status.COMPLETED and not (proves and was_damaged(backup)):
         words = f"is {backup.status}: only what is completed can be restored"
         raise _refused(FieldError("restore.backup", words))
     errors = _objections(backup, asked, datastore, flavor)

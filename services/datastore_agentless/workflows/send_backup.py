@@ -13,7 +13,7 @@ from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import archives, backups, clusters
-from services.datastore_agentless.workflows import building_upon, manifests
+from services.datastore_agentless.workflows import building_upon, damage, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
 from services.datastore_agentless.workflows.log_chains import noted
@@ -103,7 +103,7 @@ class SendBackup:
             kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools, **log,
                              "recipient": backups.age_key(tx, kept.project_id).public}  # fmt: skip
             backups.save(tx, kept)
-            tx.emit(BackupStarted(**_ids(kept)))
+            tx.emit(BackupStarted(**damage.ids(kept)))
 
         return Next(save=save, message=f"{backup.store} is ready for it")
 
@@ -140,7 +140,8 @@ class SendBackup:
             kept.become(State.COMPLETED)
             kept.token, kept.ended_at = Secret(""), tx.database.clock.now()
             backups.save(tx, kept)
-            tx.emit(BackupCompleted(**_ids(kept), facts=manifests.facts(kept)))
+            tx.emit(BackupCompleted(**damage.ids(kept), facts=manifests.facts(kept)))
+            damage.see_base(tx, kept)
 
         return Next(save=save, message="the backup is whole")
 
@@ -181,10 +182,3 @@ class SendBackup:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
         backup = self.keeping.backup(context.task.payload["backup_id"])
         return backup, self.keeping.sources.present(context.task.cluster_id, backup.manifest["taken_from"])
-
-
-def _ids(backup: Backup) -> dict[str, Any]:
-    return {"backup_id": backup.id, "cluster_id": backup.cluster_id, "operation_id": backup.operation_id,
-            "project_id": backup.project_id, "instance_id": backup.instance_id, "kind": backup.kind, "store": backup.store,
-            "base_id": backup.base_id, "schedule_id": backup.schedule_id,
-            "message": backup.manifest.get(building_upon.INSTEAD, "")}  # fmt: skip
