@@ -96,7 +96,7 @@ def send(
               "summed": "yes" if matter.summed else ""}  # fmt: skip
     script = _script(way, manner, values, "dump", dump, SEND)
     given = Secret(f"{login.reveal()}\n{way.urls.reveal()}")
-    sample = f"{matter.said}sum {NOTHING_SUM}\nsize 0\n" if matter.summed else "size 0\n"
+    sample = f"{matter.said}{f'sum {NOTHING_SUM}' if matter.summed else ''}\nsize 0\n"
     job = Job(name, script, title=f"send the {matter.name}", stdin=given, timeout=TRANSFER_SECONDS,
               progress=_reader("sent", of_bytes), sample=sample)  # fmt: skip
     done = yield from _done(job)

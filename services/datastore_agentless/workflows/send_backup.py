@@ -9,6 +9,7 @@ from typing import Any, cast
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.datastores.base.replaying import Place
+from services.datastore_agentless.domain import tally
 from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.instance import Instance
@@ -113,13 +114,17 @@ class SendBackup:
         hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
         way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, backup.token.reveal())
         # How much has changed is not known before it is sent.
+        tallying = hosts.manager(node).tallying
         script = transfer.send(way, building_upon.dump(self.keeping, backup, node), backup.manifest["recipient"], backup.job,
-                               login=dumping.login(node), of_bytes=0 if backup.base_id else backup.size_bytes)  # fmt: skip
+                               login=dumping.login(node), of_bytes=0 if backup.base_id else backup.size_bytes,
+                               matter=transfer.Matter(said=tallying.sample if tallying else ""))  # fmt: skip
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
             sent = cast("transfer.Sent", hosts.run(watchful, node, script))
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
         told = manifests.ended(mark, sent)
+        if tallying is not None:
+            told["tally"] = tally.kept(tallying.read(sent.said))
 
         def save(tx: Tx) -> None:
             kept = lock(tx, backup.id)
