@@ -36,13 +36,13 @@ def stage(database: Database) -> Stage:
     return made
 
 
-def restore(stage: Stage, backup: str = "b", cluster: str = "d", **values: Any) -> None:
+def restore(stage: Stage, backup: str = "b", cluster: str = "d", *, seconds: float = 3600, **values: Any) -> None:
     """Want a cluster that begins with a backup; its server comes up."""
     event = replace(wish(cluster), restore=RestoreRef(backup_id=backup), **values)
     actions.expect_cluster(stage.database, event, admin_user)
     actions.issue_key(stage.database, cluster)
     actions.prepare_node(stage.database, up(f"{cluster}-0", cluster))
-    stage.settle()
+    stage.settle(seconds=seconds)
 
 
 def lose(stage: Stage, backup: str) -> None:
@@ -105,7 +105,7 @@ def test_what_has_gone_while_it_was_fetched_is_looked_for_once_more(stage: Stage
 
 def test_a_store_that_is_away_damages_nothing(stage: Stage) -> None:
     stage.store.away = True
-    restore(stage)
+    restore(stage, seconds=600)
     assert (states(stage), damaged(stage)) == ([State.COMPLETED] * 3, {})
 
 

@@ -186,7 +186,7 @@ def test_a_run_that_the_store_does_not_have_any_more_is_a_hole_and_a_full_backup
     log.stage.settle()
     write(log, 8, 9, minute=9)
     assert not log.archive.stale
-    assert [until for until, _ in chains(log)] == [at(5 * 60 - 1), at(9 * 60 - 1)]
+    assert [until for until, _ in chains(log)] == [at(5 * 60 - 1), at(9 * 60)]
 
 
 def test_a_run_that_is_found_damaged_twice_is_one_hole_and_whoever_keeps_the_log_meanwhile_knows_it(log: Log) -> None:
