@@ -54,7 +54,7 @@ def dump(keeping: Keeping, backup: Backup, node: Instance) -> str:
     tallying = keeping.hosts.manager(node).tallying
     sends = _sends(keeping, backup, node)
     # In a shell of its own the engine's lines keep their traps and names to themselves.
-    return sends if tallying is None else f"{tallying.begins(node)}(\n{sends})\n{tallying.ends(node)}"
+    return sends if tallying is None else f"{tallying.begins(node)}(\n{sends}\n)\n{tallying.ends(node)}"
 
 
 def _sends(keeping: Keeping, backup: Backup, node: Instance) -> str:
