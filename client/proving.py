@@ -34,6 +34,18 @@ def proven(backup: dict[str, Any]) -> str:
     return f"{age(backup['verified']['at'])} ago" if backup["verified"] else ""
 
 
+def counted(tally: dict[str, Any] | None) -> str:
+    """What was counted beside a backup, as people read it; empty where nobody counts."""
+    if not tally:
+        return ""
+    if tally["why"]:
+        return f"not counted: {tally['why']}"
+    each = [f"{one['name']}: {one['tables']} tables, {one['rows']} rows" for one in tally["databases"]]
+    left = [(tally["changed"], "written to meanwhile"), (tally["left"], "too large or too many")]
+    words = [f"{number} tables {why}" for number, why in left if number]
+    return "; ".join([*(each or ["nothing"]), f"{tally['sums']} checksums", *words])
+
+
 def _parted(text: str, option: str) -> tuple[str, str]:
     name, sign, rest = text.partition("=")
     if not (name and sign):

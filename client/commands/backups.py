@@ -13,7 +13,7 @@ from client.arguments import BackupName, ClusterName, Json, Plan, Timeout, Wait,
 from client.changing import finish, look_on
 from client.http import Api
 from client.plans import ask_plan
-from client.proving import proven, wanted_checks
+from client.proving import counted, proven, wanted_checks
 from client.restoring import from_backup
 from client.terminal import Column, age, out, show, show_list, span
 from client.watching import follow, follow_to
@@ -182,9 +182,10 @@ def _told(backup: dict[str, Any]) -> dict[str, Any]:
     facts = dict(backup["facts"] or {})
     sizes = {name: decimal(facts[key]) if facts.get(key) else ""
              for name, key in (("size", "size_bytes"), ("stored", "stored_bytes"))}  # fmt: skip
-    rest = {name: value for name, value in facts.items() if name not in ("size_bytes", "stored_bytes")}
+    rest = {name: value for name, value in facts.items() if name not in ("size_bytes", "stored_bytes", "tally")}
     shown = {name: value for name, value in backup.items() if name not in ("project", "facts")}
-    more = {"took": _took(backup), "age": age(backup["created_at"]), "proven": proven(backup)}
+    more = {"took": _took(backup), "age": age(backup["created_at"]), "proven": proven(backup),
+            "counted": counted(facts.get("tally"))}  # fmt: skip
     return shown | sizes | more | rest
 
 

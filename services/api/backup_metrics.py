@@ -22,7 +22,7 @@ PROOF_AGE, PROOF_FAILURES = "dtrove_backup_proof_age_seconds", "dtrove_backup_pr
 LOG_AGE, LOG_STALE = "dtrove_archive_age_seconds", "dtrove_archive_stale"
 FAMILIES = {
     AGE: "how old the newest completed backup of a cluster is; a cluster without one is not there",
-    FAILURES: "backups of a cluster that have failed since its newest completed one",
+    FAILURES: "backups of a cluster that have failed, or were found damaged, since its newest completed one",
     PROOF_AGE: "how long ago a backup of a cluster was last restored for a proof and has passed; a cluster without one is not there",
     PROOF_FAILURES: "backups of a cluster that are kept and have not passed their last proof",
     LOG_AGE: "how long ago the log of a cluster is kept until: as much would be lost; a cluster whose log is not kept is not there",
@@ -67,7 +67,8 @@ def _failures(
     connection: Connection, clusters: dict[str, tuple[str, str]], good: dict[str, datetime], project_id: str
 ) -> dict[tuple[str, str], float]:
     # What could not be removed has failed as well, but not to be made.
-    query = select(_b.c.cluster_id, _b.c.created_at).where(_b.c.status == Status.FAILED, _b.c.deletion_id == "")
+    ill = (_b.c.deletion_id == "") | _b.c.damaged_at.is_not(None)
+    query = select(_b.c.cluster_id, _b.c.created_at).where(_b.c.status == Status.FAILED, ill)
     since: Counter[str] = Counter()
     for row in connection.execute(_of(query, _b, project_id)):
         if row.cluster_id not in good or row.created_at > good[row.cluster_id]:

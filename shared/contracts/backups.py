@@ -11,11 +11,39 @@ FULL, INCREMENTAL = "full", "incremental"
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatabaseTally:
+    """What was counted of one database: tables, their rows, and of how many of them there is a checksum. Of Redis rows are keys."""
+
+    name: str
+    tables: int = 0
+    rows: int = 0
+    sums: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TallyFacts:
+    """What was counted beside a backup, and is held against its data when they are restored for a proof.
+
+    `changed` tables were written to meanwhile, and `left` were too large or too many: of these nothing is kept. `why` says why nothing
+    was counted at all. `databases` are the first hundred.
+    """
+
+    databases: tuple[DatabaseTally, ...] = ()
+    tables: int = 0
+    rows: int = 0
+    sums: int = 0
+    changed: int = 0
+    left: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackupFacts:
     """What is known of a backup that is whole. Times are RFC 3339 in UTC; empty and 0: not known, as of one that a manager of
     somebody's own has made by its own `backup`.
 
     `begun_at` and `ended_at` are the engine's: what was acknowledged before the first is in it, nothing from after the second is.
+    `tally` is null where nobody counts.
     """
 
     engine: str = ""
@@ -25,6 +53,7 @@ class BackupFacts:
     size_bytes: int = 0
     stored_bytes: int = 0
     parts: int = 0
+    tally: TallyFacts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +145,18 @@ class BackupCompleted(Event):
 @event("backup.failed", publisher="datastore_agentless")
 @dataclass(frozen=True, kw_only=True)
 class BackupFailed(Event):
-    """A backup could not be made; what there was of it is gone, or goes."""
+    """A backup could not be made; what there was of it is gone, or goes.
+
+    With `damaged` it was whole, and its store was found not to have it as it was, or one that it builds upon: what is left of it
+    stays there, and `operation_id` is of what has found that. Should it be fetched whole after all, `backup.completed` is said again.
+    """
 
     backup_id: str
     cluster_id: str
     operation_id: str
     problem: Problem
     cancelled: bool = False
+    damaged: bool = False
 
 
 @event("backup.deleted", publisher="datastore_agentless")

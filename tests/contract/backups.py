@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,10 @@ class Shelf(ABC):
     def lose(self, parts: tuple[Part, ...], number: int) -> None:
         """Have a part, or more, be missing."""
 
+    @abstractmethod
+    def vanish(self) -> None:
+        """Have the store be led to a place of which nobody has ever heard, as by a volume that is not mounted."""
+
 
 class LocalShelf(Shelf):
     def __init__(self, folder: Path, node: Node) -> None:
@@ -166,14 +170,19 @@ class LocalShelf(Shelf):
     def lose(self, parts: tuple[Part, ...], number: int) -> None:
         (self.folder / KEY / f"part-{number:06d}").unlink()
 
+    def vanish(self) -> None:
+        empty = self.folder.with_name("empty")
+        empty.mkdir()
+        self.store = LocalStore("local", empty, part_bytes=5 * MB)
+
 
 class S3Shelf(Shelf):
     """`url` is where the store and nodes find the server, where not at its own."""
 
     def __init__(self, s3: S3, url: str = "") -> None:
         self.s3 = s3
-        place = S3Place(BUCKET, "dtrove", url or s3.url, "us-east-1", True, "one", Secret("two-canary"))
-        self.store = S3Store("s3", place, part_bytes=5 * MB)
+        self.place = S3Place(BUCKET, "dtrove", url or s3.url, "us-east-1", True, "one", Secret("two-canary"))
+        self.store = S3Store("s3", self.place, part_bytes=5 * MB)
 
     def holds(self) -> list[str]:
         return self.s3.kept() + self.s3.uploads()
@@ -187,13 +196,16 @@ class S3Shelf(Shelf):
     def lose(self, parts: tuple[Part, ...], number: int) -> None:
         self.s3.client.delete_object(Bucket=BUCKET, Key=f"dtrove/{KEY}/backup.zst.age")
 
+    def vanish(self) -> None:
+        self.store = S3Store("s3", replace(self.place, bucket="nowhere"), part_bytes=5 * MB)
+
 
 class SwiftShelf(Shelf):
     """A container, looked at from behind as well; what DTrove has in it begins with `place.prefix`."""
 
     def __init__(self, place: SwiftPlace) -> None:
         self.store = SwiftStore("swift", place, part_bytes=5 * MB)
-        self.prefix, self.behind = place.prefix, Container("swift", place)
+        self.place, self.prefix, self.behind = place, place.prefix, Container("swift", place)
 
     def holds(self) -> list[str]:
         return sorted(self.behind.listed(self.prefix))
@@ -204,6 +216,9 @@ class SwiftShelf(Shelf):
 
     def lose(self, parts: tuple[Part, ...], number: int) -> None:
         self.behind.delete(self._part(number))
+
+    def vanish(self) -> None:
+        self.store = SwiftStore("swift", replace(self.place, container="nowhere"), part_bytes=5 * MB)
 
     def _part(self, number: int) -> str:
         listed = self.behind.listed(f"{self.prefix}/{KEY}/")

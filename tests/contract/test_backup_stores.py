@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.backup_stores.base import Part
+from services.datastore_agentless.backup_stores.base import Damaged, Part
 from services.datastore_agentless.backup_stores.local import LocalStore
 from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.hosts.base import CommandFailed, Target
@@ -91,7 +91,7 @@ def test_whoever_is_not_told_the_key_gets_nothing(shelf: Shelf, node: Node) -> N
 def test_a_part_that_was_changed_in_the_store_is_named(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     shelf.corrupt(parts, 2)
-    with pytest.raises(Failure, match="part 2 is not as it was stored: its SHA-256 is another"):
+    with pytest.raises(Damaged, match="part 2 is not as it was stored: its SHA-256 is another"):
         node.receive(shelf.store, parts)
     assert node.left_behind() == []
 
@@ -100,8 +100,18 @@ def test_a_part_that_was_changed_in_the_store_is_named(shelf: Shelf, node: Node)
 def test_a_backup_of_which_something_is_missing_is_not_fetched(shelf: Shelf, node: Node) -> None:
     parts = node.store(shelf.store)
     shelf.lose(parts, 2)
-    with pytest.raises(Failure, match="missing"):
+    with pytest.raises(Damaged, match="missing") as raised:
         shelf.store.fetching(KEY, parts)
+    assert raised.value.key == KEY
+
+
+@pytest.mark.fault(22)
+def test_a_place_in_which_there_is_nothing_at_all_says_nothing_of_a_backup(shelf: Shelf, node: Node) -> None:
+    parts = node.store(shelf.store)
+    shelf.vanish()
+    with pytest.raises(Failure) as raised:
+        shelf.store.fetching(KEY, parts)
+    assert not isinstance(raised.value, Damaged)
 
 
 def test_several_backups_come_back_one_after_the_other_each_by_itself(shelf: Shelf, node: Node) -> None:
@@ -128,9 +138,10 @@ def test_a_chain_with_a_damaged_part_is_not_fetched_any_further_and_the_backup_i
     way = store.fetching_all(chain)
     with (
         store.carried(node.target, chain[-1][0], way) as check,
-        pytest.raises(Failure, match=f"part 2 of {KEY} is not as it was stored"),
+        pytest.raises(Damaged, match=f"part 2 of {KEY} is not as it was stored") as raised,
     ):
         node.fetch(way, check=check)
+    assert raised.value.key == KEY
     assert node.left_behind() == []
     shelf.lose(chain[0][1], 2)
     with pytest.raises(Failure, match=f"{KEY} .*missing|missing.* {KEY}|{KEY} is missing"):

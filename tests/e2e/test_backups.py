@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.filling import FILLINGS, ROWS
 from tests.support.clients import Redis, Sql
-from tests.support.installation import Installation
+from tests.support.installation import Installation, wait_for
 from tests.support.s3 import BUCKET, S3
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -156,6 +156,10 @@ def test_a_good_backup_is_verified_and_nothing_is_left_of_the_server(
     assert ended["status"] == "succeeded", ended["problem"]
     proof = dtrove.get(f"/v1/backups/{backup}")["verified"]
     assert all(one["passed"] for one in proof["checks"])
+    (compared,) = [one for one in proof["checks"] if one["name"] == "compared"]
+    tally = dtrove.get(f"/v1/backups/{backup}")["facts"]["tally"]
+    assert (tally["why"], tally["rows"] > 0) == ("", True), tally
+    assert str(tally["rows"]) in compared["found"], compared
     assert proof["checks"][-1]["found"] == CHECKS[datastore]["expect"]
     assert proof["counts"]["keys" if datastore == "redis" else "rows"] > 0
     assert 0 < proof["restore_seconds"] <= proof["seconds"]
@@ -165,7 +169,7 @@ def test_a_good_backup_is_verified_and_nothing_is_left_of_the_server(
 def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
     dtrove: Installation, backed_up: dict[str, dict[str, Any]], objects: S3
 ) -> None:
-    """Row 22 of the faults: a byte of an object has changed in the store."""
+    """Row 22 of the faults: a byte of an object has changed in the store. A new full backup follows by itself."""
     backup = backed_up["pgsql"]["backups"]["objects"]
     (key,) = [one for one in objects.kept() if backup in one and "manifest" not in one]
     whole = objects.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
@@ -177,11 +181,23 @@ def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
         objects.client.put_object(Bucket=BUCKET, Key=key, Body=whole)
     assert (ended["status"], ended["problem"]["step"]) == ("failed", "restore")
     told = dtrove.get(f"/v1/backups/{backup}")
-    assert (told["status"], told["verified"]) == ("completed", None)
+    assert (told["status"], told["verified"]) == ("failed", None)
+    assert "it cannot be restored any more: " in told["message"]
     assert told["verification_failed"]["problem"]["message"]
+    cluster = told["cluster"]
+
+    def followed() -> bool:
+        newest = dtrove.get(f"/v1/clusters/{cluster}/backups")["backups"][0]
+        return newest["created_at"] > told["finished_at"] and newest["status"] == "completed"
+
+    wait_for(followed, 120, every=1.0, what="a full backup in the place of the one that is damaged")
+    newest = dtrove.get(f"/v1/clusters/{cluster}/backups")["backups"][0]
+    assert (newest["kind"], bool(newest["schedule"])) == ("full", True)
+    _succeeded(dtrove, dtrove.ask("DELETE", f"/v1/backups/{newest['id']}").json()["id"])
     assert "backup.verification_failed" in {one["type"] for one in dtrove.events()}
     assert _proved(dtrove, backup)["status"] == "succeeded", "it was the object, and it is whole again"
-    assert dtrove.get(f"/v1/backups/{backup}")["verification_failed"] is None
+    told = dtrove.get(f"/v1/backups/{backup}")
+    assert (told["status"], told["verification_failed"]) == ("completed", None)
 
 
 def test_what_is_kept_is_encrypted_and_goes_with_its_backup(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from services.datastore_agentless.backup_stores.base import BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import BackupStore, Content, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.stores import Stores
 from services.datastore_agentless.datastores.base.dumping import Dumping, Mark
 from services.datastore_agentless.datastores.base.increments import Increments
@@ -28,15 +28,23 @@ class Killed(Exception):
 
 
 def sent() -> str:
-    """What a host prints once all is sent: two parts, and what its data remember of it."""
-    return f"part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\ntaken {TAKEN.name} {TAKEN.position}\nsize 5000\n"
+    """What a host prints once all is sent: two parts, what its data remember of it, and what was counted: three tables, one of them busy."""
+    tables = (
+        ("shop", "public.orders", "5/1", 7, "42"),
+        ("shop", "public.queue", "5/2", 0, "0"),
+        ("shop", "public.two  words", "5/3", 0, ""),
+    )
+    said = ["tables\t3", *("\t".join(("table", base.encode().hex(), table.encode().hex(), word, str(rows), checksum, "."))
+                           for base, table, word, rows, checksum in tables), "changed\t5/2", "end"]  # fmt: skip
+    told = "".join(f"say {line}\n" for line in said)
+    return f"part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\n{told}taken {TAKEN.name} {TAKEN.position}\nsize 5000\n"
 
 
 def exported() -> str:
     """What a host prints once an export is sent: the same, with what was counted and the sum of both parts."""
     tables = (("shop", "public.orders", 7), ("shop", "public.two  words", 0))
     said = [f"say {json.dumps({'database': base, 'table': table, 'rows': rows})}\n" for base, table, rows in tables]
-    return f"{''.join(said)}{sent()}sum {'cc' * 32}\n"
+    return f"{''.join(said)}part 1 700 {SUMS[0]} tag-1\npart 2 300 {SUMS[1]} tag-2\nsize 5000\nsum {'cc' * 32}\n"
 
 
 @dataclass
@@ -91,7 +99,7 @@ class MemoryStore(BackupStore):
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
         self._ask("fetching")
         if key not in self.kept or any(part.number in self.lost for part in parts):
-            raise Failure(f"the store has not all parts of {key}", what_to_do="restore another backup")
+            raise Damaged(f"the store has not all parts of {key}", key=key)
         return Fetching(parts=parts, urls=Secret(SECRET_URL))
 
     def content(self, key: str, parts: Sequence[Part], name: str) -> Content:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 
 from services.api.actions import backups, final_backups, operations
-from services.api.domain.backups import BEING_MADE, TRANSITIONS, Status
+from services.api.domain.backups import BEING_MADE, TRANSITIONS, Status, was_damaged
 from services.api.store import tables
 from shared.contracts.backups import BackupCompleted, BackupDeleted, BackupDeleteFailed, BackupFailed, BackupStarted
 from shared.contracts.base import dump
@@ -54,14 +54,19 @@ def completed(tx: Tx, event: BackupCompleted) -> None:
         of_it = {"kind": event.kind, "store": event.store, "facts": dump(event.facts),
                  "counted_bytes": event.facts.stored_bytes}  # fmt: skip
         _fill(tx, row, event.occurred_at, operation_id=event.operation_id, schedule_id=event.schedule_id, **of_it)
-        _say(tx, row, event, Status.COMPLETED, base_id=event.base_id, finished_at=event.occurred_at,
-             message=event.message, **of_it)  # fmt: skip
+        # It is said once more of one that was taken for damaged: it was finished when it was.
+        ended = row.finished_at if was_damaged(row) else event.occurred_at
+        _say(tx, row, event, Status.COMPLETED, base_id=event.base_id, finished_at=ended, damaged_at=None, message=event.message,
+             **of_it)  # fmt: skip
     operations.end(tx, event.operation_id, "succeeded", result={"backup": event.backup_id})
     final_backups.made(tx, event.cluster_id, event.backup_id)
 
 
 def failed(tx: Tx, event: BackupFailed) -> None:
-    """It could not be made, or was not to be any more."""
+    """It could not be made, or was not to be any more; or it was whole, and cannot be restored any more."""
+    if event.damaged:
+        _damaged(tx, event)
+        return
     _record(tx, event)
     row = _known(tx, event)
     if row is not None:
@@ -152,6 +157,14 @@ def _keep(tx: Tx, row: Row[Any], event: BackupDeleteFailed) -> None:
     going = row.status == Status.DELETING and row.deletion_id == event.operation_id
     if row.status != Status.DELETED:
         backups.change(tx, row.id, deletion_id=event.operation_id, **(words if going else {}))
+
+
+def _damaged(tx: Tx, event: BackupFailed) -> None:
+    """What its store has of it is there until it is deleted, and counts. The operation that has made it came to its end."""
+    row = _known(tx, event)
+    if row is not None:
+        _say(tx, row, event, Status.FAILED, damaged_at=event.occurred_at, problem=dump(event.problem),
+             message=f"it cannot be restored any more: {event.problem.message}")  # fmt: skip
 
 
 def _record(tx: Tx, event: BackupDue | BackupCompleted | BackupFailed) -> None:

@@ -48,7 +48,7 @@ def create(
     Without `seal` it has no users from the start: what is to be kept of their passwords would go about in clear.
     """
     datastore, flavor = check(tx.connection, asked, max_size)
-    source = restoring.lock(tx, project_id, asked, datastore, flavor)
+    source = restoring.lock(tx, project_id, asked, datastore, flavor, proves=proof is not None)
     if asked["parameter_group"]:
         parameter_groups.hold(tx, project_id)
     chosen = parameter_groups.first_set(tx.connection, project_id, datastore, asked)

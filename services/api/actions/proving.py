@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from services.api.actions import backups, clusters, operations
-from services.api.domain.backups import BEING_MADE, Status
+from services.api.domain.backups import BEING_MADE, Status, was_damaged
 from services.api.store import tables
 from shared.contracts.backups import BackupVerificationFailed, BackupVerified, ProofCheck, ProofWish
 from shared.contracts.base import dump, new_id
@@ -32,7 +32,8 @@ def request(tx: Tx, project_id: str, backup_id: str, asked: dict[str, Any]) -> s
     # The cluster first, as everybody locks.
     tx.connection.execute(select(_c.c.id).where(_c.c.id == of_cluster).with_for_update())
     row = backups.lock(tx, project_id, backup_id)
-    if row.status != Status.COMPLETED:
+    # One that was taken for damaged is looked at once more for whoever asks.
+    if row.status != Status.COMPLETED and not was_damaged(row):
         raise Conflict(f"the backup is {row.status}", what_to_do="verify one that is completed")
     if operation := _under_way(tx.connection, row.id):
         raise Conflict("the backup is being verified", what_to_do=f"wait for the operation {operation}")
@@ -90,12 +91,21 @@ def failed(tx: Tx, event: BackupVerificationFailed) -> None:
 
 
 def unproven(connection: Connection) -> tuple[str, ...]:
-    """A line about each backup whose last proof has failed, the newest first."""
-    b = tables.backups
-    query = select(b.c.id, b.c.cluster_name, b.c.proof_failure).order_by(b.c.unproven_at.desc()).limit(AT_MOST)
-    bad = query.where(b.c.unproven_at.is_not(None), b.c.status == Status.COMPLETED)
-    return tuple(f"{row.id} of {row.cluster_name}: {row.proof_failure['problem']['message']}"
-                 for row in connection.execute(bad))  # fmt: skip
+    """A line about each backup whose last proof has failed, the newest first; then those that were found damaged and that no newer good
+    one of the cluster has followed.
+    """
+    b, newer = tables.backups, tables.backups.alias("newer")
+    query = select(b.c.id, b.c.cluster_name, b.c.proof_failure, b.c.problem).limit(AT_MOST)
+    bad = query.where(b.c.unproven_at.is_not(None), b.c.status == Status.COMPLETED).order_by(b.c.unproven_at.desc())
+    good = select(newer.c.id).where(newer.c.cluster_id == b.c.cluster_id, newer.c.status == Status.COMPLETED,
+                                    newer.c.created_at > b.c.created_at)  # fmt: skip
+    damaged = query.where(b.c.status == Status.FAILED, b.c.damaged_at.is_not(None), ~good.exists())
+    lines = [(row, row.proof_failure["problem"]["message"]) for row in connection.execute(bad)]
+    lines += [
+        (row, f"it cannot be restored any more: {row.problem['message']}")
+        for row in connection.execute(damaged.order_by(b.c.created_at.desc()))
+    ]
+    return tuple(f"{row.id} of {row.cluster_name}: {words}" for row, words in lines[:AT_MOST])
 
 
 def _under_way(connection: Connection, backup_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from services.api.domain.backups import Status, too_small
+from services.api.domain.backups import Status, too_small, was_damaged
 from services.api.store import archives, tables
 from services.api.store.views import stamp
 from shared.contracts.values import RestoreRef
@@ -41,9 +41,14 @@ class Source:
                 f"{ended:%Y-%m-%d %H:%M:%S} UTC and its log of the {_span((self.time - ended).total_seconds())} after it")  # fmt: skip
 
 
-def lock(tx: Tx, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any]) -> Source | None:
-    """What is to be restored, of a backup that nobody deletes until this transaction ends; None where nothing is. Raises Invalid."""
-    return _found(tx.connection, project_id, asked, datastore, flavor, locks=True)
+def lock(
+    tx: Tx, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, proves: bool = False
+) -> Source | None:
+    """What is to be restored, of a backup that nobody deletes until this transaction ends; None where nothing is. Raises Invalid.
+
+    For a proof it may be one that was found damaged.
+    """
+    return _found(tx.connection, project_id, asked, datastore, flavor, locks=True, proves=proves)
 
 
 def look(
@@ -62,17 +67,19 @@ def in_place(connection: Connection, cluster: Row[Any], asked: dict[str, Any], *
 
 
 def _found(
-    connection: Connection, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, locks: bool
+    connection: Connection, project_id: str, asked: dict[str, Any], datastore: Row[Any], flavor: Row[Any], *, locks: bool,
+    proves: bool = False,
 ) -> Source | None:  # fmt: skip
     choice = asked["restore"]
     if choice is None:
         return None
-    return _sought(connection, project_id, choice, locks=locks,
+    return _sought(connection, project_id, choice, locks=locks, proves=proves,
                    objections=lambda backup: _objections(backup, asked, datastore, flavor))  # fmt: skip
 
 
 def _sought(
-    connection: Connection, project_id: str, choice: dict[str, Any], *, locks: bool, objections: Callable[[Row[Any]], list[FieldError]]
+    connection: Connection, project_id: str, choice: dict[str, Any], *, locks: bool, objections: Callable[[Row[Any]], list[FieldError]],
+    proves: bool = False,
 ) -> Source:  # fmt: skip
     time = choice.get("time")
     moment = None if time is None else time.astimezone(UTC)
@@ -83,7 +90,7 @@ def _sought(
     backup: Row[Any] | None = connection.execute(query.with_for_update() if locks else query).first()
     if backup is None:
         raise _refused(FieldError("restore.backup", f"there is no backup {wanted}"))
-    if backup.status != Status.COMPLETED:
+    if backup.status != Status.COMPLETED and not (proves and was_damaged(backup)):
         words = f"is {backup.status}: only what is completed can be restored"
         raise _refused(FieldError("restore.backup", words))
     errors = objections(backup)

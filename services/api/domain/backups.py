@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 GB = 2**30
 
@@ -30,6 +31,11 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 BEING_MADE = (Status.REQUESTED, Status.RUNNING)
 # What counts for a project's number of backups.
 COUNTED = (*BEING_MADE, Status.COMPLETED, Status.DELETING)
+
+
+def was_damaged(backup: Any) -> bool:
+    """Whether a backup was whole once, and its store was found not to have it any more as it was."""
+    return backup.status == Status.FAILED and backup.damaged_at is not None
 
 
 def in_gb(size_bytes: int) -> int:

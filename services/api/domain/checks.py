@@ -131,9 +131,9 @@ def _stores(seen: Seen) -> Check:
 
 def _proofs(seen: Seen) -> Check:
     if seen.unproven:
-        return Check("backup proofs", FAILED, "a backup has not passed when it was restored for a proof",
+        return Check("backup proofs", FAILED, "a backup has not passed when it was restored, or is damaged",
                      "make another backup and verify that; `dtrove backup show` says what was found", seen.unproven)  # fmt: skip
-    return Check("backup proofs", OK, "no backup has failed its last proof")
+    return Check("backup proofs", OK, "no backup has failed its last proof, and none is damaged")
 
 
 def _orphans(seen: Seen) -> Check:

@@ -9,6 +9,27 @@ from services.api.schemas.answer import Shown, identity, many, moment, number, o
 from services.api.schemas.shown import DatastoreRef, Flavor, OperationBrief, Problem, Restorable
 
 
+class DatabaseTally(Shown):
+    """What was counted of one database."""
+
+    name = text()
+    tables = number()
+    rows = number(words="of Redis: keys")
+    sums = number(words="tables with a checksum")
+
+
+class Tally(Shown):
+    """What was counted while the backup was made, of what nobody wrote to meanwhile: a proof holds the data against it."""
+
+    databases = many(DatabaseTally)
+    tables = number()
+    rows = number()
+    sums = number(words="tables with a checksum")
+    changed = number(words="tables that were written to meanwhile: nothing is known of them")
+    left = number(words="tables that were too large or too many")
+    why = text(words="why nothing was counted; empty where it was")
+
+
 class BackupFacts(Shown):
     """What is known of a backup that is whole; null is what nobody has said."""
 
@@ -19,6 +40,7 @@ class BackupFacts(Shown):
     size_bytes = number(null=True, words="before compression")
     stored_bytes = number(null=True, words="what is kept")
     parts = number(null=True, words="in how many parts it is kept")
+    tally = one(Tally, null=True)
 
 
 class ProofCheckShown(Shown):

@@ -10,7 +10,8 @@ from shared.db.types import UtcDateTime
 def add_backups(metadata: MetaData) -> Table:
     """The table of backups, which outlive their clusters.
 
-    `verified_at` is when a proof was last passed, `unproven_at` when one failed after that.
+    `verified_at` is when a proof was last passed, `unproven_at` when one failed after that; `damaged_at` when its store
+    was found not to have it any more as it was, null for one that was fetched whole since.
     """
     return Table(
         "backups",
@@ -32,7 +33,7 @@ def add_backups(metadata: MetaData) -> Table:
         # What was seen when it was last restored for a proof, and what spoke against it since.
         Column("proof", JSON(none_as_null=True)),
         Column("proof_failure", JSON(none_as_null=True)),
-        *(Column(f"{name}_at", UtcDateTime) for name in ("said", "started", "finished", "verified", "unproven")),
+        *(Column(f"{name}_at", UtcDateTime) for name in ("said", "started", "finished", "verified", "unproven", "damaged")),
         Column("created_at", UtcDateTime, nullable=False),
         Index("backups_page", "project_id", "created_at", "id"),
         Index("backups_page_of_cluster", "cluster_id", "created_at", "id"),

@@ -49,4 +49,4 @@ def _dated(kept: dict[str, Any] | None, at: datetime | None) -> dict[str, Any] |
 
 
 def _facts(kept: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if kept is None else {name: value or None for name, value in kept.items()}
+    return None if kept is None else {"tally": None} | {name: value or None for name, value in kept.items()}

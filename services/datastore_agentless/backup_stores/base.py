@@ -14,9 +14,20 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from services.datastore_agentless.hosts.base import Target
+from shared.errors import Failure
 from shared.secrets import Secret
 
 MB = 1024 * 1024
+
+
+class Damaged(Failure):
+    """What a store has under `key` is not what was put there, or is not there. Never raised for a store that does not answer, or
+    that nobody can say of whether it is the right one.
+    """
+
+    def __init__(self, message: str, *, key: str, stderr: str = "", what_to_do: str = "") -> None:
+        super().__init__(message, stderr=stderr, what_to_do=what_to_do or "restore another backup, and back up anew")
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -103,10 +114,10 @@ class BackupStore(ABC):
 
     @abstractmethod
     def fetching(self, key: str, parts: Sequence[Part]) -> Fetching:
-        """How a node gets the parts back. Raises Failure where one of them is missing."""
+        """How a node gets the parts back. Raises Damaged where one of them is missing, or is not as large as it was."""
 
     def fetching_all(self, backups: Sequence[tuple[str, Sequence[Part]]]) -> Fetching:
-        """How a node gets several backups back by one job, one after the other, by their keys. Raises Failure where a part is missing."""
+        """How a node gets several backups back by one job, one after the other, by their keys. Raises Damaged where a part is missing."""
         ways = [self.fetching(key, parts) for key, parts in backups]
         if len(ways) == 1:
             return ways[0]
@@ -120,7 +131,7 @@ class BackupStore(ABC):
 
     @abstractmethod
     def content(self, key: str, parts: Sequence[Part], name: str) -> Content:
-        """Where who has no DTrove gets all of it as one file, called `name`. Raises Failure where a part is missing."""
+        """Where who has no DTrove gets all of it as one file, called `name`. Raises Damaged where a part is missing."""
 
     @abstractmethod
     def manifest(self, key: str) -> bytes:

@@ -169,13 +169,21 @@ await() {
   until [ -e "$work/part.$1" ]; do rest "$began" "nobody has brought part $1"; done
 }
 
+# What comes is looked at; one that is not as it was stored is asked for once more, for a line may have spoiled it. `damaged` is for
+# whoever started this, and tells the part by its number.
 fetch() {
-  local size=${parts[$1-1]%:*} sum=${parts[$1-1]#*:} seen
-  if [ ${#urls[@]} -gt 0 ]; then download "$1"; else await "$1"; fi
-  seen=$(stat -c %s "$work/part.$1")
-  [ "$seen" = "$size" ] || { say "$(named "$1") is not as it was stored: it has $seen bytes in place of $size"; exit 5; }
-  seen=$(sha256sum < "$work/part.$1")
-  [ "${seen%% *}" = "$sum" ] || { say "$(named "$1") is not as it was stored: its SHA-256 is another"; exit 5; }
+  local size=${parts[$1-1]%:*} sum=${parts[$1-1]#*:} seen why=
+  for _ in once more; do
+    if [ ${#urls[@]} -gt 0 ]; then download "$1"; else await "$1"; fi
+    seen=$(stat -c %s "$work/part.$1")
+    [ "$seen" = "$size" ] || { why="it has $seen bytes in place of $size"; rm -f "$work/part.$1"; continue; }
+    seen=$(sha256sum < "$work/part.$1")
+    [ "${seen%% *}" = "$sum" ] || { why='its SHA-256 is another'; rm -f "$work/part.$1"; continue; }
+    return 0
+  done
+  say "$(named "$1") is not as it was stored: $why"
+  echo "damaged $1" >&2
+  exit 5
 }
 
 # Who carries parts here brings those from `next` on; it moves before a part goes, or the same one would be brought again.

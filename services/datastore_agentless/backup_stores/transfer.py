@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from services.datastore_agentless.backup_stores.base import MB, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.pipelines import RECEIVE, SEND, SHARED
 from services.datastore_agentless.domain.backup import Taken
 from services.datastore_agentless.hosts.base import CommandFailed, Job, Progress, Script, quote
@@ -96,7 +96,7 @@ def send(
               "summed": "yes" if matter.summed else ""}  # fmt: skip
     script = _script(way, manner, values, "dump", dump, SEND)
     given = Secret(f"{login.reveal()}\n{way.urls.reveal()}")
-    sample = f"{matter.said}sum {NOTHING_SUM}\nsize 0\n" if matter.summed else "size 0\n"
+    sample = f"{matter.said}{f'sum {NOTHING_SUM}' if matter.summed else ''}\nsize 0\n"
     job = Job(name, script, title=f"send the {matter.name}", stdin=given, timeout=TRANSFER_SECONDS,
               progress=_reader("sent", of_bytes), sample=sample)  # fmt: skip
     done = yield from _done(job)
@@ -108,7 +108,8 @@ def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Ma
     """Fetch the parts, each checked by size and sum, and give the stream that they were to `load`, which has the stream's number in `$1`.
 
     Of several streams each is given to `load` by itself. `identity` is age's private key: it goes by standard input, which lies in
-    the node's memory for as long as this takes. Returns what `load` has said to the descriptor 4, each line after `say `.
+    the node's memory for as long as this takes. Raises Damaged where a part is not as it was stored.
+    Returns what `load` has said to the descriptor 4, each line after `say `.
     """
     key = next((line for line in identity.reveal().splitlines() if line.startswith("AGE-SECRET-KEY-")), "")
     if opening.sealed and not key:
@@ -116,8 +117,14 @@ def receive(way: Fetching, load: str, identity: Secret, name: str, *, manner: Ma
     script = _script(way, manner, {}, "load", load, _listed(way) + RECEIVE)
     given = Secret(f"{key}\n{opening.login.reveal()}\n{way.urls.reveal()}")
     size = sum(part.size for part in way.parts)
-    done = yield from _done(Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS,
-                                progress=_reader("fetched", size), sample=f"{opening.said}read 0\n"))  # fmt: skip
+    job = Job(name, script, title=title, stdin=given, timeout=TRANSFER_SECONDS, progress=_reader("fetched", size),
+              sample=f"{opening.said}read 0\n")  # fmt: skip
+    try:
+        done = yield from _done(job)
+    except CommandFailed as error:
+        if (number := _damaged(error.stderr)) is not None:
+            raise Damaged(error.message, key=_key_of(way, number), stderr=error.stderr) from error
+        raise
     return tuple(line.removeprefix("say ") for line in done.split("\n") if line.startswith("say "))
 
 
@@ -161,6 +168,20 @@ def _listed(way: Fetching) -> str:
     sizes = [sum(part.size for part in way.parts[begin:end]) for begin, end in pairwise(ends)]
     names = " ".join(quote(one.key) for one in way.streams)
     return f"parts=(\n{parts})\ncounts=({' '.join(map(str, counts))}) sizes=({' '.join(map(str, sizes))}) names=({names})\n"
+
+
+def _damaged(stderr: str) -> int | None:
+    """The number of the part that was found not to be as it was stored; None: none was."""
+    numbers = [line.removeprefix("damaged ") for line in stderr.splitlines() if line.startswith("damaged ")]
+    return next((int(one) for one in numbers if one.isdecimal()), None)
+
+
+def _key_of(way: Fetching, number: int) -> str:
+    """Which of the streams a part is of; empty where there is one alone, which nobody has named."""
+    for end, one in zip(accumulate(one.count for one in way.streams), way.streams, strict=True):
+        if number <= end:
+            return one.key
+    return ""
 
 
 def _reader(verb: str, of_bytes: int) -> Callable[[str], Progress | None]:

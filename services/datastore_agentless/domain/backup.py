@@ -33,18 +33,24 @@ class Taken:
 
 
 class State(StrEnum):
-    """Where a backup stands. One that is deleting is offered to nobody any more, though a store may still have it."""
+    """Where a backup stands. One that is deleting is offered to nobody any more, though a store may still have it.
+
+    One that is damaged was whole, and its store was found not to have it as it was. Whoever asks for it by name may try it: what
+    comes back whole is not damaged.
+    """
 
     MAKING = "making"
     COMPLETED = "completed"
     FAILED = "failed"
+    DAMAGED = "damaged"
     DELETING = "deleting"
     DELETED = "deleted"
 
 
 TRANSITIONS = {
     State.MAKING: {State.COMPLETED, State.FAILED},
-    State.COMPLETED: {State.DELETING},
+    State.COMPLETED: {State.DAMAGED, State.DELETING},
+    State.DAMAGED: {State.COMPLETED, State.DELETING},
     State.FAILED: {State.MAKING, State.DELETING},
     State.DELETING: {State.DELETED},
     State.DELETED: set(),
@@ -126,7 +132,7 @@ def restorable(found: Backup | None, backup_id: str, project_id: str, datastore:
     """A backup that a cluster of this datastore may begin with. Raises Failure with the reason why not."""
     if found is None or found.project_id != project_id or found.state in (State.DELETING, State.DELETED):
         raise Failure(f"there is no backup {backup_id} any more", what_to_do=_ANOTHER)
-    if found.state != State.COMPLETED:
+    if found.state not in (State.COMPLETED, State.DAMAGED):
         words = {State.MAKING: "is still being made", State.FAILED: "could not be made"}
         raise Failure(f"backup {backup_id} {words[found.state]}", what_to_do=_ANOTHER)
     if not found.key:

@@ -56,6 +56,12 @@ def chain_of(backup: Backup, known: Iterable[Backup]) -> list[Backup]:
     return chain[::-1]
 
 
+def upon(backup: Backup, known: Sequence[Backup]) -> list[Backup]:
+    """All that builds upon a backup, directly or not."""
+    there = [one for one in known if one.base_id == backup.id]
+    return [*there, *(above for one in there for above in upon(one, known))]
+
+
 def footing(backup: Backup, known: Sequence[Backup], scene: Scene) -> Footing:
     """The newest backup that this one can build upon, in the same store, as far as that can be said without asking a node."""
     whys: list[str] = []
@@ -63,13 +69,16 @@ def footing(backup: Backup, known: Sequence[Backup], scene: Scene) -> Footing:
         _candidates(backup, known), key=lambda one: (one.ended_at or one.created_at, one.id), reverse=True
     ):
         try:
-            length = len(chain_of(base, known))
+            chain = chain_of(base, known)
         except Failure as error:
             whys.append(error.message)
             continue
-        if length >= LONGEST:
+        if damaged := next((one for one in chain if one.state == State.DAMAGED), None):
+            whys.append(f"backup {damaged.id} is damaged")
+            continue
+        if len(chain) >= LONGEST:
             # What lies before the end of a chain is no better a place to begin than the end.
-            whys.append(f"the last chain has {length} backups, and none may have more than {LONGEST}")
+            whys.append(f"the last chain has {len(chain)} backups, and none may have more than {LONGEST}")
             break
         node, why = _taken_from(base, scene)
         if node is not None:

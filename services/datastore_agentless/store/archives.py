@@ -187,6 +187,20 @@ def join(tx: Tx, key: str) -> None:
     tx.connection.execute(update(_r).where(_r.c.key == key).values(joined=True))
 
 
+def lose(tx: Tx, run: LogRun, now: datetime) -> Archive | None:
+    """A run is not what it was any more: the log has a hole there. Returns the archive; None where that is known, or none is kept.
+
+    Whoever has the archive has it no more, for what is in their memory knows nothing of that hole: the next turn begins at once.
+    """
+    if tx.connection.execute(delete(_r).where(_r.c.key == run.key)).rowcount == 0:
+        return None
+    after = (_r.c.cluster_id == run.cluster_id, _r.c.instance_id == run.instance_id, _r.c.line == run.line)
+    tx.connection.execute(update(_r).where(*after, _r.c.first == run.last + 1).values(joined=False))
+    broken = update(_a).where(_a.c.cluster_id == run.cluster_id)
+    tx.connection.execute(broken.values(broken_at=now, epoch=_a.c.epoch + 1, worker="", leased_until=None, due_at=now))
+    return find(tx.connection, run.cluster_id)
+
+
 def drop(tx: Tx, key: str) -> None:
     """A run is kept no more."""
     tx.connection.execute(delete(_r).where(_r.c.key == key))

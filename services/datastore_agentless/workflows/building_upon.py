@@ -50,7 +50,14 @@ def doubt(keeping: Keeping, context: StepContext, backup: Backup, node: Instance
 
 
 def dump(keeping: Keeping, backup: Backup, node: Instance) -> str:
-    """The bash that prints a backup's stream: all data, or what has changed since its base."""
+    """The bash that prints a backup's stream: all data, or what has changed since its base. What is counted is counted beside it."""
+    tallying = keeping.hosts.manager(node).tallying
+    sends = _sends(keeping, backup, node)
+    # In a shell of its own the engine's lines keep their traps and names to themselves.
+    return sends if tallying is None else f"{tallying.begins(node)}(\n{sends}\n)\n{tallying.ends(node)}"
+
+
+def _sends(keeping: Keeping, backup: Backup, node: Instance) -> str:
     if not backup.base_id:
         return keeping.dumping(node).sends(node)
     return increments(keeping, node).sends(node, _taken(keeping.backup(backup.base_id)))

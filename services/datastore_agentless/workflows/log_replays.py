@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any, cast
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.backup_stores.base import Part
+from services.datastore_agentless.backup_stores.base import BackupStore, Damaged, Part
 from services.datastore_agentless.datastores.base.replaying import Replay, Replaying
 from services.datastore_agentless.domain.archive import LogRun
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.instance import Instance
-from services.datastore_agentless.store import backups
+from services.datastore_agentless.store import archives, backups
 from services.datastore_agentless.workflows.keeping import Keeping
 from services.datastore_agentless.workflows.log_chains import runs_to
+from shared.contracts.archives import ArchiveBroken
 from shared.errors import Failure
 from shared.workflow import StepContext
 
@@ -85,13 +87,33 @@ class LogReplays:
     ) -> None:
         first = bundle[0]
         store = self.keeping.stores.get(first.store)
-        way = store.fetching_all([(run.key, _parts(run)) for run in bundle])
-        with store.carried(self.keeping.hosts.target(node), first.key, way) as goes_well:
-            watchful = self.keeping.watchful(context, goes_well)
-            script = transfer.receive(
-                way, replaying.takes_in(node), identity, _named(bundle, job), title="fetch the log"
-            )
-            self.keeping.hosts.run(watchful, node, script)
+        with self._losing(store, bundle):
+            way = store.fetching_all([(run.key, _parts(run)) for run in bundle])
+            with store.carried(self.keeping.hosts.target(node), first.key, way) as goes_well:
+                watchful = self.keeping.watchful(context, goes_well)
+                script = transfer.receive(
+                    way, replaying.takes_in(node), identity, _named(bundle, job), title="fetch the log"
+                )
+                self.keeping.hosts.run(watchful, node, script)
+
+    @contextmanager
+    def _losing(self, store: BackupStore, bundle: Sequence[LogRun]) -> Iterator[None]:
+        """Within this block runs are fetched: one that is damaged is part of no chain any more, and its place is free for another one.
+
+        It goes from the store first: what lies there under its key is believed by whoever brings the log.
+        """
+        try:
+            yield
+        except Damaged as error:
+            lost = next((run for run in bundle if run.key == error.key), bundle[0])
+            store.remove(lost.key)
+            with self.keeping.hosts.database.write() as tx:
+                archive = archives.lose(tx, lost, tx.database.clock.now())
+                if archive is not None:
+                    tx.emit(
+                        ArchiveBroken(cluster_id=archive.cluster_id, project_id=archive.project_id, until=archive.until)
+                    )
+            raise
 
     def _replaying(self, node: Instance) -> Replaying:
         manager = self.keeping.hosts.manager(node)

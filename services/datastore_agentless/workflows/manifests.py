@@ -7,6 +7,7 @@ from typing import Any
 from services.datastore_agentless.backup_stores.base import Part
 from services.datastore_agentless.backup_stores.transfer import Sent
 from services.datastore_agentless.datastores.base.dumping import Mark
+from services.datastore_agentless.domain import tally
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.hosts.base import Run, Script
 from shared.contracts.backups import BackupFacts
@@ -50,7 +51,13 @@ def facts(backup: Backup) -> BackupFacts:
     told = backup.manifest
     return BackupFacts(engine=told["engine"], begun_at=told["begun"]["at"], ended_at=told["ended"]["at"],
                        position=told["begun"]["position"], size_bytes=told["size_bytes"],
-                       stored_bytes=told["stored_bytes"], parts=len(told["parts"]))  # fmt: skip
+                       stored_bytes=told["stored_bytes"], parts=len(told["parts"]),
+                       tally=tally.facts(counted(backup)))  # fmt: skip
+
+
+def counted(backup: Backup) -> tally.Tally | None:
+    """What was counted beside it; None: nobody did."""
+    return tally.read(backup.manifest.get("tally"))
 
 
 def _moment(mark: Mark) -> dict[str, str]:

@@ -10,7 +10,9 @@ from services.datastore_agentless.domain import proofs
 from services.datastore_agentless.domain.cluster import GOING, Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.tally import Tally
 from services.datastore_agentless.store import clusters
+from services.datastore_agentless.workflows import manifests
 from services.datastore_agentless.workflows.ending import PROVE, announce_failed, proof_ids
 from services.datastore_agentless.workflows.keeping import STEP_SECONDS, Keeping
 from shared.contracts.backups import BackupVerificationFailed, BackupVerified, CheckResult, Proof
@@ -39,7 +41,7 @@ class ProveBackup:
         with hosts.database.read() as connection:
             cluster = clusters.cluster(connection, node.cluster_id)
         backup = self.keeping.backup(cluster.restore_id)
-        counts, results = self._asked(context, cluster, node)
+        counts, results = self._asked(context, cluster, node, manifests.counted(backup))
         mark = cast("Mark", hosts.run(context, node, self.keeping.dumping(node).mark(node)))
         proof = Proof(engine=mark.engine, seconds=proofs.restored_in(cluster.proof), counts=counts, checks=results,
                       rpo_seconds=proofs.age_then(cluster.proof, backup.manifest["ended"]["at"]))  # fmt: skip
@@ -51,11 +53,11 @@ class ProveBackup:
 
         return Next(save=save, message=f"{sum(one.passed for one in results)} of {len(results)} checks have passed")
 
-    def _asked(self, context: StepContext, cluster: Cluster, node: Instance) -> Asked:
+    def _asked(self, context: StepContext, cluster: Cluster, node: Instance, tally: Tally | None) -> Asked:
         """Raises Failure where a user wants to have asked what nobody knows how to ask."""
         manager, wanted = self.keeping.hosts.manager(node), proofs.checks(cluster.proof)
         if manager.proving is not None:
-            return cast("Asked", self.keeping.hosts.run(context, node, manager.proving.prove(node, wanted)))
+            return cast("Asked", self.keeping.hosts.run(context, node, manager.proving.prove(node, wanted, tally)))
         if wanted:
             raise Failure(f"{manager.datastore.name} cannot be asked by DTrove", what_to_do="verify without checks")
         return {}, ()

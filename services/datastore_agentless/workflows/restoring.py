@@ -8,17 +8,19 @@ from datetime import datetime
 from typing import cast
 
 from services.datastore_agentless.backup_stores import transfer
+from services.datastore_agentless.backup_stores.base import Damaged
 from services.datastore_agentless.datastores.base.dumping import GB
 from services.datastore_agentless.domain.backup import Backup
 from services.datastore_agentless.domain.cluster import Cluster
 from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import accounts, backups, catalogue, clusters
-from services.datastore_agentless.workflows import building_upon, manifests
+from services.datastore_agentless.workflows import building_upon, damage, manifests
 from services.datastore_agentless.workflows.keeping import Check, Keeping
 from services.datastore_agentless.workflows.log_replays import LogReplays
 from shared.db import Tx
 from shared.errors import Failure
+from shared.secrets import Secret
 from shared.workflow import Next, Outcome, StepContext
 
 
@@ -89,11 +91,30 @@ class Restoring:
         self._see_room(context, node, chain)
         replayed = "" if moment is None else replays.bring(context, node, chain, moment, wanted.job)
         load = replayed or self._load(node, len(chain))
-        way = self.keeping.store(backup).fetching_all([(one.key, manifests.parts_of(one)) for one in chain])
-        with self.keeping.carried(node, backup, way) as goes_well:
-            watchful = self.keeping.watchful(context, goes_well, *checks)
-            hosts.run(watchful, node, transfer.receive(way, load, key.private, wanted.job))
+        with damage.noted(hosts.database, chain, context.task.operation_id):
+            damage.see_key(chain, key)
+            self._fetch(context, node, chain, load, key.private, wanted.job, *checks)
+        with hosts.database.write() as tx:
+            damage.heal(tx, chain)
         return _told(backup, moment)
+
+    def _fetch(
+        self, context: StepContext, node: Instance, chain: Sequence[Backup], load: str, identity: Secret, job: str, *checks: Check
+    ) -> None:  # fmt: skip
+        """Raises Damaged where the store does not have all of it as it was."""
+        backup = chain[-1]
+        store, wanted = self.keeping.store(backup), [(one.key, manifests.parts_of(one)) for one in chain]
+        way = store.fetching_all(wanted)
+        try:
+            with self.keeping.carried(node, backup, way) as goes_well:
+                watchful = self.keeping.watchful(context, goes_well, *checks)
+                self.keeping.hosts.run(watchful, node, transfer.receive(way, load, identity, job))
+        except Damaged:
+            raise
+        except Failure:
+            # A part may have gone meanwhile, which neither carrier nor node can tell from a store that refuses: the store can.
+            store.fetching_all(wanted)
+            raise
 
     def chain(self, node: Instance, wanted: Wanted) -> list[Backup]:
         """The backup, behind all that it builds upon. Raises Failure where one of them cannot be restored on the node."""

@@ -9,11 +9,12 @@ from typing import Any, cast
 from services.datastore_agentless.backup_stores import transfer
 from services.datastore_agentless.datastores.base.dumping import Mark
 from services.datastore_agentless.datastores.base.replaying import Place
+from services.datastore_agentless.domain import tally
 from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.store import archives, backups, clusters
-from services.datastore_agentless.workflows import building_upon, manifests
+from services.datastore_agentless.workflows import building_upon, damage, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
 from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, Keeping, lock
 from services.datastore_agentless.workflows.log_chains import noted
@@ -106,7 +107,7 @@ class SendBackup:
             kept.manifest = {**kept.manifest, **manifests.begun(kept, mark), "part_bytes": way.part_bytes, "tools": tools, **log,
                              "recipient": backups.age_key(tx, kept.project_id).public}  # fmt: skip
             backups.save(tx, kept)
-            tx.emit(BackupStarted(**_ids(kept)))
+            tx.emit(BackupStarted(**damage.ids(kept)))
 
         return Next(save=save, message=f"{backup.store} is ready for it")
 
@@ -116,13 +117,17 @@ class SendBackup:
         hosts, dumping = self.keeping.hosts, self.keeping.dumping(node)
         way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, backup.token.reveal())
         # How much has changed is not known before it is sent.
+        tallying = hosts.manager(node).tallying
         script = transfer.send(way, building_upon.dump(self.keeping, backup, node), backup.manifest["recipient"], backup.job,
-                               login=dumping.login(node), of_bytes=0 if backup.base_id else backup.size_bytes)  # fmt: skip
+                               login=dumping.login(node), of_bytes=0 if backup.base_id else backup.size_bytes,
+                               matter=transfer.Matter(said=tallying.sample if tallying else ""))  # fmt: skip
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
             sent = cast("transfer.Sent", hosts.run(watchful, node, script))
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
         told = manifests.ended(mark, sent)
+        if tallying is not None:
+            told["tally"] = tally.kept(tallying.read(sent.said))
 
         def save(tx: Tx) -> None:
             kept = lock(tx, backup.id)
@@ -143,7 +148,8 @@ class SendBackup:
             kept.become(State.COMPLETED)
             kept.token, kept.ended_at = Secret(""), tx.database.clock.now()
             backups.save(tx, kept)
-            tx.emit(BackupCompleted(**_ids(kept), facts=manifests.facts(kept)))
+            tx.emit(BackupCompleted(**damage.ids(kept), facts=manifests.facts(kept)))
+            damage.see_base(tx, kept)
 
         return Next(save=save, message="the backup is whole")
 
@@ -184,10 +190,3 @@ class SendBackup:
         """The backup and its node, which is what it was when it was chosen. Raises Cancelled, and Failure where it is not."""
         backup = self.keeping.backup(context.task.payload["backup_id"])
         return backup, self.keeping.sources.present(context.task.cluster_id, backup.manifest["taken_from"])
-
-
-def _ids(backup: Backup) -> dict[str, Any]:
-    return {"backup_id": backup.id, "cluster_id": backup.cluster_id, "operation_id": backup.operation_id,
-            "project_id": backup.project_id, "instance_id": backup.instance_id, "kind": backup.kind, "store": backup.store,
-            "base_id": backup.base_id, "schedule_id": backup.schedule_id,
-            "message": backup.manifest.get(building_upon.INSTEAD, "")}  # fmt: skip

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Row, delete, or_, select, update
 
-from services.scheduler.actions import proving, running
+from services.scheduler.actions import proving, renewing, running
 from services.scheduler.actions.clusters import find
 from services.scheduler.domain.retention import Kept, rule_of, to_go
 from services.scheduler.domain.schedule import Schedule
-from services.scheduler.store.tables import COMPLETED, EXPIRED, RUNNING, backups, clusters, schedules
+from services.scheduler.store.tables import COMPLETED, DAMAGED, EXPIRED, RUNNING, backups, clusters, schedules
 from shared.contracts.backups import (
     BackupCompleted,
     BackupDeleted,
@@ -54,16 +54,21 @@ def completed(database: Database, event: BackupCompleted) -> None:
         values = _columns(event, event.schedule_id or (its.id if its else ""))
         done = {"state": COMPLETED, "completed_at": event.occurred_at}
         if not tx.insert_new(backups, **values, **done, begun_at=event.occurred_at):
-            unfinished = (backups.c.id == event.backup_id, backups.c.state == RUNNING)
+            # One that was taken for damaged is said to be whole once more.
+            unfinished = (backups.c.id == event.backup_id, backups.c.state.in_((RUNNING, DAMAGED)))
             tx.connection.execute(update(backups).where(*unfinished).values(**values, **done))
         proving.completed(tx, event, str(values["schedule_id"]))
         _apply(tx, event.cluster_id)
 
 
 def failed(database: Database, event: BackupFailed) -> None:
-    """A backup could not be made, and there is none."""
+    """A backup could not be made, and there is none; or it is damaged, and another one follows."""
     with database.write() as tx:
-        if tx.first_seen(event.event_id, "failed"):
+        if not tx.first_seen(event.event_id, "failed"):
+            return
+        if event.damaged:
+            renewing.damaged(tx, event)
+        else:
             running.ended(tx, event)
             tx.connection.execute(delete(backups).where(backups.c.id == event.backup_id, backups.c.state == RUNNING))
 
@@ -93,7 +98,9 @@ def sweep(database: Database) -> int:
     now = database.clock.now()
     b, s, c = backups, schedules, clusters
     at_rest = (
-        (b.c.state == COMPLETED) & (s.c.enabled.is_(False) | c.c.deleted_at.is_not(None)) & (b.c.schedule_id != "")
+        b.c.state.in_((COMPLETED, DAMAGED))
+        & (s.c.enabled.is_(False) | c.c.deleted_at.is_not(None))
+        & (b.c.schedule_id != "")
     )
     stuck = (b.c.state == EXPIRED) & b.c.said_at.is_(None) & (b.c.expired_at <= now - AGAIN)
     lost = (b.c.state == RUNNING) & (b.c.begun_at <= now - LONGEST_BACKUP)
@@ -146,7 +153,8 @@ def _expire(tx: Tx, row: Row[Any], now: datetime) -> None:
 
 
 def _kept(row: Row[Any]) -> Kept:
-    return Kept(row.id, row.schedule_id, row.base_id, row.completed_at, going=row.state == EXPIRED)
+    return Kept(row.id, row.schedule_id, row.base_id, row.completed_at, going=row.state == EXPIRED,
+                damaged=row.state == DAMAGED)  # fmt: skip
 
 
 def _columns(event: BackupStarted | BackupCompleted, schedule_id: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ DAYS_WITHOUT_SCHEDULE = 30
 class Kept:
     """A backup that is kept, or is being made: `at` is when it was completed, and None until then.
 
-    `going` is one that was told to go and is still there. One of no schedule, `schedule_id` empty, is its user's to delete.
+    `going` is one that was told to go and is still there; `damaged` one that cannot be restored any more. One of no schedule,
+    `schedule_id` empty, is its user's to delete.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Kept:
     base_id: str = ""
     at: datetime | None = None
     going: bool = False
+    damaged: bool = False
 
 
 def rule_of(chosen: Retention, *, over: bool) -> Retention:
@@ -37,11 +39,11 @@ def to_go(there: Sequence[Kept], rules: Mapping[str, Retention], now: datetime, 
 
     A chain goes from its end: what its last one was built upon goes once that one is gone. Of a cluster that is `alive`
     the newest good backup stays, with all that it builds upon, however old it is. One whose schedule is not among `rules`
-    stays.
+    stays. One that is damaged goes when a good one of its age would, and takes no good one's place.
     """
     needed = {one.base_id for one in there if one.base_id}
     good = [one for one in there if one.at is not None and not one.going]
-    newest = max(good, key=_age_order, default=None)
+    newest = max((one for one in good if not one.damaged), key=_age_order, default=None)
     spared = {newest.id} if newest is not None and alive else set()
     wanted = spared | _wanted(good, rules, now)
     return [one.id for one in sorted(good, key=_age_order, reverse=True) if one.id not in needed | wanted]
@@ -59,10 +61,21 @@ def _wanted(good: Iterable[Kept], rules: Mapping[str, Retention], now: datetime)
             found |= {one.id for one in mine}
             continue
         mine.sort(key=_age_order, reverse=True)
-        found |= {one.id for one in mine[: rule.count or 0]}
+        found |= _newest(mine, rule.count or 0)
         if rule.days is not None:
             oldest = now - timedelta(days=rule.days)
             found |= {one.id for one in mine if one.at is not None and one.at >= oldest}
+    return found
+
+
+def _newest(mine: Sequence[Kept], count: int) -> set[str]:
+    """So many good ones, of those that come newest first, and what is damaged and younger than the oldest of these."""
+    found: set[str] = set()
+    for one in mine:
+        if not count:
+            break
+        found.add(one.id)
+        count -= not one.damaged
     return found
 
 

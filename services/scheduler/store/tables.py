@@ -10,7 +10,7 @@ from shared.db.types import UtcDateTime
 
 metadata = MetaData()
 # How a backup stands.
-RUNNING, COMPLETED, EXPIRED = "running", "completed", "expired"
+RUNNING, COMPLETED, EXPIRED, DAMAGED = "running", "completed", "expired", "damaged"
 
 schedules = Table(
     "schedules",
@@ -46,7 +46,8 @@ schedules = Table(
     Index("schedules_operation", "last_operation_id"),
 )
 
-# Clusters that were heard of. `given_at`: when one got the schedule that every new cluster gets, which is once.
+# Clusters that were heard of. `given_at`: when one got the schedule that every new cluster gets, which is once; `renewed_at`: when a full
+# backup was last said to be due because another one is damaged.
 clusters = Table(
     "clusters",
     metadata,
@@ -56,9 +57,10 @@ clusters = Table(
     Column("active_at", UtcDateTime),
     Column("given_at", UtcDateTime),
     Column("deleted_at", UtcDateTime),
+    Column("renewed_at", UtcDateTime),
 )
 
-# Backups that are there, are being made, or were told to go (`expired`) and have not gone yet; `operation_id` and `said_at`
+# Backups that are there, whole or `damaged`, are being made, or were told to go (`expired`) and have not gone yet; `operation_id` and `said_at`
 # are those of that word. What an incremental one builds upon may be of no schedule: then `schedule_id` is empty.
 backups = Table(
     "backups",

@@ -105,6 +105,8 @@ def test_a_backup_is_sent_kept_and_told(stage: Stage) -> None:
     assert completed["facts"] == {
         "engine": "15.4", "begun_at": "2026-11-30T00:00:00+00:00", "ended_at": "2026-11-30T00:00:00+00:00",
         "position": "0/100", "size_bytes": 5000, "stored_bytes": 1000, "parts": 2,
+        "tally": {"databases": [{"name": "shop", "tables": 2, "rows": 7, "sums": 1}], "tables": 2, "rows": 7, "sums": 1,
+                  "changed": 1, "left": 0, "why": ""},
     }  # fmt: skip
 
 

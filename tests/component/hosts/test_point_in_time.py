@@ -15,6 +15,7 @@ from services.datastore_agentless.workflows.archive_log import RENEWED_AT_MOST, 
 from shared.contracts.api import BackupRequested
 from shared.contracts.values import RestoreRef
 from shared.db import Database
+from shared.errors import StaleEpoch
 from tests.component.hosts.fleet import Stage, workflows
 from tests.component.hosts.spools import SpoolHosts, SpoolOn, segment
 from tests.component.hosts.test_archives import LINE, Log, fail_over
@@ -163,6 +164,47 @@ def test_a_moment_past_a_hole_is_refused(log: Log) -> None:
     write(log, 9, minute=5)
     restore(log, at(200))
     assert "ends at 2026-11-30T00:01:00" in trouble(log)
+
+
+def spoil(log: Log, first: int) -> str:
+    """A run is not in the store any more; returns its key."""
+    (key,) = [one for one in log.stage.store.kept if one.endswith(f"/{first:012d}")]
+    log.stage.store.kept.pop(key)
+    return key
+
+
+@pytest.mark.fault(22)
+def test_a_run_that_the_store_does_not_have_any_more_is_a_hole_and_a_full_backup_follows(log: Log) -> None:
+    for number in (5, 6, 7):
+        write(log, number, minute=number)
+    assert chains(log) == [(at(7 * 60 - 1), ["b"])]
+    key = spoil(log, 6)
+    restore(log, at(6.5 * 60))
+    assert key in trouble(log)
+    assert len(said(log.stage.database, "archive.broken")) == 1
+    assert log.archive.broken_at is not None
+    log["c-0"].begins = 9
+    log.stage.clock.advance(1)
+    log.turn()
+    assert [until for until, _ in chains(log)] == [at(5 * 60 - 1)], "what comes before it can be restored as before"
+    assert (log.archive.stale, unasked(log)) == (True, 1)
+    log.stage.settle()
+    write(log, 8, 9, minute=9)
+    assert not log.archive.stale
+    assert [until for until, _ in chains(log)] == [at(5 * 60 - 1), at(9 * 60)]
+
+
+def test_a_run_that_is_found_damaged_twice_is_one_hole_and_whoever_keeps_the_log_meanwhile_knows_it(log: Log) -> None:
+    for number in (5, 6, 7):
+        write(log, number, minute=number)
+    mine = log.claim()
+    spoil(log, 6)
+    restore(log, at(6.5 * 60))
+    restore(log, at(6.5 * 60), cluster="e")
+    assert len(said(log.stage.database, "archive.broken")) == 1
+    assert "ends at" in trouble(log, "e")
+    with pytest.raises(StaleEpoch):
+        log.flow.turn(mine, lambda: None)
 
 
 def test_where_there_is_no_room_for_the_log_nothing_is_fetched(log: Log) -> None:

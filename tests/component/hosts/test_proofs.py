@@ -82,7 +82,11 @@ def test_a_backup_is_restored_read_and_asked_and_what_was_seen_is_told(stage: St
     (told,) = stage.said("backup.verified")
     assert [told[name] for name in ("backup_id", "cluster_id", "proof_id", "operation_id")] == ["b", "c", "d", "make-d"]
     proof = told["proof"]
-    assert (proof["counts"], [one["name"] for one in proof["checks"]]) == ({"rows": 3}, ["readable", "orders"])
+    assert (proof["counts"], [one["name"] for one in proof["checks"]]) == (
+        {"rows": 3},
+        ["readable", "compared", "orders"],
+    )
+    assert proof["checks"][1]["found"] == "2 tables, 7 rows, 1 checksums"
     assert proof["seconds"] >= 30
     assert proof["engine"] == "15.4"
     words = stage.fleet["d-0"].told
@@ -105,7 +109,21 @@ def test_an_answer_that_was_not_expected_fails_the_proof_with_all_that_was_seen(
     told = failure(stage)
     assert told["problem"]["step"] == "prove"
     assert "orders: '8' was expected" in told["problem"]["message"]
-    assert [one["passed"] for one in told["proof"]["checks"]] == [True, False, True]
+    assert [one["passed"] for one in told["proof"]["checks"]] == [True, True, False, True]
+
+
+@pytest.mark.fault(22)
+def test_data_that_are_not_what_was_counted_fail_the_proof_and_the_backup_is_none_the_less_there(stage: Stage) -> None:
+    orders = "\t".join(("table", b"shop".hex(), b"public.orders".hex(), "", "6", "42", "."))
+    stage.fleet.says["hold the rows against those of then"] = f"{orders}\n"
+    prove(stage, CHECK)
+    stage.settle(seconds=3600)
+    told = failure(stage)
+    assert (
+        "compared: shop.public.orders has 6 rows in place of 7; shop.public.two  words is not there"
+        in told["problem"]["message"]
+    )
+    assert stage.said("backup.failed") == [], "its objects are as they were"
 
 
 def test_a_backup_whose_parts_are_gone_fails_the_proof_loudly(stage: Stage) -> None:

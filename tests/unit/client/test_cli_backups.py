@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from client.exits import Exit
+from client.proving import counted
 from shared.contracts import backups
 from shared.contracts.base import Event, new_id
 from shared.contracts.values import Problem
@@ -42,7 +43,9 @@ class Keeper:
             "kind": wish.kind,
             "store": wish.store or "local",
         }
-        facts = backups.BackupFacts(size_bytes=9_400_000, stored_bytes=3_100_000, parts=1, engine="15.7",
+        tally = backups.TallyFacts(databases=(backups.DatabaseTally(name="shop", tables=2, rows=7, sums=1),), tables=2, rows=7,
+                                   sums=1, changed=3)  # fmt: skip
+        facts = backups.BackupFacts(size_bytes=9_400_000, stored_bytes=3_100_000, parts=1, engine="15.7", tally=tally,
                                     ended_at="2026-11-30T12:00:00Z")  # fmt: skip
         return [
             backups.BackupStarted(**ids, **of_it),
@@ -104,6 +107,8 @@ def test_a_backup_is_made_step_by_step_and_shown_with_sizes_and_times(keeper: Ke
     assert dtrove("backup", "list", "shop", "--json").json[0]["id"] == made["id"]
     assert dtrove("backup", "show", "shop", "--json").json["id"] == made["id"], "a cluster means its newest one"
     assert "15.7" in dtrove("backup", "show", made["id"]).out
+    counted = " ".join(dtrove("backup", "show", made["id"]).out.split())
+    assert "shop: 2 tables, 7 rows; 1 checksums; 3 tables written to meanwhile" in counted
 
 
 def test_without_waiting_it_is_said_how_to_see_what_becomes_of_it(keeper: Keeper, dtrove: Dtrove) -> None:
@@ -234,3 +239,10 @@ def test_a_quota_of_backups_is_set_and_met(keeper: Keeper, dtrove: Dtrove) -> No
     assert dtrove("backup", "create", "shop", "--wait").code == 0
     refused = dtrove("backup", "create", "shop")
     assert (refused.code, "may have 1 backups" in refused.err) == (Exit.CONFLICT, True)
+
+
+def test_what_could_not_be_counted_says_why() -> None:
+    tally = {"databases": [], "tables": 0, "rows": 0, "sums": 0, "changed": 0, "left": 0, "why": "the log is gone"}
+    assert counted(tally) == "not counted: the log is gone"
+    assert counted({**tally, "why": "", "left": 2}) == "nothing; 0 checksums; 2 tables too large or too many"
+    assert counted(None) == ""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.local.carrying import Errand, carrying
 from services.datastore_agentless.backup_stores.local.disk import on_disk, write
 from services.datastore_agentless.hosts.base import Target
@@ -120,15 +120,20 @@ class LocalStore(BackupStore):
         return f"{self._spools}/{way}-{hashlib.sha256(f'{self.name} {key}'.encode()).hexdigest()[:24]}"
 
     def _see(self, key: str, part: Part) -> None:
-        """Raises Failure where a part is missing, or is not as large as it was."""
-        try:
-            size = (self._place(key) / called(part.number)).stat().st_size
-        except OSError as error:
-            raise Failure(f"part {part.number} of the backup {key} is missing in the store {self.name}",
-                          what_to_do=f"see what became of {error.filename}") from error  # fmt: skip
+        """Raises Damaged where a part is missing, or is not as large as it was."""
+        with self._trouble("look at", key):
+            try:
+                size = (self._place(key) / called(part.number)).stat().st_size
+            except FileNotFoundError as error:
+                # A volume that was not mounted has nothing at all: that says nothing about what is on it.
+                if next(self.folder.iterdir(), None) is None:
+                    raise Failure(f"the store {self.name} is empty: there is nothing at {self.folder}",
+                                  what_to_do="see that the volume which it lies on is mounted there, then retry") from error  # fmt: skip
+                raise Damaged(f"part {part.number} of the backup {key} is missing in the store {self.name}", key=key,
+                              what_to_do=f"see what became of {error.filename}; restore another backup") from error  # fmt: skip
         if size != part.size:
-            raise Failure(f"part {part.number} of the backup {key} has {size} bytes in the store {self.name} "
-                          f"in place of {part.size}")  # fmt: skip
+            raise Damaged(f"part {part.number} of the backup {key} has {size} bytes in the store {self.name} "
+                          f"in place of {part.size}", key=key)  # fmt: skip
 
     @contextlib.contextmanager
     def _trouble(self, what: str, key: str) -> Iterator[None]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.cutting import cut
 from services.datastore_agentless.backup_stores.s3.client import client, in_our_words
 from services.datastore_agentless.backup_stores.s3.place import S3Place
@@ -118,15 +118,25 @@ class S3Store(BackupStore):
         return self._s3.generate_presigned_url(method, Params={**self._of(key, STREAM), **more}, ExpiresIn=seconds)
 
     def _see(self, key: str, parts: Sequence[Part]) -> None:
-        """Raises Failure where the object is missing, or not as large as its parts are together."""
+        """Raises Damaged where the object is missing, or not as large as its parts are together; Failure where the bucket is."""
         size = sum(part.size for part in parts)
         try:
             with in_our_words(self.name, "look at an object"):
                 seen = self._s3.head_object(**self._of(key, STREAM))["ContentLength"]
         except NotFound as error:
-            raise Failure(f"the backup {key} is missing in the store {self.name}") from error
+            self._see_bucket()
+            raise Damaged(f"the backup {key} is missing in the store {self.name}", key=key) from error
         if seen != size:
-            raise Failure(f"the backup {key} has {seen} bytes in the store {self.name} in place of {size}")
+            raise Damaged(f"the backup {key} has {seen} bytes in the store {self.name} in place of {size}", key=key)
+
+    def _see_bucket(self) -> None:
+        """Raises Failure where the bucket itself is not there: that is another one than backups were put in."""
+        try:
+            with in_our_words(self.name, "look at its bucket"):
+                self._s3.head_bucket(Bucket=self.place.bucket)
+        except NotFound as error:
+            raise Failure(f"the store {self.name} has no bucket {self.place.bucket}",
+                          what_to_do="see what DTROVE_BACKUP_STORES says of it") from error  # fmt: skip
 
     def _complete(self, key: str, token: str, parts: Sequence[Part]) -> None:
         """Put the parts together, once the store has each as the node had noted it."""

@@ -90,6 +90,14 @@ class Container:
             return None
         return Seen(int(headers["Content-Length"]), headers.get("Etag", "").strip('"'))
 
+    def see(self) -> None:
+        """Raises Failure where the container itself is not there: that is another one than backups were put in."""
+        try:
+            self._ask("HEAD", "", "look at its container")
+        except NotFound as error:
+            raise Failure(f"the store {self._store} has no container {self.name}",
+                          what_to_do="see what DTROVE_BACKUP_STORES says of it") from error  # fmt: skip
+
     def delete(self, name: str) -> None:
         """Let an object go; fine where there is none."""
         try:

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 
-from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Fetching, Part, Sending
+from services.datastore_agentless.backup_stores.base import MB, BackupStore, Content, Damaged, Fetching, Part, Sending
 from services.datastore_agentless.backup_stores.cutting import Cut, cut
 from services.datastore_agentless.backup_stores.swift.container import Container, Seen
 from services.datastore_agentless.backup_stores.swift.place import SwiftPlace
@@ -113,10 +113,11 @@ class SwiftStore(BackupStore):
         return [str(one["name"]).removeprefix(f"/{self.place.container}/") for one in told]
 
     def _there(self, key: str, parts: Sequence[Part]) -> list[str]:
-        """What the parts are called. Raises Failure where one is missing, or is not as large as it was."""
+        """What the parts are called. Raises Damaged where one is missing, or is not as large as it was; Failure where the container is."""
         names = self._names(key)
         if len(names) != len(parts):
-            raise Failure(f"the backup {key} is missing in the store {self.name}, or has other parts there")
+            self._container.see()
+            raise Damaged(f"the backup {key} is missing in the store {self.name}, or has other parts there", key=key)
         self._see(key, names, parts, by_sum=False)
         return names
 
@@ -129,7 +130,7 @@ class SwiftStore(BackupStore):
                 seen = self._container.look(name)
             if not _is_as(part, seen, by_sum):
                 what = "is missing" if seen is None else "is not as the node has sent it"
-                raise Failure(f"part {part.number} of the backup {key} {what} in the store {self.name}",
+                raise Damaged(f"part {part.number} of the backup {key} {what} in the store {self.name}", key=key,
                               what_to_do="back up once more")  # fmt: skip
 
     def _make_room(self, key: str) -> None:

@@ -24,6 +24,7 @@ from services.datastore_agentless.datastores.base.importing import Importing
 from services.datastore_agentless.datastores.base.parameters import Parameters
 from services.datastore_agentless.datastores.base.proving import Proving
 from services.datastore_agentless.datastores.base.replaying import Replaying
+from services.datastore_agentless.datastores.base.tallying import Tallying
 from services.datastore_agentless.datastores.base.topology import Topology
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.instance import Instance
@@ -68,6 +69,8 @@ class BaseManager:
     importing_class: type[Importing] | None = None
     # What is asked of data that were restored; None: that the engine begins on them is all that is proved.
     proving_class: type[Proving] | None = None
+    # What is counted beside a backup, and held against restored data; None: nothing is.
+    tallying_class: type[Tallying] | None = None
     # How its log is kept, piece by piece; None: its data are kept as backups have them, and not at the moments between.
     archiving_class: type[Archiving] | None = None
     # How restored data take that log up to a moment; None: they are what a backup has.
@@ -135,6 +138,11 @@ class BaseManager:
     def proving(self) -> Proving | None:
         """How restored data are seen to be whole; None: nobody knows."""
         return self.proving_class(self) if self.proving_class else None
+
+    @property
+    def tallying(self) -> Tallying | None:
+        """How what a backup has is counted; None: nobody knows."""
+        return self.tallying_class(self) if self.tallying_class else None
 
     @property
     def archiving(self) -> Archiving | None:

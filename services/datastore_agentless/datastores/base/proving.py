@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.domain.tally import Tally
 from services.datastore_agentless.hosts.base import ANY_CODE, Job, Phase, Script, quote, tail
 from shared.contracts.backups import CheckResult, ProofCheck
 from shared.secrets import Secret
@@ -31,10 +32,13 @@ class Proving(ABC):
     def __init__(self, manager: BaseManager) -> None:
         self.manager = manager
 
-    def prove(self, node: Instance, checks: Sequence[ProofCheck]) -> Script:
-        """Make every check; returns the counts, and what became of each, in order."""
+    def prove(self, node: Instance, checks: Sequence[ProofCheck], tally: Tally | None = None) -> Script:
+        """Make every check; returns the counts, and what became of each, in order. `tally` is what was counted beside the backup."""
         yield Phase("reading all restored data")
         counts, results = yield from self.look(node)
+        if tally is not None and self.manager.tallying is not None:
+            yield Phase("holding the restored data against what was counted")
+            results.append((yield from self.manager.tallying.compare(node, tally)))
         for number, check in enumerate(checks, 1):
             yield Phase(f"asking {check.name}")
             results.append((yield from self.ask(node, f"check-{number}", check)))

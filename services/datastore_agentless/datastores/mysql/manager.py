@@ -14,6 +14,7 @@ from services.datastore_agentless.datastores.mysql.importing import MariaDbImpor
 from services.datastore_agentless.datastores.mysql.parameters import MariaDbParameters
 from services.datastore_agentless.datastores.mysql.proving import MariaDbProving
 from services.datastore_agentless.datastores.mysql.replaying import BinaryLogReplay
+from services.datastore_agentless.datastores.mysql.tallying import MariaDbTallying
 from services.datastore_agentless.datastores.mysql.topology import GtidReplication, sql_text
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -69,6 +70,11 @@ class MySQLManager(BaseManager):
     def proving(self) -> MariaDbProving | None:
         """MariaDB's, as its backups are."""
         return MariaDbProving(self) if self.is_mariadb else None
+
+    @property
+    def tallying(self) -> MariaDbTallying | None:
+        """MariaDB's, as its backups are."""
+        return MariaDbTallying(self) if self.is_mariadb else None
 
     @property
     def archiving(self) -> BinaryLog | None:

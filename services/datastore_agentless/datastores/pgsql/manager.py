@@ -13,6 +13,7 @@ from services.datastore_agentless.datastores.pgsql.importing import PostgresImpo
 from services.datastore_agentless.datastores.pgsql.parameters import PostgresParameters
 from services.datastore_agentless.datastores.pgsql.proving import PostgresProving
 from services.datastore_agentless.datastores.pgsql.replaying import LogReplay
+from services.datastore_agentless.datastores.pgsql.tallying import PostgresTallying
 from services.datastore_agentless.datastores.pgsql.topology import StreamingReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Run, Script, quote
@@ -38,6 +39,7 @@ class PostgresManager(BaseManager):
     exporting_class = PostgresExporting
     importing_class = PostgresImporting
     proving_class = PostgresProving
+    tallying_class = PostgresTallying
     archiving_class = WriteAheadLog
     replaying_class = LogReplay
 

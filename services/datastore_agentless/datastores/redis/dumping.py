@@ -107,18 +107,27 @@ class Snapshot(Dumping):
             raise Failure(f"{node.name} has {kept.there} of {kept.keys} keys after the restore",
                           what_to_do="look at the database's own log, and whether its memory is large enough")  # fmt: skip
 
+    def digest(self, node: Instance) -> Script:
+        """The sum of the snapshot that was restored; empty where an older release has restored it."""
+        kept = yield self._restored(node)
+        return next(iter(kept.text.split()[2:]), "")
+
     def keys(self, node: Instance) -> Script:
         """On restored data: returns Keys. Raises Retryable while the engine still reads them."""
-        kept = yield Run(f"cat {self._data(node)}/{RESTORED}", title="see how many keys were restored", changes=False,
-                         sample="1 0\n")  # fmt: skip
+        kept = yield self._restored(node)
         answer = yield self.manager.asked(node, "INFO persistence", "INFO stats", "INFO keyspace", title="count the keys",
                                           changes=False, sample=_COUNTED)  # fmt: skip
         told = self.manager.told(answer)
         if told.get("loading") != "0":
             raise Retryable(f"{node.name} still reads the restored data from the disk")
         there = sum(map(int, re.findall(r"^db\d+:keys=(\d+)", answer.stdout, re.MULTILINE)))
-        keys, mortal = map(int, kept.text.split())
+        keys, mortal = map(int, kept.text.split()[:2])
         return Keys(there, int(told.get("evicted_keys", 0)), keys, mortal)
+
+    def _restored(self, node: Instance) -> Run:
+        return Run(
+            f"cat {self._data(node)}/{RESTORED}", title="see how many keys were restored", changes=False, sample="1 0\n"
+        )
 
 
 _STANDS = "redis_version:7.0.15\nrole:master\nmaster_replid:8f3c\nmaster_repl_offset:1000\n1796040000\n5000\n"
@@ -139,10 +148,16 @@ while said=$(ask 'INFO persistence'); [[ $said == *rdb_bgsave_in_progress:1* ]];
 [[ $said == *rdb_last_bgsave_status:ok* ]] || {{ echo "the snapshot failed: see Redis's log" >&2; exit 1; }}
 """
 )
+# Beside it is said how many keys each database has, and how many changes have come since: where that is none, both are of one moment.
+# The sum is made meanwhile; each opens the file for itself.
 _SEND = (
     SAVE
-    + """exec 4< {data}/{snapshot} 5< {access}
+    + """ask MULTI 'INFO keyspace' 'INFO persistence' EXEC | tr -d '\\r' | sed -nE \\
+  's/^(db[0-9]+:keys=)/say keys \\1/p; s/^rdb_changes_since_last_save:/say changes /p' >&7 || true
+exec 4< {data}/{snapshot} 5< {access}
+exec 6< <(exec nice -n 19 sha256sum < /dev/fd/4)
 tar -c -h -P -f - --transform 's,.*/4$,{snapshot},;s,.*/5$,{list},' /proc/self/fd/4 /proc/self/fd/5
+if read -r sum _ <&6; then echo "say digest $sum" >&7; fi
 """
 )
 
@@ -151,8 +166,9 @@ install -d -m 750 -o redis -g redis "$d"
 tar -x --no-same-owner -f - -C "$d" {snapshot} {list}
 said=$(redis-check-rdb "$d/{snapshot}") || {{ tail -n 5 <<< "$said" >&2; exit 1; }}
 number() {{ sed -nE "s/^\\[info\\] ([0-9]+) $1/\\1/p" <<< "$said"; }}
-echo "$(number 'keys read') $(number expires)" > "$d/{mark}"
-grep -q '^[0-9]* [0-9]*$' "$d/{mark}" || {{ echo 'the snapshot does not say how many keys it has' >&2; exit 1; }}
+sum=$(sha256sum < "$d/{snapshot}")
+echo "$(number 'keys read') $(number expires) ${{sum%% *}}" > "$d/{mark}"
+grep -q '^[0-9]* [0-9]* ' "$d/{mark}" || {{ echo 'the snapshot does not say how many keys it has' >&2; exit 1; }}
 [ {name} = {snapshot} ] || mv "$d/{snapshot}" "$d/{name}"
 chown -R redis:redis "$d"; chmod 660 "$d"/*; sync -f "$d"; mv "$d" {data}.restored; sync -f {data}.restored
 """

@@ -16,6 +16,7 @@ from services.datastore_agentless.datastores.redis.importing import RedisImporti
 from services.datastore_agentless.datastores.redis.parameters import RedisParameters
 from services.datastore_agentless.datastores.redis.proving import RedisProving
 from services.datastore_agentless.datastores.redis.takeover import PING_SECONDS, ROLE_FILE
+from services.datastore_agentless.datastores.redis.tallying import RedisTallying
 from services.datastore_agentless.datastores.redis.topology import RedisReplication
 from services.datastore_agentless.domain.instance import Instance
 from services.datastore_agentless.hosts.base import Put, Result, Run, Script, quote
@@ -42,6 +43,7 @@ class RedisManager(BaseManager):
     exporting_class = RedisExporting
     importing_class = RedisImporting
     proving_class = RedisProving
+    tallying_class = RedisTallying
     role_file = ROLE_FILE
     ping_seconds = PING_SECONDS
 

@@ -158,7 +158,9 @@ def test_urls_logins_and_identities_go_by_standard_input_alone() -> None:
     )
     identity = Secret("# created\nAGE-SECRET-KEY-1CANARY\n")
     opening = transfer.Opening(login=Secret("password=canary"))
-    back = next(transfer.receive(Fetching((), Secret("https://canary-2")), "load", identity, "receive", opening=opening))
+    back = next(
+        transfer.receive(Fetching((), Secret("https://canary-2")), "load", identity, "receive", opening=opening)
+    )
     assert isinstance(out, Job)
     assert isinstance(back, Job)
     assert out.stdin == Secret("AUTH canary\nhttps://canary-1")
