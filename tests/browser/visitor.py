@@ -36,6 +36,8 @@ class Visitor:
         self._context = browser.new_context(viewport=WIDE, color_scheme=LIGHT, base_url=url, reduced_motion="reduce")
         self._context.set_default_timeout(PATIENCE_MS)
         self._context.add_init_script(_WATCH)
+        # The browser keeps it for every page: it need not be sent along with each look.
+        self._context.add_init_script(AXE)
         self._context.on("console", self._hear)
         self._context.on("weberror", lambda error: self.wrong.append(f"script: {error.error}"))
         self.page: Page = self._context.new_page()
@@ -113,7 +115,6 @@ class Visitor:
 
         With a name for it, pictures are kept: wide and light, and as a dark phone has it.
         """
-        self.page.evaluate(f"() => {{ if (!window.axe) {{ {AXE} }} }}")
         self._ask_axe(LIGHT, _LIGHT_RULES)
         if picture:
             self.picture(f"{picture}-wide-light")
