@@ -7,7 +7,7 @@ export DTROVE_PYTHON RIG
 # The suite starts hundreds of Pythons: each would compile all that is ours anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test-setup demo up down test test-openstack check fast schedules faults bench bench-openstack docs lock vendor
+.PHONY: help setup test-setup demo up down test test-openstack check fast schedules faults bench bench-openstack docs lock pictures vendor
 
 help: ## say what there is
 	@echo 'DTrove: databases on any host that speaks SSH.  make <target>, where <target> is'
@@ -35,6 +35,10 @@ test: test-setup fast schedules ## everything: the fast checks and unit tests fi
 	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 		--durations=40 --durations-min=15
 
+pictures: test-setup ## take the README's pictures of the console anew
+	@.venv/bin/python -m pytest tests/browser --screenshots var/screenshots
+	@mkdir -p docs/pictures && cp var/screenshots/readme-*.png docs/pictures/
+
 test-openstack: test-setup ## contract and main job on the OpenStack that OS_CLOUD names, or that RIG=/a/program brings up
 	@sh scripts/openstack.sh .venv/bin/python -m pytest tests/contract/test_providers.py tests/contract/test_addresses.py \
 		tests/contract/test_backup_stores.py tests/contract/test_exports.py tests/openstack -k openstack
@@ -60,7 +64,7 @@ bench-openstack: test-setup ## the same on the OpenStack that OS_CLOUD names, or
 docs: setup ## generate docs/reference
 	@.venv/bin/python -m scripts.reference
 
-vendor: ## fetch the console's htmx anew, from npm's registry
+vendor: ## fetch the console's htmx, and its tests' axe, anew from npm's registry
 	@sh scripts/vendor.sh
 
 lock: ## resolve the lock files anew

@@ -26,6 +26,8 @@ if [ "${1:-}" = --test ]; then
     packages="$packages postgresql openssh-server age curl"
     # The compose file is tried with Podman even where Docker serves everything else.
     answers podman || packages="$packages podman runc netavark aardvark-dns"
+    # The console is tried in a real browser; one that is here will do.
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null || packages="$packages chromium"
     command -v node >/dev/null && command -v npm >/dev/null || packages="$packages nodejs npm"
 fi
 if command -v dpkg-query >/dev/null; then

@@ -33,15 +33,24 @@ def spare_the_disk(connection: Any, record: Any, _proxy: Any) -> None:
 
 
 class AtOnce:
-    """Tells of each failed test as it fails, and why: a run that is cut off has no summary."""
+    """Tells of each failed test as it fails, and why: a run that is cut off has no summary. And what a test has measured."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if report.when == "call":
+            for name, words in report.user_properties:
+                terminal.write_line(f"\n{name}: {words}")
         if report.failed:
-            terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
             terminal.write_line(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-2000:]}", red=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What can be said of the console's tests in a browser."""
+    parser.addoption("--screenshots", default="var/screenshots", metavar="FOLDER",
+                     help="where the tests in a browser keep pictures of pages; what was in it before goes")  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -54,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
     ("/v1/clusters/{cluster_id}/restart", rolls.Rolls, "restart"),
     ("/v1/clusters/{cluster_id}/resize", resizing.Resize, ""),
     ("/v1/clusters/{cluster_id}/health", health.ClusterHealth, ""),
+    ("/v1/clusters/{cluster_id}/samples", health.ClusterSamples, ""),
     ("/v1/clusters/{cluster_id}/accounts", accounts.ClusterAccounts, ""),
     ("/v1/clusters/{cluster_id}/databases", accounts.Databases, ""),
     ("/v1/clusters/{cluster_id}/databases/{database}", accounts.Databases, "one"),

@@ -263,14 +263,18 @@ class DatastoreService:
     @rpc
     def export_content(self, export_id: str) -> dict[str, Any]:
         """Where an export can be read: a URL that is good for an hour, sealed with the common keyring, or files beside DTrove."""
-        return actions.export_content(
-            dependencies.database(), dependencies.stores(), dependencies.keyring().seal, export_id
-        )
+        seal = dependencies.keyring().seal
+        return actions.export_content(dependencies.database(), dependencies.stores(), seal, export_id)
 
     @rpc
     def export_key(self, export_id: str) -> dict[str, str]:
         """What opens an export, sealed with the common keyring; empty where it is not encrypted."""
         return actions.export_key(dependencies.database(), dependencies.keyring().seal, export_id)
+
+    @rpc
+    def samples(self, cluster_id: str) -> list[dict[str, Any]]:
+        """A day of numbers of each node of a cluster."""
+        return actions.samples(dependencies.database(), cluster_id)
 
     @rpc
     def state(self, operations: Sequence[str] = ()) -> dict[str, Any]:
@@ -293,20 +297,19 @@ class DatastoreService:
     @rpc
     def create_datastore(self, **fields: Any) -> dict[str, Any]:
         """Add a version to the catalogue."""
-        managers = dependencies.settings().managers
-        return asdict(catalogue.create(dependencies.database(), managers, **fields))
+        return asdict(catalogue.create(dependencies.database(), dependencies.settings().managers, **fields))
 
     @rpc
     def update_datastore(self, datastore_id: str, changes: dict[str, Any]) -> dict[str, Any]:
         """Change an entry of the catalogue."""
-        managers = dependencies.settings().managers
-        return asdict(catalogue.update(dependencies.database(), managers, datastore_id, changes))
+        return asdict(
+            catalogue.update(dependencies.database(), dependencies.settings().managers, datastore_id, changes)
+        )
 
     @rpc
     def delete_datastore(self, datastore_id: str) -> dict[str, Any]:
         """Take an entry out of the choice."""
-        managers = dependencies.settings().managers
-        return asdict(catalogue.remove(dependencies.database(), managers, datastore_id))
+        return asdict(catalogue.remove(dependencies.database(), dependencies.settings().managers, datastore_id))
 
     @rpc
     def plan_create(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -336,9 +339,8 @@ class DatastoreService:
         manager, cluster, there = _at_hand(spec["cluster_id"])
         with dependencies.database().read() as connection:
             known = parameter_store.definitions(connection, cluster.datastore_id)
-        return parameter_plans.plan_change(
-            manager, cluster, there, spec["values"], known, restart_now=spec["restart_now"]
-        )
+        values, at_once = spec["values"], spec["restart_now"]
+        return parameter_plans.plan_change(manager, cluster, there, values, known, restart_now=at_once)
 
     @rpc
     def plan_roll(self, spec: dict[str, Any]) -> dict[str, Any]:

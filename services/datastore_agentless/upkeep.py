@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.datastore_agentless import actions, catalogue, dependencies
-from services.datastore_agentless.store import health
+from services.datastore_agentless.store import health, samples
 
 
 def announce_catalogue() -> None:
@@ -15,6 +15,7 @@ def forget_old() -> None:
     """Drop events and tasks that were done with long ago."""
     dependencies.database().forget_old()
     health.forget_old(dependencies.database())
+    samples.forget_old(dependencies.database())
 
 
 def purge_restores() -> None:

@@ -57,11 +57,12 @@ def open_database(url: str, clock: Clock | None = None) -> Database:
 class FakeDatabases:
     """datastore_agentless, as far as the API asks it; `away` makes it unreachable.
 
-    Exports lie in `files`, or in an object store.
+    Exports lie in `files`, or in an object store. `samples` are what it has of nodes, each with its cluster.
     """
 
     away: bool = False
     files: list[str] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     in_object_store: bool = False
     made: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -138,6 +139,9 @@ class FakeDatabases:
 
     def _export_key(self, export_id: str) -> dict[str, str]:
         return {"sealed_key": RING.seal(Secret(EXPORT_KEY))}
+
+    def _samples(self, cluster_id: str) -> list[dict[str, Any]]:
+        return [one for one in self.samples if one["cluster"] == cluster_id]
 
     def _credentials(self, cluster_id: str) -> dict[str, str]:
         return {"username": "dtrove", "sealed_password": RING.seal(Secret(PASSWORD))}

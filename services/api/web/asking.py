@@ -16,7 +16,7 @@ WsgiApp = Callable[..., Any]
 # What the API learns of the browser's request: from where it came, and over what.
 _KEPT = ("SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_HOST", "HTTP_X_FORWARDED_FOR", "wsgi.version",
          "wsgi.url_scheme", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once")  # fmt: skip
-DATA, ID, OK, MULTIPLE = b"data: ", b"id: ", 200, 300
+DATA, ID, OK, MULTIPLE, ERRORS = b"data: ", b"id: ", 200, 300, 400
 
 
 class Refused(Exception):
@@ -35,6 +35,23 @@ class Sent:
 
     body: Any
     operation: str
+
+
+@dataclass(frozen=True)
+class Fetched(Iterator[bytes]):
+    """A file of the API's on its way: status, headers by their names in lower case, and its bytes, once. Close it."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+    whole: Any
+
+    def __next__(self) -> bytes:
+        return next(self.chunks)
+
+    def close(self) -> None:
+        """As WSGI says."""
+        _close(self.whole)
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,13 @@ class Asking:
             raise Refused(status, _problem(_read(chunks)))
         return Events(chunks)
 
+    def fetch(self, path: str, asked: Mapping[str, str]) -> Fetched:
+        """A file, whole or a part, or where else it is to be had. `asked` are headers of the browser's. Raises Refused."""
+        status, headers, chunks = self._ask("GET", path, {}, headers=asked)
+        if not OK <= status < ERRORS:
+            raise Refused(status, _problem(_read(chunks)))
+        return Fetched(status, headers, iter(chunks), chunks)
+
     def _whole(
         self, method: str, path: str, query: Mapping[str, Any], body: Any = None, key: str = ""
     ) -> tuple[Any, Mapping[str, str]]:
@@ -76,8 +100,9 @@ class Asking:
         return (json.loads(raw) if raw else None), headers
 
     def _ask(
-        self, method: str, path: str, query: Mapping[str, Any], body: Any = None, key: str = "", place: str = ""
-    ) -> tuple[int, dict[str, str], Any]:
+        self, method: str, path: str, query: Mapping[str, Any], body: Any = None, key: str = "", place: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], Any]:  # fmt: skip
         raw = b"" if body is None else json.dumps(body).encode()
         environ = {name: self.environ[name] for name in _KEPT if name in self.environ} | {
             "REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path.encode().decode("latin-1"),
@@ -93,14 +118,15 @@ class Asking:
             environ["HTTP_IDEMPOTENCY_KEY"] = key
         if place:
             environ["HTTP_LAST_EVENT_ID"] = place
+        environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()}
         taken: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
             taken.append((status, headers))
 
         chunks = self.application(environ, start)
-        status, headers = taken[-1]
-        return int(status.split()[0]), {name.lower(): value for name, value in headers}, chunks
+        status, told = taken[-1]
+        return int(status.split()[0]), {name.lower(): value for name, value in told}, chunks
 
 
 def _read(chunks: Iterable[bytes]) -> bytes:

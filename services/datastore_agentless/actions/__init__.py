@@ -27,6 +27,7 @@ from services.datastore_agentless.actions.requests import (
 from services.datastore_agentless.actions.resizes import request_resize, size_changed
 from services.datastore_agentless.actions.restores import RestoreWish, purge, request_restore
 from services.datastore_agentless.actions.rolls import request_roll
+from services.datastore_agentless.actions.samples import samples
 from services.datastore_agentless.actions.takeovers import (
     choose_policy,
     power_failed,
@@ -74,6 +75,7 @@ __all__ = [
     "request_roll",
     "request_switchover",
     "retry_operation",
+    "samples",
     "size_changed",
     "take_back",
     "take_over",

@@ -57,7 +57,7 @@ def forget_nodes(tx: Tx, instance_ids: Collection[str]) -> None:
 
 def forget_cluster(tx: Tx, cluster_id: str) -> None:
     """Hold nothing of a cluster, its history included."""
-    for table in (tables.health, tables.health_history):
+    for table in (tables.health, tables.health_history, tables.samples):
         tx.remove(table.c.cluster_id, cluster_id)
 
 

@@ -250,6 +250,19 @@ health_history = Table(
     Index("health_history_age", "at"),
 )
 
+# A day of numbers of each node, in as many places as a day has: the sample of a day ago makes room for the one of now.
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", String(96), primary_key=True),
+    Column("instance_id", String(64), nullable=False),
+    Column("cluster_id", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("measured", JSON, nullable=False),
+    Index("samples_of_cluster", "cluster_id", "at"),
+    Index("samples_age", "at"),
+)
+
 # What an operation is to change of databases and users, until it has; with what servers are to keep of passwords.
 account_changes = Table(
     "account_changes",

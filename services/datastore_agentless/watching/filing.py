@@ -12,7 +12,8 @@ from services.datastore_agentless.domain.cluster import Status as ClusterStatus
 from services.datastore_agentless.domain.health import Judgement, Verdict, rank
 from services.datastore_agentless.domain.instance import Status
 from services.datastore_agentless.domain.record import Record, after, is_slow
-from services.datastore_agentless.store import clusters, health, parameters, rolls, takeovers, watches
+from services.datastore_agentless.domain.samples import slot
+from services.datastore_agentless.store import clusters, health, parameters, rolls, samples, takeovers, watches
 from services.datastore_agentless.store.watches import Watched
 from services.datastore_agentless.watching.pace import Pace
 from shared.contracts.datastore_agentless import ClusterDegraded, ClusterRecovered, HealthSeen
@@ -127,7 +128,10 @@ class Filing:
         return watches.done(tx, seen.watched.cluster.id, self.worker, due, any(map(is_slow, records)))
 
     def _tell(self, tx: Tx, records: Sequence[Record], changed: Collection[Record]) -> list[Record]:
-        """Announce those that have changed, and those that were not announced for a while; returns all as they are to be stored."""
+        """Announce those that have changed, and those that were not announced for a while; returns all as they are to be stored.
+
+        Of what is announced for the first time in ten minutes a sample is kept.
+        """
         now = tx.database.clock.now()
         at_once = {one.instance_id for one in changed}
 
@@ -137,6 +141,7 @@ class Filing:
         told = [one for one in records if one.instance_id in at_once or (is_due(one) and not one.suspicion)]
         for first in range(0, len(told), TOLD_AT_ONCE):
             tx.emit(HealthSeen(nodes=tuple(map(_shown, told[first : first + TOLD_AT_ONCE]))))
+        samples.keep(tx, [one for one in told if one.told_at is None or slot(one.told_at) != slot(now)], now)
         ids = {one.instance_id for one in told}
         return [replace(one, told_at=now) if one.instance_id in ids else one for one in records]
 

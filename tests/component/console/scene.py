@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.contracts import datastore_agentless as databases
+from shared.contracts import imports
 from shared.contracts.accounts import AccountDatabase, AccountGrant, Accounts, AccountUser
 from shared.contracts.operations import OperationEnded, OperationProgressed
 from shared.contracts.parameters import INTEGER, TEXT, ParameterDefinition
 from shared.contracts.schedules import Outcome, ScheduleRun
 from shared.contracts.values import NodeHealth, Problem
 from tests.component.api.test_backups import completed
+from tests.component.api.test_exports import made as exported
+from tests.component.api.test_imports import FACTS as IMPORTED
+from tests.component.api.test_imports import begun as import_begun
+from tests.component.api.test_imports import of_it
 from tests.component.api.test_scaling import nodes, serves
 from tests.component.api.test_schedules import create, tell, wishes
 from tests.support.api import Api
@@ -21,7 +26,7 @@ PROBLEM = Problem(step="install", message=f"apt-get failed {NASTY}", command=f"a
 
 # Names that somebody has made by hand, the second one with a slash in it.
 ODD = 'x"><b>{0}&amp;'
-SECTIONS = ("health", "parameters", "parameters/history", "accounts", "schedules", "schedules/new")
+SECTIONS = ("health", "day", "parameters", "parameters/history", "accounts", "schedules", "schedules/new")
 # Every change that is shown as a plan first, with what its page is asked for so that there is one; `instance` is put in elsewhere.
 PLANNED = {
     "stop": "", "restart": "step=plan&instance=", "switchover": "step=plan", "failover": "step=plan&accept_loss=on",
@@ -66,6 +71,8 @@ class Scene:
     schedule: str
     project: str
     token: str
+    export: str
+    taken: str
 
     @property
     def pages(self) -> list[str]:
@@ -90,7 +97,9 @@ class Scene:
                 f"/clusters/{self.cluster}/parameters?search=mem", asleep, f"{asleep}/parameters", f"{asleep}/accounts",
                 "/operations", f"/operations?cluster={self.cluster}", f"/operations/{self.operation}", f"/operations/{self.failed}",
                 f"/operations/{self.running}", f"/operations/{self.failed}/transcript", "/backups", f"/backups?cluster={self.cluster}",
-                f"/backups/{self.backup}", f"/instances/{self.replica}/logs", "/events", "/datastores", "/admin/projects"]  # fmt: skip
+                f"/backups/{self.backup}", "/exports", f"/exports?cluster={self.cluster}", f"/exports/{self.export}", "/imports",
+                f"/imports?cluster={self.cluster}", f"/imports/{self.taken}", f"/instances/{self.replica}/logs", "/events",
+                "/datastores", "/admin/projects"]  # fmt: skip
 
     @property
     def changing(self) -> list[str]:
@@ -99,8 +108,12 @@ class Scene:
             f"/clusters/{self.cluster}/delete",
             f"/backups/{self.backup}/delete",
             f"/clusters/new?backup={self.backup}",
+            f"/clusters/new?cluster={self.cluster}",
+            f"/clusters/{self.cluster}/exports",
+            f"/exports/{self.export}/delete",
+            f"{self.change('import')}?step=plan&export={self.export}",
             *(f"{self.change(name)}?{chosen}" for name, chosen in PLANNED.items()),
-            *(self.change(name) for name in ("restart", "switchover", "failover", "resize", "remove-node")),
+            *(self.change(name) for name in ("restart", "switchover", "failover", "resize", "remove-node", "import")),
             f"{self.change('remove-node')}?step=plan&instance={self.replica}",
             self.change("start"),
             f"{self.at_schedule}/remove",
@@ -152,6 +165,10 @@ class Scene:
             (self.at_schedule, {"cron": "0 5 * * *"}),
             (f"{self.at_schedule}/pause", {"enabled": "off"}),
             (f"{self.at_schedule}/remove", {}),
+            (f"/clusters/{self.cluster}/exports", {"databases": "goods, orders"}),
+            (f"/exports/{self.export}/key", {}),
+            (self.change("import"), {"export": self.export}),
+            (f"/exports/{self.export}/delete", {"name": "shop"}),
             (f"/backups/{self.backup}/delete", {"name": "shop"}),
             (f"/clusters/{self.cluster}/delete", {"name": "shop"}),
         ]
@@ -164,6 +181,7 @@ def made(api: Api) -> Scene:
     serves(api, cluster, operation, *ids.values())
     backup = completed(api, cluster)
     has(api, cluster)
+    export, taken = moved(api, cluster)
     late, failed = api.create("late")
     progressed(api, late, failed, status="failed", message=NASTY, stderr=NASTY)
     api.hear(databases.ClusterFailed(cluster_id=late, operation_id=failed, problem=PROBLEM))
@@ -180,6 +198,8 @@ def made(api: Api) -> Scene:
         ids["shop-2"],
         scheduled(api, cluster, backup, operation),
         *office(api),
+        export,
+        taken,
     )
 
 
@@ -193,6 +213,14 @@ def has(api: Api, cluster: str) -> None:
     wish = api.ask("PATCH", f"/v1/clusters/{cluster}/parameters", {"parameters": {"work_mem": "8MB"}})
     assert wish.status_code == 202, wish.text
     settle(api, cluster)
+
+
+def moved(api: Api, cluster: str) -> tuple[str, str]:
+    """An export of it, which has come into it again, though not as it was."""
+    export = exported(api, cluster)
+    ids = import_begun(api, cluster, export)
+    api.hear(imports.ImportCompleted(**ids, **of_it(), facts=replace(IMPORTED, differing=(NASTY,))))
+    return export, ids["import_id"]
 
 
 def scheduled(api: Api, cluster: str, backup: str, operation: str) -> str:

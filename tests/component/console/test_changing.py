@@ -35,7 +35,9 @@ def operations(api: Api, scene: Scene) -> dict[str, str]:
 
 
 def test_every_change_is_tried_here(scene: Scene) -> None:
-    assert {*CHANGES, "remove-node", "apply-group"} == {*PLANNED, "start", "remove-node"} == set(KINDS)
+    assert (
+        {*CHANGES, "remove-node", "apply-group", "import"} == {*PLANNED, "start", "remove-node", "import"} == set(KINDS)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(PLANNED.keys() - {"apply-group"}))

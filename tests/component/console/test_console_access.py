@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,11 +32,12 @@ def changes(api: Api) -> list[int]:
 
 def test_every_route_of_the_console_is_looked_at_or_sent_to_in_these_tests(api: Api, scene: Scene) -> None:
     live = [f"/operations/{scene.operation}/live", f"/instances/{scene.replica}/logs/live", "/events/live"]
-    elsewhere = ["/sign-in", "/sign-out", f"/instances/{scene.replica}/logs/last"]
+    elsewhere = ["/sign-in", "/sign-out", f"/instances/{scene.replica}/logs/last", f"/exports/{scene.export}/content"]
     forms = [path for path, _ in (*scene.forms, *scene.office_forms)]
     tried = {path.partition("?")[0] for path in (*scene.pages, *scene.offices, *forms, *live, *elsewhere)}
     filled = {"cluster_id": scene.cluster, "operation_id": scene.running, "backup_id": scene.backup, "change": "stop",
-              "schedule_id": scene.schedule, "instance_id": scene.replica, "project_id": scene.project, "token_id": scene.token}  # fmt: skip
+              "schedule_id": scene.schedule, "instance_id": scene.replica, "project_id": scene.project, "token_id": scene.token,
+              "export_id": scene.export, "import_id": scene.taken}  # fmt: skip
     for path, _, _ in ROUTES:
         others = {
             path.format(**{**filled, "operation_id": one}) for one in (scene.failed, scene.operation, scene.running)
@@ -63,7 +65,11 @@ def test_a_reader_sees_what_there_is_and_no_button_that_changes_it(api: Api, sce
         f"/clusters/{scene.cluster}",
         f"/operations/{scene.failed}",
         f"/backups/{scene.backup}",
+        f"/exports/{scene.export}",
+        f"/imports/{scene.taken}",
         "/backups",
+        "/exports",
+        "/imports",
         *(
             f"/clusters/{scene.cluster}/{page}"
             for page in ("health", "parameters", "parameters/history", "accounts", "schedules")
@@ -112,8 +118,8 @@ def test_a_readers_forms_are_refused_by_the_api(api: Api, scene: Scene, open_bro
 def test_another_projects_things_are_not_there(api: Api, scene: Scene, open_browser: Open) -> None:
     browser = open_browser(api.token("admin", api.project()))
     for path in scene.owned:
-        if path.startswith(("/operations?", "/backups?")):
-            assert "/backups/" not in browser.get(path).text
+        if path.startswith(("/operations?", "/backups?", "/exports?", "/imports?")):
+            assert not re.search(r'href="/(backups|exports|imports)/', browser.get(path).text)
             continue
         page = browser.get(path)
         assert page.status_code == 404, (path, page.text)

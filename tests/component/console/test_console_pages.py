@@ -131,8 +131,9 @@ def test_every_link_within_the_console_leads_to_a_page(
     browser = open_browser(api.admin)
     links = {one["href"] for _, text in everything(browser, scene) for one in Outline(text).all("a")}
     for link in sorted(links):
-        # A log is asked of its host, and nobody answers for one here: tests/component/console/test_following_along.py.
-        if not link.startswith("#") and not link.endswith("/logs/last"):
+        # A log is asked of its host, and an export's file of its store, and nobody answers for one here: test_following_along.py,
+        # test_moving_data.py.
+        if not link.startswith("#") and not link.endswith(("/logs/last", "/content")):
             assert browser.get(link).status_code == 200, link
 
 
@@ -149,13 +150,16 @@ def test_files_of_the_console_are_kept_by_browsers_and_nothing_else_is_served(
         assert client.get(f"/static/{name}", headers={"Accept": "text/html"}).status_code in (303, 404), name
 
 
-def test_what_was_taken_from_elsewhere_is_as_it_was_there_with_its_licence() -> None:
-    lines = [line.split(maxsplit=4) for line in (FOLDER / "vendored.txt").read_text().splitlines()]
-    assert [name for name, *_ in lines] == ["htmx.min.js", "htmx-ext-sse.js"]
+@pytest.mark.parametrize(("folder", "files"), [
+    (FOLDER, ["htmx.min.js", "htmx-ext-sse.js"]), (Path(__file__).parents[2] / "browser" / "axe", ["axe.min.js"]),
+])  # fmt: skip
+def test_what_was_taken_from_elsewhere_is_as_it_was_there_with_its_licence(folder: Path, files: list[str]) -> None:
+    lines = [line.split(maxsplit=4) for line in (folder / "vendored.txt").read_text().splitlines()]
+    assert [name for name, *_ in lines] == files
     for name, _, version, digest, licence in lines:
-        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
         assert re.fullmatch(r"\d+\.\d+\.\d+", version)
-        assert licence in (FOLDER / f"{name}.LICENSE").read_text()
+        assert licence in (folder / f"{name}.LICENSE").read_text()
 
 
 def test_templates_and_files_go_into_a_package() -> None:

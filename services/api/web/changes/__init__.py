@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.api.web.changes import accounts, nodes, parameters
+from services.api.web.changes import accounts, contents, nodes, parameters
 from services.api.web.changes.base import Kind
 
-KINDS: dict[str, Kind] = {**nodes.KINDS, **accounts.KINDS, **parameters.KINDS}
+KINDS: dict[str, Kind] = {**nodes.KINDS, **accounts.KINDS, **parameters.KINDS, **contents.KINDS}

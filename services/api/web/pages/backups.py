@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 from falcon import Request, Response
 
+from services.api.web import timeline
+from services.api.web.asking import Asking, Refused
 from services.api.web.console import Console, asks, form, go, query
 
-PER_PAGE, CLUSTERS = 30, 100
+PER_PAGE, CLUSTERS, NOT_THERE = 30, 100, 404
 
 
 class Backups:
@@ -24,9 +27,11 @@ class Backups:
             "/v1/backups", limit=PER_PAGE, cluster=cluster, marker=request.get_param("marker", default="")
         )
         clusters = asking.get("/v1/clusters", limit=CLUSTERS, status="active")["clusters"]
+        restorable = _restorable(asking, cluster) if cluster else None
         self._console.pages.live(
             request, response, "backups.html", "parts/backups.html", backups=page["backups"], following=query(page["next"]),
-            cluster=cluster, clusters=clusters,
+            cluster=cluster, clusters=clusters, restorable=restorable,
+            timeline=timeline.drawn(page["backups"], restorable) if cluster else None,
         )  # fmt: skip
 
     def on_get_of_cluster(self, request: Request, response: Response, cluster_id: str) -> None:
@@ -57,3 +62,13 @@ class Backup:
         """Prove it by a restore to a server of its own, which goes again."""
         sent = asks(request).send("POST", f"/v1/backups/{backup_id}/verify", {})
         go(response, f"/operations/{sent.operation}")
+
+
+def _restorable(asking: Asking, cluster_id: str) -> Any:
+    """Which moments of a cluster can be restored; None also where it is gone, and has left backups alone."""
+    try:
+        return asking.get(f"/v1/clusters/{cluster_id}")["restorable"]
+    except Refused as error:
+        if error.status != NOT_THERE:
+            raise
+        return None

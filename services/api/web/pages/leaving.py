@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from falcon import Request, Response
@@ -53,29 +54,61 @@ class DeleteBackup:
     """`/backups/{id}/delete`."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._kept = _Kept(console, "backups", "delete_backup.html")
 
     def on_get(self, request: Request, response: Response, backup_id: str) -> None:
         """What goes, and the form."""
-        self._show(request, response, asks(request).get(f"/v1/backups/{backup_id}"))
+        self._kept.ask(request, response, backup_id)
 
     def on_post(self, request: Request, response: Response, backup_id: str) -> None:
         """Delete it, if the name of its cluster is right."""
+        self._kept.delete(request, response, backup_id)
+
+
+class DeleteExport:
+    """`/exports/{id}/delete`."""
+
+    def __init__(self, console: Console) -> None:
+        self._kept = _Kept(console, "exports", "delete_export.html")
+
+    def on_get(self, request: Request, response: Response, export_id: str) -> None:
+        """What goes, and the form."""
+        self._kept.ask(request, response, export_id)
+
+    def on_post(self, request: Request, response: Response, export_id: str) -> None:
+        """Delete it, if the name of its cluster is right."""
+        self._kept.delete(request, response, export_id)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of clusters, and goes by the name of the one that it is of."""
+
+    console: Console
+    collection: str
+    template: str
+
+    def ask(self, request: Request, response: Response, kept_id: str) -> None:
+        """The form."""
+        self._show(request, response, asks(request).get(f"/v1/{self.collection}/{kept_id}"))
+
+    def delete(self, request: Request, response: Response, kept_id: str) -> None:
+        """Delete it, or show the form again, which says why not."""
         asking = asks(request)
-        backup = asking.get(f"/v1/backups/{backup_id}")
-        if form(request).get("name") != backup["cluster_name"]:
-            self._show(request, response, backup, WRONG_NAME, 422)
+        kept = asking.get(f"/v1/{self.collection}/{kept_id}")
+        if form(request).get("name") != kept["cluster_name"]:
+            self._show(request, response, kept, WRONG_NAME, 422)
             return
         try:
-            sent = asking.send("DELETE", f"/v1/backups/{backup_id}")
+            sent = asking.send("DELETE", f"/v1/{self.collection}/{kept_id}")
         except Refused as error:
             if error.status not in _NOT_NOW:
                 raise
-            self._show(request, response, backup, error.detail, error.status)
+            self._show(request, response, kept, error.detail, error.status)
             return
         go(response, f"/operations/{sent.operation}")
 
     def _show(
-        self, request: Request, response: Response, backup: dict[str, Any], wrong: str = "", status: int = 200
+        self, request: Request, response: Response, kept: dict[str, Any], wrong: str = "", status: int = 200
     ) -> None:
-        self._console.pages.show(request, response, "delete_backup.html", status, backup=backup, wrong=wrong)
+        self.console.pages.show(request, response, self.template, status, kept=kept, wrong=wrong)

@@ -32,6 +32,30 @@ document.addEventListener("click", (event) => {
   if (button) copy(document.getElementById(button.dataset.copy));
 });
 
+// What has no zone is UTC.
+const moment = (text) => Date.parse(/(z|[+-]\d\d:?\d\d)$/i.test(text.trim()) ? text : `${text.trim()}Z`);
+
+// A slider writes its moment into the field beside it, and goes to where that field is. Its ends are exact, what is between is whole seconds.
+for (const slider of document.querySelectorAll("[data-moment]")) {
+  const field = document.getElementById(slider.dataset.moment);
+  const { earliest, latest } = slider.dataset;
+  const chosen = () => {
+    if (slider.value === slider.min) return earliest;
+    if (slider.value === slider.max) return latest;
+    return new Date(moment(earliest) + 1000 * Number(slider.value)).toISOString();
+  };
+  const told = () => slider.setAttribute("aria-valuetext", field.value || "as the backup has it");
+  const follow = () => {
+    const at = (moment(field.value) - moment(earliest)) / 1000;
+    if (Number.isFinite(at)) slider.value = String(Math.round(at));
+    told();
+  };
+  slider.addEventListener("input", () => { field.value = chosen(); told(); });
+  field.addEventListener("change", follow);
+  slider.hidden = false;
+  follow();
+}
+
 // A live part says in one sentence what it shows: only that is read out, and only when it is another one.
 let last = "";
 document.addEventListener("htmx:load", (event) => {
