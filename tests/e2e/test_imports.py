@@ -75,7 +75,7 @@ def test_an_imported_database_is_one_that_users_are_let_into(dtrove: Installatio
     source = filled["pgsql"]
     _succeeded(dtrove, dtrove.ask("POST", f"/v1/clusters/{source}/databases", {"name": "books"}).json()["id"])
     first = _urls(dtrove, source)[0]
-    client = Sql(f"{first.rpartition('/')[0]}/books" if first.count("/") > 2 else f"{first}/books")
+    client = Sql(first, database="books")
     client.rows("CREATE TABLE books (id serial PRIMARY KEY, title text)")
     client.rows("INSERT INTO books (title) VALUES ('one'), ('two')")
     client.close()
@@ -87,7 +87,7 @@ def test_an_imported_database_is_one_that_users_are_let_into(dtrove: Installatio
     wish = {"name": "ann", "password": "s3cret-enough", "databases": [{"name": "books", "privilege": "all"}]}
     _succeeded(dtrove, dtrove.ask("POST", f"/v1/clusters/{cluster}/users", wish).json()["id"])
     place = dtrove.get(f"/v1/clusters/{cluster}")["endpoint"]["primary"]
-    ann = Sql(f"postgresql://ann:s3cret-enough@{place['host']}:{place['port']}/books")
+    ann = Sql(f"postgresql://ann:s3cret-enough@{place['host']}:{place['port']}", database="books")
     # What was imported is hers to change, as what she makes herself would be.
     ann.rows("ALTER TABLE books ADD COLUMN pages int")
     assert ann.rows("SELECT count(*) FROM books")[0][0] == 2

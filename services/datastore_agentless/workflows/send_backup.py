@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, cast
 
 from services.datastore_agentless.backup_stores import transfer
-from services.datastore_agentless.datastores.base.dumping import Mark
+from services.datastore_agentless.datastores.base.dumping import SEND_ANEW, Mark
 from services.datastore_agentless.datastores.base.replaying import Place
 from services.datastore_agentless.domain import tally
 from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.chain import Footing, Scene, footing
 from services.datastore_agentless.domain.instance import Instance
+from services.datastore_agentless.hosts.base import CommandFailed
 from services.datastore_agentless.store import archives, backups, clusters
 from services.datastore_agentless.workflows import building_upon, damage, manifests
 from services.datastore_agentless.workflows.backup_node import announce_cancelled, announce_failed
@@ -20,6 +21,7 @@ from services.datastore_agentless.workflows.keeping import SEND, STEP_SECONDS, K
 from services.datastore_agentless.workflows.log_chains import noted
 from shared.contracts.backups import FULL, BackupCompleted, BackupStarted
 from shared.db import Tx
+from shared.errors import Retryable
 from shared.secrets import Secret
 from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workflow
 
@@ -27,6 +29,8 @@ from shared.workflow import Next, Outcome, Step, StepContext, Task, Wait, Workfl
 ADDED_SHARE, ADDED_BYTES = 0.01, 1024 * 1024
 # How long a backup waits for the log of its cluster to be kept.
 ARCHIVE_SECONDS = 60.0
+# So often one backup is begun at most, before a user is asked to.
+BEGINNINGS = 3
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,14 @@ class SendBackup:
                                matter=transfer.Matter(said=tallying.sample if tallying else ""))  # fmt: skip
         with self.keeping.carried(node, backup, way) as goes_well:
             watchful = self.keeping.watchful(context, goes_well, partial(self._present, context))
-            sent = cast("transfer.Sent", hosts.run(watchful, node, script))
+            try:
+                sent = cast("transfer.Sent", hosts.run(watchful, node, script))
+            except CommandFailed as error:
+                if error.code != SEND_ANEW or backup.beginnings >= BEGINNINGS:
+                    raise
+                context.check()
+                self._begin_anew(backup)
+                raise Retryable(f"{node.name} wrote to its data at a bad moment: they are sent anew") from error
         mark = cast("Mark", hosts.run(context, node, dumping.mark(node)))
         told = manifests.ended(mark, sent)
         if tallying is not None:
@@ -136,6 +147,15 @@ class SendBackup:
             backups.save(tx, kept)
 
         return Next(save=save, message=f"{len(sent.parts)} parts are there")
+
+    def _begin_anew(self, backup: Backup) -> None:
+        """Nothing is kept of the stream that was; another one will have another job, and a beginning of its own in the store."""
+        self.keeping.drop(backup)
+        way = self.keeping.store(backup).begin(backup.key, backup.size_bytes, "")
+        with self.keeping.hosts.database.write() as tx:
+            kept = lock(tx, backup.id)
+            kept.token, kept.beginnings = Secret(way.token), kept.beginnings + 1
+            backups.save(tx, kept)
 
     def _finish(self, context: StepContext) -> Outcome:
         """Have the store keep them. What is said of the backup from here on is what its manifest says."""

@@ -11,11 +11,12 @@ import pytest
 
 from services.datastore_agentless import actions
 from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.datastores.base.dumping import SEND_ANEW
 from services.datastore_agentless.domain.backup import Backup, State
 from services.datastore_agentless.domain.datastore import Datastore
 from services.datastore_agentless.domain.health import Verdict
 from services.datastore_agentless.domain.record import Record
-from services.datastore_agentless.hosts.base import Job, Script
+from services.datastore_agentless.hosts.base import CommandFailed, Job, Script
 from services.datastore_agentless.store import backups, health
 from shared.contracts.api import BackupDeleteRequested, BackupRequested
 from shared.contracts.scheduler import BackupDue, BackupExpired
@@ -230,6 +231,28 @@ def test_a_backup_of_which_a_part_is_missing_is_never_completed_and_begins_anew_
     assert state(stage) == State.COMPLETED
     # What a node has sent for one beginning is not taken for what it sends for another.
     assert kept(stage).job == "send-2"
+
+
+@pytest.mark.parametrize(
+    ("times", "end", "beginnings"), [(1, State.COMPLETED, 2), (2, State.COMPLETED, 3), (9, State.FAILED, 3)]
+)
+def test_data_that_an_engine_wrote_to_at_a_bad_moment_are_sent_anew_twice_at_most(
+    stage: Stage, times: int, end: State, beginnings: int
+) -> None:
+    left = times
+
+    def spoil() -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            stage.fleet.meanwhile["send the backup"] = spoil
+        raise CommandFailed("send the backup ended with code 11", code=SEND_ANEW, stderr="written to meanwhile")
+
+    stage.fleet.meanwhile["send the backup"] = spoil
+    ask(stage)
+    stage.settle()
+    assert (state(stage), kept(stage).beginnings) == (end, beginnings)
+    assert (stage.store.begun, list(stage.store.kept)) == ({}, ["p/c/b"] if end == State.COMPLETED else [])
 
 
 def test_a_store_that_is_away_for_a_while_is_waited_for(stage: Stage) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,10 +102,19 @@ class Shop:
         (self.place / name).chmod(0o755)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivatePostgres]:
+    """Without the databases that other tests leave behind: a count is bounded, and might not come to the one that is meant."""
+    made = PrivatePostgres(Path(tempfile.mkdtemp(prefix="dtrove-tallies-")))
+    made.start()
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def shop(postgres: PrivatePostgres, tmp_path: Path) -> Shop:
+def shop(server: PrivatePostgres, tmp_path: Path) -> Shop:
     """Tables with odd names and odd values."""
-    made = Shop(postgres, postgres.fresh("tally").rpartition("/")[2], tmp_path)
+    made = Shop(server, server.fresh("tally").rpartition("/")[2], tmp_path)
     made.do(
         "CREATE TABLE orders AS SELECT n, md5(n::text) AS words, now() AS at FROM generate_series(1, 1000) AS n",
         'CREATE TABLE "a b\t\'c" (dtrove_row int, facts jsonb)', 'INSERT INTO "a b\t\'c" VALUES (1, \'{"a": [1]}\'), (NULL, NULL)',

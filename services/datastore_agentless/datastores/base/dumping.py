@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # In data that came from a stream: beside a restored folder that is gone, it says that they have been put in their place.
 RESTORED = "dtrove-restored"
 GB = 1024**3
+# What `sends` ends with where the stream is of no use, and another one, a moment later, may well be.
+SEND_ANEW = 11
 # What a tar file has of each file beside its bytes: a header, and what fills its last block.
 _PER_FILE = 1024
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

@@ -12,7 +12,7 @@ was prepared takes further increments.
 
 from __future__ import annotations
 
-from services.datastore_agentless.datastores.base.dumping import RESTORED
+from services.datastore_agentless.datastores.base.dumping import RESTORED, SEND_ANEW
 from services.datastore_agentless.datastores.base.increments import Increments
 from services.datastore_agentless.datastores.mysql.copying import COPIED_AT, BackupCopying
 from services.datastore_agentless.domain.backup import Taken
@@ -59,7 +59,7 @@ class PageIncrements(Increments):
 
     def _sends(self, node: Instance, *, before: str, since: str, least: int) -> str:
         return _SEND.format(backup=BackupCopying(self.manager).sends(node), data=self._data(node), memory=MEMORY,
-                            before=before, since=since, least=least)  # fmt: skip
+                            before=before, since=since, least=least, anew=SEND_ANEW)  # fmt: skip
 
     def _data(self, node: Instance) -> str:
         return quote(self.manager.data_path(node))
@@ -84,7 +84,7 @@ lsn=$(mktemp -d -p /run dtrove-lsn.XXXXXX); trap 'rm -rf "$lsn"' EXIT
 said=$(mktemp -p /run); exec 8> "$said" 9< "$said"; rm -f "$said"
 {{ {backup} --extra-lsndir="$lsn"{since} 2>&1 1>&3 3>&- | tee /dev/fd/8 >&2; }} 3>&1
 twice=$(sed -nE 's,.* (Streaming|aria table file) (\\./[^ ]*\\.MA[DI]) (to|is copied) .*,\\2,p' <&9 | sort | uniq -d)
-[ -z "$twice" ] || {{ echo "these tables were written to meanwhile, and were sent twice: "$twice >&2; exit 1; }}
+[ -z "$twice" ] || {{ echo "these tables were written to meanwhile, and were sent twice: "$twice >&2; exit {anew}; }}
 to=$(cat "$lsn"/*_checkpoints 2>/dev/null | sed -n 's/^to_lsn = *//p') || true
 [[ $to =~ ^[0-9]+$ ]] || to=
 [ "${{to:-{least}}}" -ge {least} ] || {{ rm -f "$f"; echo "the log stands at $to, before the last backup's {least}" >&2; exit 1; }}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.datastore_agentless.datastores.base import BaseManager
-from services.datastore_agentless.datastores.base.dumping import GB, RESTORED, Dumping
+from services.datastore_agentless.datastores.base.dumping import GB, RESTORED, SEND_ANEW, Dumping
 from services.datastore_agentless.datastores.mysql import role, standings
 from services.datastore_agentless.datastores.mysql.copying import COPIED_AT
 from services.datastore_agentless.datastores.mysql.manager import MySQLManager
@@ -111,7 +111,7 @@ def test_mariadb_s_tool_is_installed_before_a_dump() -> None:
     assert host.titles[-1] == "install mariadb-backup"
 
 
-@pytest.mark.parametrize(("twice", "code"), [(False, 0), (True, 1)])
+@pytest.mark.parametrize(("twice", "code"), [(False, 0), (True, SEND_ANEW)])
 def test_a_dump_of_mariadb_s_that_nobody_could_unpack_is_none(twice: bool, code: int) -> None:
     said = "[00] Streaming ./mysql/table_stats.MAI to <STDOUT>\\n"
     said += "[00] aria table file ./mysql/{}.MAI is copied successfully.\\n".format("table_stats" if twice else "other")
