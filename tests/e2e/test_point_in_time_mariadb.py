@@ -126,7 +126,7 @@ def has(dtrove: Installation, cluster: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [1, ROWS, ROWS + 3])
+@pytest.mark.parametrize("number", [1, ROWS + 3])
 def test_a_second_has_exactly_what_was_begun_before_it_on_either_side_of_a_switchover(shop: Shop, number: int) -> None:
     cluster = as_of(shop, f"as-of-{number}", shop.moments[number - 1])
     assert has(shop.dtrove, cluster) == list(range(1, number + 1))
