@@ -166,11 +166,14 @@ def test_a_good_backup_is_verified_and_nothing_is_left_of_the_server(
     assert proof["rpo_seconds"] > 0
 
 
-def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
-    dtrove: Installation, backed_up: dict[str, dict[str, Any]], objects: S3
-) -> None:
+def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(dtrove: Installation, objects: S3) -> None:
     """Row 22 of the faults: a byte of an object has changed in the store. A new full backup follows by itself."""
-    backup = backed_up["pgsql"]["backups"]["objects"]
+    cluster, operation = dtrove.create("damaged", DATASTORES["redis"], volume_gb=1)
+    _succeeded(dtrove, operation)
+    FILLINGS["redis"].fill(_urls(dtrove, cluster)[0])
+    made = dtrove.ask("POST", f"/v1/clusters/{cluster}/backups", {"store": "objects"}).json()
+    _succeeded(dtrove, made["id"])
+    backup = made["backup"]["id"]
     (key,) = [one for one in objects.kept() if backup in one and "manifest" not in one]
     whole = objects.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
     torn = bytes((*whole[:-100], whole[-100] ^ 1, *whole[-99:]))
@@ -184,7 +187,6 @@ def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
     assert (told["status"], told["verified"]) == ("failed", None)
     assert "it cannot be restored any more: " in told["message"]
     assert told["verification_failed"]["problem"]["message"]
-    cluster = told["cluster"]
 
     def followed() -> bool:
         newest = dtrove.get(f"/v1/clusters/{cluster}/backups")["backups"][0]
@@ -198,6 +200,7 @@ def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(
     assert _proved(dtrove, backup)["status"] == "succeeded", "it was the object, and it is whole again"
     told = dtrove.get(f"/v1/backups/{backup}")
     assert (told["status"], told["verification_failed"]) == ("completed", None)
+    dtrove.remove(cluster)
 
 
 def test_what_is_kept_is_encrypted_and_goes_with_its_backup(
