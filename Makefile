@@ -32,7 +32,7 @@ down: ## stop everything and remove what it made
 	@if [ -x .venv/bin/dtrove ]; then .venv/bin/dtrove down --purge; else echo 'nothing to stop: no .venv here'; fi
 
 test: test-setup fast schedules ## everything: the fast checks and unit tests first, then all others, on real hosts
-	@.venv/bin/python -m pytest --ignore=tests/unit --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+	@.venv/bin/python -m pytest --ignore=tests/unit -m "not long" --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 		--durations=40 --durations-min=15
 
 pictures: test-setup ## take the README's pictures of the console anew
@@ -49,8 +49,8 @@ check: test-setup ## style, types, import rules
 fast: test-setup ## check, and the unit tests on each Python that is here
 	@sh scripts/fast.sh
 
-schedules: test-setup ## thousands of simulated schedules of faults, about four minutes on two cores
-	@.venv/bin/python -W ignore -m tests.simulation
+schedules: test-setup ## simulated schedules of faults, 5,000 of them or as many as four minutes let in
+	@.venv/bin/python -W ignore -m tests.simulation --seconds 240
 
 faults: test-setup ## try every fault as often as its figure wants (SEED=n replays one simulated run)
 	@.venv/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(FAULTS)

@@ -1,4 +1,4 @@
-"""Random moments between backups, on real hosts: each is restored, and has exactly the state of then. One a time, or as many as asked."""
+"""Random moments between backups, on real hosts: each is restored, and has exactly the state of then. `make faults` tries 50."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.clients import Sql
 from tests.support.faults import exactly
 from tests.support.installation import Installation
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.fault(22)]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(7200), pytest.mark.fault(22)]
 
 SEED = 20261130
 # So many transactions before a switchover, and as many after it; so many clusters are restored side by side.
