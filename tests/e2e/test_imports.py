@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from tests.e2e.filling import FILLINGS, ROWS
 from tests.e2e.test_backups import DATASTORES, _succeeded, _urls, dtrove, objects
 from tests.e2e.test_exports import exported
 from tests.support.clients import Sql
-from tests.support.installation import Installation
+from tests.support.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 __all__ = ["dtrove", "objects"]
@@ -44,10 +43,12 @@ def begun(dtrove: Installation, cluster: str, export: dict[str, Any]) -> dict[st
 def comes_to(dtrove: Installation, datastore: str, cluster: str, digest: str) -> None:
     """See the data on each node; a replica may be a moment behind."""
     for url in _urls(dtrove, cluster):
-        until = time.monotonic() + REPLICA_SECONDS
-        while (found := FILLINGS[datastore].digest(url)) != digest:
-            assert time.monotonic() < until, found
-            time.sleep(0.5)
+        wait_for(
+            lambda at=url: FILLINGS[datastore].digest(at) == digest,
+            REPLICA_SECONDS,
+            every=0.5,
+            what="the same data on each node",
+        )
 
 
 @pytest.mark.parametrize(("datastore", "asked", "store"), ROUND)

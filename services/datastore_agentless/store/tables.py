@@ -15,9 +15,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
 )
 
+from services.datastore_agentless.store.archive_tables import add_archives
 from services.datastore_agentless.store.restore_table import add_restores
 from shared.db.tables import add_machinery
 from shared.db.types import Sealed, UtcDateTime
@@ -359,47 +359,7 @@ imports = Table(
 # Data that took the place of others in clusters: what was there before is kept for a while.
 restores = add_restores(metadata)
 
-# Whose log is kept, how far, and who is at it. As backups, it may outlive its cluster.
-archives = Table(
-    "archives",
-    metadata,
-    Column("cluster_id", String(64), primary_key=True),
-    Column("project_id", String(64), nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("begun", JSON, nullable=False),
-    Column("until", UtcDateTime),
-    Column("broken_at", UtcDateTime),
-    Column("trouble", Text, nullable=False),
-    # When DTrove has last asked for a full backup by itself.
-    Column("renewed_at", UtcDateTime),
-    Column("stale", Boolean, nullable=False, default=False, server_default=false()),
-    Column("history", String(64), nullable=False, default="", server_default=""),
-    Column("due_at", UtcDateTime, nullable=False),
-    Column("worker", String(64), nullable=False),
-    Column("leased_until", UtcDateTime),
-    Index("archives_due", "due_at"),
-)
-
-# What is kept of it: a row for each run of pieces, not for each piece.
-log_runs = Table(
-    "log_runs",
-    metadata,
-    Column("key", String(255), primary_key=True),
-    Column("cluster_id", String(64), nullable=False),
-    Column("instance_id", String(64), nullable=False),
-    Column("line", String(64), nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("last", BigInteger, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-    Column("store", String(64), nullable=False),
-    Column("joined", Boolean, nullable=False),
-    Column("stored_bytes", BigInteger, nullable=False),
-    Column("manifest", JSON, nullable=False),
-    Column("begins", Text, nullable=False, server_default=""),
-    Column("ends", Text, nullable=False, server_default=""),
-    # Of which data of the cluster it is: those of before a restore in place are others.
-    Column("history", String(64), nullable=False, default="", server_default=""),
-    Index("log_runs_cluster", "cluster_id", "at"),
-)
+# Logs that are kept beside backups, and what is kept of them.
+archives, log_runs = add_archives(metadata)
 
 add_machinery(metadata)

@@ -54,7 +54,7 @@ class DeleteBackup:
     """`/backups/{id}/delete`."""
 
     def __init__(self, console: Console) -> None:
-        self._kept = _Kept(console, "backups", "delete_backup.html")
+        self._kept = _Kept(console, "backup", "a backup")
 
     def on_get(self, request: Request, response: Response, backup_id: str) -> None:
         """What goes, and the form."""
@@ -69,7 +69,7 @@ class DeleteExport:
     """`/exports/{id}/delete`."""
 
     def __init__(self, console: Console) -> None:
-        self._kept = _Kept(console, "exports", "delete_export.html")
+        self._kept = _Kept(console, "export", "an export")
 
     def on_get(self, request: Request, response: Response, export_id: str) -> None:
         """What goes, and the form."""
@@ -85,22 +85,22 @@ class _Kept:
     """What is kept of clusters, and goes by the name of the one that it is of."""
 
     console: Console
-    collection: str
-    template: str
+    word: str
+    named: str
 
     def ask(self, request: Request, response: Response, kept_id: str) -> None:
         """The form."""
-        self._show(request, response, asks(request).get(f"/v1/{self.collection}/{kept_id}"))
+        self._show(request, response, asks(request).get(f"/v1/{self.word}s/{kept_id}"))
 
     def delete(self, request: Request, response: Response, kept_id: str) -> None:
         """Delete it, or show the form again, which says why not."""
         asking = asks(request)
-        kept = asking.get(f"/v1/{self.collection}/{kept_id}")
+        kept = asking.get(f"/v1/{self.word}s/{kept_id}")
         if form(request).get("name") != kept["cluster_name"]:
             self._show(request, response, kept, WRONG_NAME, 422)
             return
         try:
-            sent = asking.send("DELETE", f"/v1/{self.collection}/{kept_id}")
+            sent = asking.send("DELETE", f"/v1/{self.word}s/{kept_id}")
         except Refused as error:
             if error.status not in _NOT_NOW:
                 raise
@@ -111,4 +111,5 @@ class _Kept:
     def _show(
         self, request: Request, response: Response, kept: dict[str, Any], wrong: str = "", status: int = 200
     ) -> None:
-        self.console.pages.show(request, response, self.template, status, kept=kept, wrong=wrong)
+        self.console.pages.show(request, response, "delete_kept.html", status, kept=kept, word=self.word, named=self.named,
+                                wrong=wrong)  # fmt: skip
