@@ -200,6 +200,7 @@ def test_a_backup_with_a_corrupted_object_fails_its_proof_loudly(dtrove: Install
     assert _proved(dtrove, backup)["status"] == "succeeded", "it was the object, and it is whole again"
     told = dtrove.get(f"/v1/backups/{backup}")
     assert (told["status"], told["verification_failed"]) == ("completed", None)
+    _succeeded(dtrove, dtrove.ask("DELETE", f"/v1/backups/{backup}").json()["id"])
     dtrove.remove(cluster)
 
 

@@ -114,7 +114,7 @@ def test_after_a_switchover_a_full_one_is_made_or_one_upon_what_that_node_still_
     dtrove.remove(cluster)
 
 
-def test_a_missing_part_of_the_first_is_named_when_the_last_is_restored_and_all_is_deleted_from_the_end(
+def test_a_missing_part_is_named_at_a_restore_what_is_found_again_is_proved_and_all_is_deleted_from_the_end(
     dtrove: Installation, chain: dict[str, Any]
 ) -> None:
     (part,) = (dtrove.home / "backups").rglob(f"{chain['backups'][1]}/part-000001")
@@ -124,7 +124,10 @@ def test_a_missing_part_of_the_first_is_named_when_the_last_is_restored_and_all_
     assert ended["status"] == "failed"
     assert chain["backups"][1] in ended["problem"]["message"]
     dtrove.remove(cluster)
+    assert [dtrove.get(f"/v1/backups/{one}")["status"] for one in chain["backups"]] == ["completed", *["failed"] * 3]
     aside.rename(part)
+    _succeeded(dtrove, dtrove.ask("POST", f"/v1/backups/{chain['backups'][3]}/verify", {}).json()["id"])
+    assert [dtrove.get(f"/v1/backups/{one}")["status"] for one in chain["backups"]] == ["completed"] * 4
     refused = dtrove.ask("DELETE", f"/v1/backups/{chain['backups'][0]}")
     assert (refused.status_code, "builds upon" in refused.json()["detail"]) == (409, True)
     listed = dtrove.get(f"/v1/clusters/{chain['cluster']}/backups")["backups"]
