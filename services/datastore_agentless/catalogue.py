@@ -17,7 +17,8 @@ Managers = tuple[tuple[str, str], ...]
 
 log = logging.getLogger(__name__)
 
-_SEED = (
+# Manager, version and packages of what is there from the first start.
+SEED = (
     ("mysql", "10.11", ("mariadb-server",)),
     ("pgsql", "15", ("postgresql-15",)),
     ("redis", "7.0", ("redis-server",)),
@@ -29,7 +30,7 @@ def seed(database: Database, managers: Managers) -> None:
     """Make the first entries where there are none, and announce every entry: consumers may be new."""
     with database.write() as tx:
         known = {(entry.manager, entry.version) for entry in catalogue.datastores(tx.connection)}
-        for name, version, packages in _SEED:
+        for name, version, packages in SEED:
             path = next((path for path, registered in managers if registered == name), None)
             if path and (name, version) not in known:
                 identity = str(uuid5(NAMESPACE_URL, f"dtrove:datastore:{name}:{version}"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.golden import gild
 from tests.support.installation import Installation
 
 
@@ -13,4 +14,5 @@ from tests.support.installation import Installation
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """DTrove as `dtrove up` starts it, with the local provider."""
     with Installation(tmp_path_factory.mktemp("e2e")) as made:
+        gild(made)
         yield made

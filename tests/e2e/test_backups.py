@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.filling import FILLINGS, ROWS
 from tests.support.clients import Redis, Sql
+from tests.support.golden import gild
 from tests.support.installation import Installation, wait_for
 from tests.support.s3 import BUCKET, S3
 
@@ -39,6 +40,7 @@ def dtrove(tmp_path_factory: pytest.TempPathFactory, objects: S3) -> Iterator[In
     stores = f"local=file://{home}/backups objects=s3://{BUCKET}/here?endpoint={objects.url}&region=us-east-1"
     options = {"DTROVE_BACKUP_STORES": stores, "DTROVE_S3_ACCESS_KEY_ID": "one", "DTROVE_S3_SECRET_ACCESS_KEY": "two"}
     with Installation(home, **options) as made:
+        gild(made)
         yield made
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.filling import MYSQL, ROWS
 from tests.support.clients import Sql
+from tests.support.golden import gild
 from tests.support.installation import Installation
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -37,6 +38,7 @@ LAST = ("DROP DATABASE other", "TRUNCATE TABLE shop.plain", "ALTER TABLE shop.or
 @pytest.fixture(scope="module")
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with Installation(tmp_path_factory.mktemp("increments")) as made:
+        gild(made)
         yield made
 
 

@@ -14,6 +14,7 @@ import requests
 from services.provisioner.providers.local.engine import connect
 from tests.support.browser import found
 from tests.support.clients import LoginRefused, Redis, Sql
+from tests.support.golden import stock_images
 from tests.support.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -24,7 +25,8 @@ DATASTORES = {"pgsql": "pgsql 15", "mysql": "mysql 10.11", "redis": "redis 7.0"}
 @pytest.fixture(scope="module")
 def clusters(dtrove: Installation) -> Iterator[dict[str, dict[str, Any]]]:
     """One cluster of each datastore, all asked for at once, each with a volume, with its credentials."""
-    asked = {name: dtrove.create(f"main-{name}", version, volume_gb=1) for name, version in DATASTORES.items()}
+    with stock_images(dtrove):
+        asked = {name: dtrove.create(f"main-{name}", version, volume_gb=1) for name, version in DATASTORES.items()}
     made = {}
     for name, (cluster, operation) in asked.items():
         ended = dtrove.end_of(operation)

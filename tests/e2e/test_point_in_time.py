@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import Sql
+from tests.support.golden import gild
 from tests.support.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -25,6 +26,7 @@ SEED = 20261130
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that looks for finished segments all the time."""
     with Installation(tmp_path_factory.mktemp("moments"), DTROVE_ARCHIVE_SECONDS="1") as made:
+        gild(made)
         yield made
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.clients import Sql
+from tests.support.golden import gild
 from tests.support.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -22,6 +23,7 @@ ROWS = 8
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that looks for closed logs all the time."""
     with Installation(tmp_path_factory.mktemp("seconds"), DTROVE_ARCHIVE_SECONDS="1") as made:
+        gild(made)
         yield made
 
 

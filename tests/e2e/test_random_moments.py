@@ -14,6 +14,7 @@ from tests.e2e import test_point_in_time_mariadb as mariadb
 from tests.e2e.ledgers import Ledger
 from tests.support.clients import Sql
 from tests.support.faults import exactly
+from tests.support.golden import gild
 from tests.support.installation import Installation
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(7200), pytest.mark.fault(22)]
@@ -30,6 +31,7 @@ WORDS = "random moments between two backups whose restored state was another one
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that looks for finished pieces all the time."""
     with Installation(tmp_path_factory.mktemp("random"), DTROVE_ARCHIVE_SECONDS="1") as made:
+        gild(made)
         yield made
 
 

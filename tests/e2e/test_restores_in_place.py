@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.filling import FILLINGS
 from tests.support.clients import LoginRefused, Redis, Sql
+from tests.support.golden import gild
 from tests.support.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -28,6 +29,7 @@ LOOK = (
 def dtrove(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation that keeps backups in its own folder."""
     with Installation(tmp_path_factory.mktemp("in-place")) as made:
+        gild(made)
         yield made
 
 

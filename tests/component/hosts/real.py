@@ -31,6 +31,7 @@ from shared.contracts.values import TranscriptEntry
 from shared.secrets import Secret
 from tests.component.hosts.sshd import reaches
 from tests.support.containers import said
+from tests.support.golden import golden_image
 from tests.support.installation import ROOT, wait_for
 from tests.support.providers import Rig
 
@@ -108,9 +109,10 @@ class RealHosts:
         assert isinstance(self.rig.provider, Provider)
         return self.rig.provider.client
 
-    def make(self, ram_mb: int = 512) -> RealHost:
-        """A bare host with sshd as its first process."""
+    def make(self, ram_mb: int = 512, golden: bool = False) -> RealHost:
+        """A bare host with sshd as its first process; a golden one has the databases' packages already."""
         wish = self.rig.instance()
+        wish.image = golden_image(self.home) if golden else wish.image
         wish.public_key = self.key.public
         wish.flavor = next(one for one in self.rig.provider.flavors() if one.ram_mb >= ram_mb)
         self.rig.up(wish)

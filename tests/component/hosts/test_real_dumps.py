@@ -31,7 +31,7 @@ MAY_ASK = {
 
 @pytest.fixture(scope="module", params=list(DATASTORES))
 def pair(request: pytest.FixtureRequest, real_hosts: RealHosts) -> Iterator[Pair]:
-    made = Pair(manager_of(request.param), real_hosts.make(), real_hosts.make())
+    made = Pair(manager_of(request.param), real_hosts.make(golden=True), real_hosts.make(golden=True))
     for host, words in ((made.source, PASSWORD), (made.target, OTHER_PASSWORD)):
         host.node = replace(host.node, admin_password=Secret(words), replication_password=Secret(f"{words[::-1]}"))
         host.make(made.manager)
