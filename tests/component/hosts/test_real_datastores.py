@@ -149,3 +149,14 @@ def test_data_that_came_back_on_a_volume_is_taken_over(prepared: Prepared) -> No
     host.sh("rm -rf /etc/postgresql/15")
     host.make(prepared.manager)
     assert prepared.ask(question="select n from came_back") == "8"
+
+
+def test_an_image_that_has_the_packages_serves_and_the_cluster_that_debian_made_in_it_does_not(
+    real_hosts: RealHosts,
+) -> None:
+    made = Prepared(manager_of("pgsql"), real_hosts.make(golden=True))
+    made.host.sh("pg_createcluster 15 main 2>&1")
+    made.host.make(made.manager)
+    assert not [one for one in made.host.entries if one.title.startswith("install ")]
+    assert made.ask(question="show data_directory") == f"{VOLUME}/pgsql"
+    made.host.container.remove(force=True)

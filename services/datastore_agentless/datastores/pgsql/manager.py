@@ -146,7 +146,8 @@ if [ ! -f {data}/PG_VERSION ]; then
     --encoding=UTF8 --locale=C.UTF-8 --no-sync --no-instructions" </dev/null
   sync -f {data}.new; [ ! -d {data} ] || rmdir {data}; mv {data}.new {data}
 fi
-if [ ! -f {config}/postgresql.conf ] || [ ! -f {config}/start.conf ]; then
+# What an image has brought may be about other data: Debian's packages make a cluster of their own where nobody tells them not to.
+if [ ! -f {config}/start.conf ] || ! grep -qs "^data_directory = '"{data}"'" {config}/postgresql.conf; then
   # Taken over, data is asked for the files that Debian keeps apart from it.
   for f in postgresql pg_hba pg_ident; do
     [ -f {data}/$f.conf ] || install -m 640 -o postgres -g postgres /usr/share/postgresql/{version}/$f.conf.sample {data}/$f.conf
