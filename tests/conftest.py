@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -57,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Only where results come together: not in each of the processes that run tests side by side."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(AtOnce(config))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two for each core: real hosts and databases are waited for more than they are worked with."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -153,10 +153,10 @@ _STATE = """echo "state $(echo 'SELECT @@GLOBAL.gtid_binlog_state;' | mysql --pr
 [ ! -e {data}/{copied} ] || [ -e {data}/{restored} ] || echo "base $(cat {data}/{copied})"
 """
 
-# A server that was left behind by a job that was killed still has the data open.
+# A server that was left behind by a job that was killed still has the data open. One that is dead and waits for its parent has no program.
 _BEFORE = """run=/run/dtrove-replay
 if [ -s $run/pid ] && p=$(cat $run/pid) && grep -aqF $run /proc/"$p"/cmdline 2>/dev/null; then
-  kill -9 "$p"; tries=60; while [ -e /proc/"$p" ] && [ $((tries -= 1)) -gt 0 ]; do sleep 1; done
+  kill -9 "$p"; tries=600; while readlink /proc/"$p"/exe >/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
 fi
 rm -rf $run
 """
