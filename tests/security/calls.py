@@ -94,7 +94,7 @@ class Storm:
             if some and (
                 mode is GenerationMode.POSITIVE or operation.body or operation.query or operation.path_parameters
             ):
-                _each(
+                each_of(
                     operation.as_strategy(generation_mode=mode),
                     some,
                     self.chance.randrange(2**32),
@@ -163,7 +163,7 @@ class Storm:
             self.judge.hear(role, f"{method.upper()} {path}", answer, text, None if streams else case, asked)
 
 
-def _each(strategy: Any, count: int, number: int, act: Any) -> None:
+def each_of(strategy: Any, count: int, number: int, act: Any) -> None:
     """Have `act` take so many examples. What it finds it keeps: an exception would have Hypothesis look for a smaller one."""
 
     @seeded(number)

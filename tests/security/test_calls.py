@@ -16,9 +16,10 @@ from services.api.routes import ROUTES
 from tests.security.calls import Storm, troubles, under_attack
 from tests.security.cast import ROLES
 from tests.security.judge import Judge
+from tests.security.pages import crowd_of
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.fault(24, 25)]
-CALLS = 800
+CALLS, VISITS = 800, 1000
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,18 @@ def test_calls_of_every_kind_as_every_role_come_to_no_server_error_and_reveal_no
     assert troubles(storm.cast.installation) == []
     # Some of what was asked was granted: calls that are all refused at the door try nothing behind it.
     assert {"200", "201", "202", "204"} <= set(report["statuses"])
+
+
+def test_visits_of_every_kind_by_every_role_come_to_no_server_error_and_reveal_nothing(storm: Storm) -> None:
+    crowd = crowd_of(storm.cast, seed=7)
+    crowd.come(VISITS)
+    judge = crowd.judge
+    assert not judge.wrong, json.dumps([dict(judge.wrong), judge.told], indent=1)
+    assert set(judge.visits) == set(ROLES)
+    assert judge.visits.total() > 0.8 * VISITS
+    assert troubles(storm.cast.installation) == []
+    # Pages were seen, forms did what they are for, and some were not of this session.
+    assert {200, 303, 403, 422} <= set(judge.statuses)
 
 
 def answer(status: int, text: str, kind: str = "application/json") -> requests.Response:
