@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.datastore_agentless.datastores.base import BaseManager
+from services.datastore_agentless.datastores.base import BaseManager, scripts
+from services.datastore_agentless.hosts.base import quote
 from shared.secrets import Secret
 from tests.component.hosts.outside import ASK, REFUSALS
 from tests.component.hosts.real import DATASTORES, PASSWORD, VOLUME, RealHost, RealHosts, manager_of
@@ -149,6 +150,17 @@ def test_data_that_came_back_on_a_volume_is_taken_over(prepared: Prepared) -> No
     host.sh("rm -rf /etc/postgresql/15")
     host.make(prepared.manager)
     assert prepared.ask(question="select n from came_back") == "8"
+
+
+def test_several_who_leave_an_engine_alone_at_boot_at_the_same_moment_do_not_stumble_over_each_other(
+    real_hosts: RealHosts,
+) -> None:
+    """As replicas do at the primary that they join."""
+    host = real_hosts.make(golden=True)
+    tells = [quote(scripts.at_boot("redis-server", starts=starts)) for starts in (True, False)]
+    at_once = " ".join(f"(sh -c {one} >/dev/null 2>&1 || echo stumbled) &" for one in [*tells, *tells])
+    assert host.sh(f"for n in $(seq 15); do {at_once} wait; done") == ""
+    host.container.remove(force=True)
 
 
 def test_an_image_that_has_the_packages_serves_and_the_cluster_that_debian_made_in_it_does_not(

@@ -44,9 +44,15 @@ def service(verb: str, name: str) -> str:
 
 
 def at_boot(name: str, starts: bool) -> str:
-    """Have the init system start a service at boot, or not; whether it runs now stays as it is."""
+    """Have the init system start a service at boot, or not; whether it runs now stays as it is.
+
+    One after the other: two `update-rc.d` rename each other's links away, and replicas that join at the same time all tell their primary.
+    """
     verb, quoted = ("enable" if starts else "disable"), quote(name)
-    return f"if [ -d /run/systemd/system ]; then systemctl {verb} {quoted}; else update-rc.d {quoted} {verb}; fi"
+    return (
+        "exec 9< /etc; flock -w 30 9 || { echo /etc stays locked >&2; exit 1; }; "
+        f"if [ -d /run/systemd/system ]; then systemctl {verb} {quoted}; else update-rc.d {quoted} {verb}; fi"
+    )
 
 
 def gone(process: str) -> str:
