@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.visitor import PATIENCE_MS, Visitor
+from tests.support.golden import gild
 from tests.support.installation import ROOT, Installation
 
 # No sandbox can be made by root, and what is looked at is our own. A small /dev/shm ends a tab; a disk does not.
@@ -46,13 +47,21 @@ def pictures(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
+@pytest.fixture(scope="package")
+def on_real_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """DTrove with hosts that can really die."""
+    with Installation(tmp_path_factory.mktemp("hosts")) as made:
+        gild(made)
+        yield made
+
+
 @pytest.fixture
-def visitor(dtrove: Installation, chromium: Browser, pictures: Path) -> Iterator[Callable[[], Visitor]]:
-    """Opens a browser; each is shut at the end, and then nothing may have been wrong in it."""
+def visitor(dtrove: Installation, chromium: Browser, pictures: Path) -> Iterator[Callable[..., Visitor]]:
+    """Opens a browser, usually at the first DTrove; each is shut at the end, and then nothing may have been wrong in it."""
     opened: list[Visitor] = []
 
-    def one() -> Visitor:
-        opened.append(Visitor(chromium, dtrove.url, pictures))
+    def one(at: Installation = dtrove) -> Visitor:
+        opened.append(Visitor(chromium, at.url, pictures))
         return opened[-1]
 
     yield one
@@ -64,8 +73,5 @@ def visitor(dtrove: Installation, chromium: Browser, pictures: Path) -> Iterator
 def admin(dtrove: Installation, visitor: Callable[[], Visitor]) -> Visitor:
     """The first administrator, signed in by a link that does it once."""
     made = visitor()
-    code = dtrove.ask("POST", "/v1/session", {"once": True}).json()["token"]
-    made.go(f"/sign-in?code={code}")
-    made.press("Sign in")
-    made.sees("Overview")
+    made.come_in(dtrove)
     return made

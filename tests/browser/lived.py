@@ -20,10 +20,11 @@ class Shop:
     backup: str
     taken: str
 
-    def primary(self, dtrove: Installation) -> str:
-        """The node that leads it now."""
-        nodes = dtrove.get(f"/v1/clusters/{self.cluster}")["instances"]
-        return next(str(one["id"]) for one in nodes if one["role"] == "primary")
+
+def primary_of(dtrove: Installation, cluster: str) -> str:
+    """The node that leads a cluster now."""
+    nodes = dtrove.get(f"/v1/clusters/{cluster}")["instances"]
+    return next(str(one["id"]) for one in nodes if one["role"] == "primary")
 
 
 def lived(dtrove: Installation) -> Shop:

@@ -13,14 +13,15 @@ import pytest
 from playwright.sync_api import expect
 
 from bench.rows import multiply
-from tests.browser.lived import Shop, lived
+from services.provisioner.providers.local.engine import connect
+from tests.browser.lived import Shop, lived, primary_of
 from tests.browser.tour import tour
 from tests.browser.visitor import DARK, LIGHT, Visitor
 from tests.support.installation import Installation
 
 FIRST_PAGE_BYTES = 100_000
 MANY = 500
-Opens = Callable[[], Visitor]
+Opens = Callable[..., Visitor]
 Records = Callable[[str, object], None]
 
 
@@ -132,14 +133,14 @@ def test_a_moment_is_chosen_by_sliding_or_by_typing(admin: Visitor, shop: Shop) 
 
 
 def test_another_node_becomes_the_primary(admin: Visitor, dtrove: Installation, shop: Shop) -> None:
-    before = shop.primary(dtrove)
+    before = primary_of(dtrove, shop.cluster)
     admin.go(f"/clusters/{shop.cluster}")
     admin.follow("Switch over")
     admin.press("Show the plan")
     admin.is_sound()
     admin.press("Switch over")
     admin.waits_for_success()
-    assert shop.primary(dtrove) != before
+    assert primary_of(dtrove, shop.cluster) != before
 
 
 def test_a_primary_that_is_well_is_not_replaced_by_force(admin: Visitor, shop: Shop) -> None:
@@ -151,6 +152,32 @@ def test_a_primary_that_is_well_is_not_replaced_by_force(admin: Visitor, shop: S
     admin.press("Fail over")
     expect(admin.page.locator("#typed-wrong")).to_be_visible()
     admin.is_sound()
+
+
+def test_a_primary_that_has_died_is_replaced_by_who_asks_for_it_and_comes_back_as_a_replica(
+    visitor: Opens, on_real_hosts: Installation
+) -> None:
+    cluster, operation = on_real_hosts.create("lame", size=3, topology={"mode": "sync", "failover": "manual"})
+    assert on_real_hosts.end_of(operation)["status"] == "succeeded"
+    died = primary_of(on_real_hosts, cluster)
+    somebody = visitor(on_real_hosts)
+    somebody.come_in(on_real_hosts)
+    somebody.go(f"/clusters/{cluster}")
+    connect(on_real_hosts.home).containers.get(f"dtrove-{died}").kill()
+    # It is told to who only looks.
+    expect(somebody.main).to_contain_text("HOST DOWN")
+    somebody.follow("Fail over")
+    somebody.press("Show the plan")
+    somebody.is_sound("failover")
+    somebody.fill(typed="lame")
+    somebody.press("Fail over")
+    somebody.waits_for_success()
+    expect(somebody.main).to_contain_text("SHUTOFF")
+    assert primary_of(on_real_hosts, cluster) != died
+    somebody.go(f"/clusters/{cluster}")
+    somebody.comes_to("active")
+    expect(somebody.main).not_to_contain_text("HOST DOWN")
+    on_real_hosts.remove(cluster)
 
 
 def test_a_cluster_is_deleted_by_who_types_its_name(admin: Visitor) -> None:
