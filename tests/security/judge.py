@@ -28,19 +28,36 @@ TOLD = 40
 
 
 @dataclass
-class Judge:
-    """Counts calls, and keeps what was wrong with answers. `secrets` may stand in none.
+class Docket:
+    """Counts calls by role and answers by status, and keeps what was wrong with them. `secrets` may stand in none.
 
     `owned` are ids of a project's things: no stranger is to hear of them, or to be served by them.
     """
 
     secrets: frozenset[str] = frozenset()
+    owned: frozenset[str] = field(default=frozenset(), kw_only=True)
+    calls: Counter[str] = field(default_factory=Counter, kw_only=True)
+    statuses: Counter[int] = field(default_factory=Counter, kw_only=True)
+    wrong: Counter[str] = field(default_factory=Counter, kw_only=True)
+    told: list[str] = field(default_factory=list, kw_only=True)
+
+    def enter(
+        self, role: str, what: str, answer: requests.Response, text: str, found: Iterable[tuple[str, str]]
+    ) -> None:
+        """One call of `role` and what was found wrong with its answer: kinds, each with a sentence."""
+        self.calls[role] += 1
+        self.statuses[answer.status_code] += 1
+        for kind, sentence in found:
+            self.wrong[kind] += 1
+            if len(self.told) < TOLD:
+                self.told.append(f"{kind}: {role} {what}: {answer.status_code} {sentence} {text[:300]}")
+
+
+@dataclass
+class Judge(Docket):
+    """Hears the answers of the API."""
+
     open_paths: frozenset[str] = frozenset()
-    owned: frozenset[str] = frozenset()
-    calls: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    wrong: Counter[str] = field(default_factory=Counter)
-    told: list[str] = field(default_factory=list)
 
     def hear(
         self, role: str, what: str, answer: requests.Response, text: str, case: Case | None = None, sent: str = ""
@@ -49,17 +66,13 @@ class Judge:
 
         What was `sent` reveals nothing when it comes back: Hypothesis takes words out of the code that it finds.
         """
-        self.calls[role] += 1
-        self.statuses[answer.status_code] += 1
-        for kind, sentence in (
+        found = (
             *self._of_all(answer, text, sent),
             *self._of_role(role, what, answer),
             *self._of_stranger(role, what, answer, text, sent),
             *_of_document(answer, case),
-        ):
-            self.wrong[kind] += 1
-            if len(self.told) < TOLD:
-                self.told.append(f"{kind}: {role} {what}: {answer.status_code} {sentence} {text[:300]}")
+        )
+        self.enter(role, what, answer, text, found)
 
     def report(self) -> dict[str, Any]:
         """As JSON."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from services.api.web.changes import KINDS
 from services.api.web.visits import HEADERS, SESSION_COOKIE, SIGN_IN, csrf_of
 from tests.security.calls import HOSTILE, REAL, SECONDS, STREAM, each_of
 from tests.security.cast import ROLES, WORTHLESS, Cast
-from tests.security.judge import CLIENT_ERROR, INSIDES, SERVER_ERROR, TOLD
+from tests.security.judge import CLIENT_ERROR, INSIDES, SERVER_ERROR, Docket
 
 TEMPLATES = Path(services.api.web.__file__).parent / "templates"
 # What pages look at behind the question mark.
@@ -73,25 +72,13 @@ def document() -> dict[str, Any]:
     return {"openapi": "3.0.3", "info": {"title": "console", "version": "0"}, "paths": paths}
 
 
-@dataclass
-class PageJudge:
-    """Counts visits, and keeps what was wrong with pages. `secrets` may stand in none, `owned` in none of a stranger's."""
-
-    secrets: frozenset[str] = frozenset()
-    owned: frozenset[str] = frozenset()
-    visits: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    wrong: Counter[str] = field(default_factory=Counter)
-    told: list[str] = field(default_factory=list)
+class PageJudge(Docket):
+    """Sees the pages of the console."""
 
     def hear(self, role: str, what: str, answer: requests.Response, text: str, sent: str) -> None:
         """A visit of `role` was answered by a page, or by something else; `sent` is all that the visitor said."""
-        self.visits[role] += 1
-        self.statuses[answer.status_code] += 1
-        for kind in (*self._of_all(answer, text, sent), *self._of_role(role, what, answer, text, sent)):
-            self.wrong[kind] += 1
-            if len(self.told) < TOLD:
-                self.told.append(f"{kind}: {role} {what}: {answer.status_code} {sent[:300]} {text[:300]}")
+        kinds = (*self._of_all(answer, text, sent), *self._of_role(role, what, answer, text, sent))
+        self.enter(role, what, answer, text, [(kind, sent[:300]) for kind in kinds])
 
     def _of_all(self, answer: requests.Response, text: str, sent: str) -> Iterable[str]:
         kind = answer.headers.get("Content-Type", "").partition(";")[0]
@@ -193,7 +180,8 @@ class Crowd:
             return self.chance.choice(ROUGH)
         made = self._some(case.body if isinstance(case.body, dict) else {})
         made |= {name: str(value) for name, value in REAL.items() if name in made and self.chance.random() < 0.7}
-        made |= {name: self.chance.choice(STEPS) for name in ("step",) if self.chance.random() < 0.5}
+        if self.chance.random() < 0.5:
+            made["step"] = self.chance.choice(STEPS)
         if self.chance.random() < 0.9:
             made["csrf"] = csrf_of(self.cookies[role])
         return made
@@ -202,9 +190,3 @@ class Crowd:
         """A handful of them, some with a text that a shell, SQL, a template or a browser would obey."""
         names = self.chance.sample(sorted(given), min(len(given), self.chance.randrange(9)))
         return {one: self.chance.choice(HOSTILE) if self.chance.random() < 0.4 else str(given[one]) for one in names}
-
-
-def crowd_of(cast: Cast, seed: int) -> Crowd:
-    """Who visits the console of an installation under attack."""
-    secrets = frozenset(token for token in (*cast.tokens.values(), cast.installation.token) if token)
-    return Crowd(cast, PageJudge(secrets), seed)

@@ -16,7 +16,7 @@ from services.api.routes import ROUTES
 from tests.security.calls import Storm, troubles, under_attack
 from tests.security.cast import ROLES
 from tests.security.judge import Judge
-from tests.security.pages import crowd_of
+from tests.security.pages import Crowd, PageJudge
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.fault(24, 25)]
 CALLS, VISITS = 800, 1000
@@ -40,12 +40,12 @@ def test_calls_of_every_kind_as_every_role_come_to_no_server_error_and_reveal_no
 
 
 def test_visits_of_every_kind_by_every_role_come_to_no_server_error_and_reveal_nothing(storm: Storm) -> None:
-    crowd = crowd_of(storm.cast, seed=7)
+    crowd = Crowd(storm.cast, PageJudge(storm.judge.secrets), seed=7)
     crowd.come(VISITS)
     judge = crowd.judge
     assert not judge.wrong, json.dumps([dict(judge.wrong), judge.told], indent=1)
-    assert set(judge.visits) == set(ROLES)
-    assert judge.visits.total() > 0.8 * VISITS
+    assert set(judge.calls) == set(ROLES)
+    assert judge.calls.total() > 0.8 * VISITS
     assert troubles(storm.cast.installation) == []
     # Pages were seen, forms did what they are for, and some were not of this session.
     assert {200, 303, 403, 422} <= set(judge.statuses)

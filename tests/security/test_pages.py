@@ -51,7 +51,7 @@ def test_a_page_that_tells_a_stranger_of_another_project_s_things_is_condemned()
 
 
 def test_pages_that_are_right_are_let_off() -> None:
-    judge = PageJudge(frozenset(("planted-secret",)), frozenset(("mine",)))
+    judge = PageJudge(frozenset(("planted-secret",)), owned=frozenset(("mine",)))
     judge.hear("admin", "GET /clusters", page(200), PAGE, "")
     judge.hear("none", "GET /clusters", page(303, "", Location="/sign-in?next=/clusters"), "", "")
     judge.hear("expired", "GET /sign-in", page(200), PAGE, "")
